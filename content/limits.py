@@ -1,0 +1,46 @@
+"""Every limit of the content vocabulary: one name, one value, one reason.
+
+Held where bytes come in; each is tested at its value and one past it (tests/content/test_limits.py).
+Limits of HTTP listeners live in edge/http, of the command line in rim/.
+"""
+
+from __future__ import annotations
+
+from content.errors import LimitExceeded
+
+KiB = 1024
+MiB = 1024 * KiB
+
+BLOCK_MADE = 1 * MiB  # payload of a chunk we make: unixfs-v1-2025 (IPIP-499)
+BLOCK_ACCEPTED = 2 * MiB  # boxo and the Bitswap spec: 2 MiB is what every peer will carry
+IDENTITY_DIGEST = 128  # boxo verifcid: longer identity CIDs are data in disguise
+NODE_LINKS = 1024  # links of a file node: unixfs-v1-2025 (IPIP-499)
+HAMT_FANOUT = 256  # what we make; read: any power of two up to HAMT_FANOUT_MAX
+HAMT_FANOUT_MAX = 1024  # UnixFS spec, MUST; CVE-2023-23625
+HAMT_THRESHOLD = 256 * KiB  # a directory block above this becomes a HAMT, by block size (IPIP-499)
+DAG_DEPTH = 1024  # boxo 0.42.1
+BLOCKS_BEFORE_FIRST_BYTE = 16_384  # nodes looked at before an answer starts
+CAR_HEADER = 64 * KiB  # GHSA-9x4h-8wgm-8xfg: a header length is attacker's data
+CAR_SECTION = BLOCK_ACCEPTED + 4 * KiB  # a block, its CID and nothing else
+IPNS_RECORD = 10 * KiB  # IPNS spec, checked before parsing
+SYMLINK_HOPS = 8  # as Linux's MAXSYMLINKS family, smaller: a site needs one or two
+
+PATH_BYTES = 1_024  # a published path, UTF-8
+NAME_BYTES = 255  # one segment of it, as every file system
+RELEASE_ENTRIES = 1_000_000
+TREE_LEAF = 32 * KiB  # a prolly tree node never grows past this
+TREE_DEPTH = 16
+RETAINED_MAX = 200  # releases of a site that are ever kept
+RETAINED_LAST = 20  # a release stays while among the last 20 ...
+RETAINED_DAYS = 30  # ... or younger than this
+FLOORS_MAX = 4_096  # purges a site remembers one by one; past it they fold into one for the whole site
+SITE_NAME_BYTES = 63  # one DNS label, RFC 1035
+HOST_BYTES = 253  # RFC 1035
+MESSAGE_BYTES = 4 * KiB  # a release's message and author
+SETTINGS_BYTES = 16 * KiB
+
+
+def check(limit: str, value: int, maximum: int) -> None:
+    """Raise LimitExceeded, naming the limit, when value is over maximum."""
+    if value > maximum:
+        raise LimitExceeded(limit, value, maximum)

@@ -1,0 +1,153 @@
+"""Release: one published state of a site, and Asset: one row of it.
+
+Here live the values and their DAG-CBOR form. Not here: the tree that holds the Assets (content/tree), the checks of a
+Release against its blocks (origin), or what an Asset answers (edge/http).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from content.block import Block
+from content.cbor import decode, encode, link, typed
+from content.cid import CID, RAW
+from content.errors import BadNode
+from content.limits import MESSAGE_BYTES, check
+
+CODINGS = ("zstd", "br", "gzip")  # content codings made at publish, in the order preferred at equal q
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """A file's bytes under one content coding (RFC 9110 §8.4): the CID of the coded bytes and their size in bytes."""
+
+    cid: CID
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One published file. The key (its path, `/css/app.css`, no percent-coding) stands in the tree, not here."""
+
+    cid: CID
+    size: int
+    sha256: str  # hex, of the whole file
+    media_type: str  # as sent in Content-Type, charset included
+    encodings: Mapping[str, Encoding] = field(default_factory=dict)
+    immutable: bool = False
+    tags: tuple[str, ...] = ()
+    link_target: str | None = None  # a symlink's target as written; then cid is the symlink node and size 0
+
+    def to_row(self) -> dict[str, Any]:
+        """The row's value. What a raw CID already says (sha-256) and what is empty is left out."""
+        row: dict[str, Any] = {"cid": self.cid, "size": self.size, "type": self.media_type}
+        if self.cid.codec != RAW:
+            row["sha256"] = self.sha256
+        if self.encodings:
+            row["enc"] = {coding: [e.cid, e.size] for coding, e in self.encodings.items()}
+        if self.immutable:
+            row["imm"] = True
+        if self.tags:
+            row["tags"] = list(self.tags)
+        if self.link_target is not None:
+            row["to"] = self.link_target
+        return row
+
+    @classmethod
+    def from_row(cls, row: Any) -> Asset:
+        """Read a row's value. Raises BadNode."""
+        try:
+            cid = link(row["cid"])
+            sha = cid.digest.hex() if cid.codec == RAW else typed(row["sha256"], str, "sha256")
+            target = row.get("to")
+            return cls(
+                cid=cid,
+                size=typed(row["size"], int, "size"),
+                sha256=sha,
+                media_type=typed(row["type"], str, "type"),
+                encodings={coding: Encoding(link(e[0]), typed(e[1], int, "enc")) for coding, e in row.get("enc", {}).items()},
+                immutable=row.get("imm") is True,
+                tags=tuple(typed(tag, str, "tag") for tag in row.get("tags", ())),
+                link_target=None if target is None else typed(target, str, "to"),
+            )
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise BadNode(f"asset row: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a release answers beyond its files. Unknown keys are kept in `other`, so an old node does not drop them."""
+
+    spa: bool = False
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_value(self) -> dict[str, Any]:
+        return {**self.other, **({"spa": True} if self.spa else {})}
+
+    @classmethod
+    def from_value(cls, value: Any) -> Rules:
+        rules = typed(value, dict, "rules")
+        return cls(spa=rules.get("spa") is True, other={k: v for k, v in rules.items() if k != "spa"})
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release: links to its Root and Index (so pinning it pins all), and who, when, why.
+
+    `previous` is the release that was live when this one was made, as *text*: a link would pin all history.
+    """
+
+    root: CID
+    index: CID
+    rules: Rules = field(default_factory=Rules)
+    previous: str | None = None
+    time: int = 0  # unix seconds
+    author: str = ""
+    message: str = ""
+    files: int = 0
+    size: int = 0  # bytes of all files, identity
+
+    def to_block(self) -> Block:
+        check("release author", len(self.author.encode()), MESSAGE_BYTES)
+        check("release message", len(self.message.encode()), MESSAGE_BYTES)
+        return encode(
+            {
+                "kind": "release",
+                "v": 1,
+                "root": self.root,
+                "index": self.index,
+                "rules": self.rules.to_value(),
+                "previous": self.previous,
+                "time": self.time,
+                "author": self.author,
+                "message": self.message,
+                "files": self.files,
+                "size": self.size,
+            }
+        )
+
+    @classmethod
+    def from_block(cls, block: Block) -> Release:
+        """Read a Release block. Raises BadNode or LimitExceeded."""
+        value = decode(block.data, "release")
+        previous = value.get("previous")
+        author, message = (typed(value.get(key, ""), str, key) for key in ("author", "message"))
+        check("release author", len(author.encode()), MESSAGE_BYTES)
+        check("release message", len(message.encode()), MESSAGE_BYTES)
+        return cls(
+            root=link(value.get("root")),
+            index=link(value.get("index")),
+            rules=Rules.from_value(value.get("rules", {})),
+            previous=None if previous is None else typed(previous, str, "previous"),
+            time=typed(value.get("time", 0), int, "time"),
+            author=author,
+            message=message,
+            files=typed(value.get("files", 0), int, "files"),
+            size=typed(value.get("size", 0), int, "size"),
+        )
+
+    def same_content(self, other: Release, index_equal: bool = False) -> bool:
+        """Whether publishing this over `other` would change nothing a visitor can see."""
+        return self.root == other.root and self.rules == other.rules and (index_equal or self.index == other.index)
