@@ -20,6 +20,7 @@ HAMT_FANOUT_MAX = 1024  # UnixFS spec, MUST; CVE-2023-23625
 HAMT_THRESHOLD = 256 * KiB  # a directory block above this becomes a HAMT, by block size (IPIP-499)
 DAG_DEPTH = 1024  # boxo 0.42.1
 BLOCKS_BEFORE_FIRST_BYTE = 16_384  # nodes looked at before an answer starts
+FILE_LEAVES = 1_048_576  # leaves of one file that are listed: 1 TiB as we chunk it
 CAR_HEADER = 64 * KiB  # GHSA-9x4h-8wgm-8xfg: a header length is attacker's data
 CAR_SECTION = BLOCK_ACCEPTED + 4 * KiB  # a block, its CID and nothing else
 IPNS_RECORD = 10 * KiB  # IPNS spec, checked before parsing
