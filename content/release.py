@@ -67,7 +67,9 @@ class Asset:
                 size=typed(row["size"], int, "size"),
                 sha256=sha,
                 media_type=typed(row["type"], str, "type"),
-                encodings={coding: Encoding(link(e[0]), typed(e[1], int, "enc")) for coding, e in row.get("enc", {}).items()},
+                encodings={
+                    coding: Encoding(link(e[0]), typed(e[1], int, "enc")) for coding, e in row.get("enc", {}).items()
+                },
                 immutable=row.get("imm") is True,
                 tags=tuple(typed(tag, str, "tag") for tag in row.get("tags", ())),
                 link_target=None if target is None else typed(target, str, "to"),
