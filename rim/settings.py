@@ -1,0 +1,97 @@
+"""Where a command's settings come from: flags, then RIM_* variables, then rim.toml, then a running `rim up`.
+
+Here lives that order and nothing else. Not here: the settings of an edge (edge/config) or of the origin, which are
+processes of their own.
+
+A token is never a flag (it would stand in `ps` and in the shell's history) and never in rim.toml (it would be
+committed). The token of a running `rim up` is used with that `rim up`'s origin only, so that a rim.toml found in
+someone else's folder cannot send it anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rim.exits import Refused, Usage
+
+_NO_ORIGIN = "start one with `rim up`, or name one: --origin URL, RIM_ORIGIN, or `origin = ...` in rim.toml"
+_NO_TOKEN = (
+    "set RIM_TOKEN to a token of this origin: whoever runs it makes one with "
+    "`rim token add NAME --scope publish --site SITE`; the first admin token stands in its state folder (admin-token)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What most commands need to know."""
+
+    origin: str
+    token: str
+    state: Path  # of this user: memos live below it
+    toml: Mapping[str, Any] = field(default_factory=dict)
+
+
+def state_home() -> Path:
+    """The default state folder: RIM_STATE, else rim below XDG_STATE_HOME (XDG base directory specification)."""
+    if chosen := os.environ.get("RIM_STATE"):
+        return Path(chosen)
+    home = os.environ.get("XDG_STATE_HOME")
+    return Path(home) / "rim" if home else Path.home() / ".local" / "state" / "rim"
+
+
+def load(origin: str | None = None, folder: Path | None = None, *, need_token: bool = True) -> Settings:
+    """The settings in force here. `folder` is the one being published: its rim.toml comes before the one here."""
+    toml = read_toml(folder)
+    state = state_home()
+    ring = running(state)
+    url = origin or os.environ.get("RIM_ORIGIN") or toml.get("origin") or ring.get("origin")
+    if not url:
+        raise Usage("no origin is known", _NO_ORIGIN)
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        raise Usage(f"the origin {url!r} is not a URL", "write it as http://HOST:PORT or https://HOST")
+    url = url.rstrip("/")
+    token = os.environ.get("RIM_TOKEN") or (str(ring.get("token", "")) if url == ring.get("origin") else "")
+    if need_token and not token:
+        raise Refused(f"no token for {url}", _NO_TOKEN)
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise Usage("RIM_TOKEN holds characters that no token has", "set it again, without quotes or line ends")
+    return Settings(url, token, state, toml)
+
+
+def read_toml(folder: Path | None) -> Mapping[str, Any]:
+    """rim.toml of the folder, else of the working directory; nothing when there is none."""
+    for place in (folder, Path()):
+        path = None if place is None else place / "rim.toml"
+        if path is None or not path.is_file():
+            continue
+        return _parse_toml(path)
+    return {}
+
+
+def _parse_toml(path: Path) -> Mapping[str, Any]:
+    import tomllib
+
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Usage(f"{path} cannot be read: {error}", 'correct it; it is TOML, e.g. site = "docs"') from error
+    if "token" in values:
+        raise Usage(f"{path} holds a token", "take it out and set RIM_TOKEN: files beside a site get committed")
+    return values
+
+
+def running(state: Path) -> Mapping[str, Any]:
+    """What a running `rim up` of this state folder wrote of itself; empty when none runs."""
+    try:
+        ring = json.loads((state / "up.json").read_text(encoding="utf-8"))
+        os.kill(int(ring["pid"]), 0)
+    except PermissionError:
+        return {}  # another user's, or not ours to read
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return ring if isinstance(ring, dict) else {}

@@ -1,0 +1,135 @@
+"""`rim up` as a real process: an origin and a ring of edges on free ports, with a state folder of their own.
+
+Here lives what most plays need: start it, use it, kill one of its nodes, stop it. Not here: nodes started one by one
+(tests/kit/nodes).
+
+    with Up(tmp_path, edges=3) as up:
+        up.publish(folder, "demo")
+        up.get("demo", "/index.html", edge=1)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.kit.nodes import RIM, Answer, Process, fetch, quoted
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` ports in a row that nobody listens on now, as `rim up --port` takes them."""
+    while True:
+        held: list[socket.socket] = []
+        try:
+            held.append(_bound(0))
+            first = int(held[0].getsockname()[1])
+            held.extend(_bound(first + n) for n in range(1, count))
+            return first
+        except (OSError, OverflowError):
+            continue
+        finally:
+            for sock in held:
+                sock.close()
+
+
+class Up(Process):
+    """A running `rim up`; `info` is its JSON line. Publishers started from here keep their memos in `root/home`."""
+
+    def __init__(
+        self, root: Path, folder: Path | None = None, *more: str, edges: int = 1, env: Mapping[str, str] | None = None
+    ) -> None:
+        self.root, self.state, self.port = root, root / "up", free_ports(edges)
+        root.mkdir(parents=True, exist_ok=True)
+        command = [*RIM, "up", *([str(folder)] if folder else []), "--json", "--state", str(self.state)]
+        command += ["--edges", str(edges), "--port", str(self.port), *more]
+        home = {"XDG_STATE_HOME": str(root / "home")}
+        super().__init__(command, {**home, **(env or {})}, errors=root / "up.log")
+
+    def __enter__(self) -> Up:
+        self.start(60)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def info(self) -> dict[str, Any]:
+        return self.ready
+
+    @property
+    def origin(self) -> str:
+        return str(self.info["origin"])
+
+    @property
+    def token(self) -> str:
+        return str(self.info["token"])
+
+    @property
+    def edges(self) -> list[dict[str, Any]]:
+        return list(self.info["edges"])
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """The environment of a command that speaks to this ring."""
+        mine = {"RIM_ORIGIN": self.origin, "RIM_TOKEN": self.token, "XDG_STATE_HOME": str(self.root / "home")}
+        return {**os.environ, **mine, **more}
+
+    def rim(
+        self, *arguments: str, check: bool = True, timeout: float = 300, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a `rim` command as its user would, against this ring."""
+        done = subprocess.run(
+            [*RIM, *arguments],
+            env=self.environment(**(env or {})),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+        assert not check or done.returncode == 0, f"rim {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def publish(self, folder: Path, site: str, *more: str) -> dict[str, Any]:
+        """`rim publish --json`: its result."""
+        done = self.rim("publish", str(folder), "--site", site, "--json", *more)
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+    def get(
+        self, site: str, path: str, edge: int = 0, headers: Mapping[str, str] | None = None, method: str = "GET"
+    ) -> Answer:
+        """One request for a path of a site (as a folder spells it), at one of the edges."""
+        base = str(self.edges[edge]["public"])
+        host = f"{site}.localhost:{base.rpartition(':')[2]}"
+        return fetch(base, quoted(path), host=host, headers=headers, method=method)
+
+    def api(self, method: str, path: str, body: Any = None, token: str | None = None) -> Answer:
+        """One request to the origin's API, below /api/v1."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {token or self.token}", "Content-Type": "application/json"}
+        return fetch(self.origin, "/api/v1" + path, headers=headers, method=method, body=data)
+
+    def kill_edge(self, edge: int) -> None:
+        """SIGKILL to one edge's process."""
+        os.kill(int(self.edges[edge]["pid"]), signal.SIGKILL)
+
+    def kill_origin(self) -> None:
+        os.kill(int(self.info["origin_pid"]), signal.SIGKILL)
+
+
+def _bound(port: int) -> socket.socket:
+    sock = socket.socket()
+    try:
+        sock.bind(("127.0.0.1", port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
