@@ -1,0 +1,67 @@
+"""Content coding negotiation (RFC 9110 §12.5.3): which of the codings made at publish to send.
+
+Here lives the reading of Accept-Encoding. Not here: the codings themselves; nothing is compressed on a request.
+At equal weight the first available coding wins, and any coding wins over identity: bytes are what visitors wait for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+IDENTITY: Final = "identity"
+_MEMO_BYTES = 256  # browsers send one of a dozen values; longer ones are not worth remembering
+_QVALUE = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\Z")  # §12.4.2
+_ALIASES = {"x-gzip": "gzip", "x-compress": "compress"}  # §8.4.1
+
+
+def choose(accept: bytes | None, available: Sequence[str]) -> str | None:
+    """The coding to send: one of `available`, or "identity"; None when the client refuses all that there is (406).
+
+    Without the field identity is sent: the client did not say that it can decode anything (§12.5.3, rule 1, allows
+    any coding, and an old tool that cannot would save compressed bytes).
+    """
+    if accept is None:
+        return IDENTITY
+    if len(accept) <= _MEMO_BYTES:
+        return _remembered(accept, tuple(available))
+    return _choose(accept, tuple(available))
+
+
+def _choose(accept: bytes, available: tuple[str, ...]) -> str | None:
+    weights = _weights(accept.decode("latin-1"))
+    star = weights.get("*")
+    best, best_weight = None, 0.0
+    for coding in available:
+        weight = weights.get(coding, star or 0.0)
+        if weight > best_weight:
+            best, best_weight = coding, weight
+    plain = weights.get(IDENTITY, star)
+    if plain is None:  # not excluded by name or star: acceptable, but second to any coding that was asked for
+        return best or IDENTITY
+    return IDENTITY if plain > best_weight else best
+
+
+_remembered = lru_cache(maxsize=512)(_choose)
+
+
+def _weights(text: str) -> dict[str, float]:
+    """coding → weight. An element whose weight is malformed is as if it were not there."""
+    weights: dict[str, float] = {}
+    for element in text.lower().split(","):
+        coding, *parameters = (part.strip(" \t") for part in element.split(";"))
+        weight = _weight(parameters)
+        if coding and weight is not None:
+            weights.setdefault(_ALIASES.get(coding, coding), weight)
+    return weights
+
+
+def _weight(parameters: list[str]) -> float | None:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            value = value.strip()
+            return float(value) if _QVALUE.match(value) else None
+    return 1.0

@@ -1,0 +1,150 @@
+"""One asset, all that it can answer: status, headers and bytes, by RFC 9110."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from content.cid import CID, RAW
+from content.release import Asset, Encoding
+from edge.http.answer import Answer, Asking, Choice
+
+PLAIN, BR, GZIP = (CID.of(RAW, text) for text in (b"plain", b"br", b"gzip"))
+CSS = Asset(
+    PLAIN, 1000, PLAIN.digest.hex(), "text/css; charset=utf-8", {"br": Encoding(BR, 300), "gzip": Encoding(GZIP, 400)}
+)
+PNG = Asset(PLAIN, 1000, PLAIN.digest.hex(), "image/png")
+DATE = b"Wed, 21 Oct 2015 07:28:00 GMT"
+NO_IDENTITY = b"br, identity;q=0"
+TAG, BR_TAG = (b'"%s"' % str(cid).encode() for cid in (PLAIN, BR))
+
+
+def ask(answer: Answer, method: str = "GET", **fields: bytes) -> tuple[Choice, dict[str, str]]:
+    choice = answer.choose(Asking(method, **fields))
+    return choice, {name.decode(): value.decode() for name, value in choice.headers}
+
+
+CASES: list[tuple[str, str, dict[str, bytes], int, CID | None, tuple[int, int]]] = [
+    ("9.3.1 GET", "GET", {}, 200, PLAIN, (0, 1000)),
+    ("9.3.2 HEAD", "HEAD", {}, 200, None, (0, 0)),
+    ("12.5.3 br", "GET", {"accept_encoding": b"br"}, 200, BR, (0, 300)),
+    ("12.5.3 identity;q=0", "GET", {"accept_encoding": b"identity;q=0, gzip"}, 200, GZIP, (0, 400)),
+    ("15.5.7 nothing acceptable", "GET", {"accept_encoding": b"*;q=0"}, 406, None, (0, 0)),
+    ("13.1.2 same tag", "GET", {"if_none_match": TAG}, 304, None, (0, 0)),
+    ("13.1.2 HEAD too", "HEAD", {"if_none_match": TAG}, 304, None, (0, 0)),
+    ("13.1.2 tag of another coding", "GET", {"if_none_match": BR_TAG}, 200, PLAIN, (0, 1000)),
+    ("13.1.2 tag of this coding", "GET", {"if_none_match": BR_TAG, "accept_encoding": b"br"}, 304, None, (0, 0)),
+    ("13.1.1 If-Match holds", "GET", {"if_match": BR_TAG}, 200, PLAIN, (0, 1000)),
+    ("13.1.1 If-Match fails", "GET", {"if_match": b'"old"'}, 412, None, (0, 0)),
+    ("13.2.2 If-Match before If-None-Match", "GET", {"if_match": b'"old"', "if_none_match": TAG}, 412, None, (0, 0)),
+    ("14.2 one range", "GET", {"range": b"bytes=10-19"}, 206, PLAIN, (10, 20)),
+    ("14.2 a range is of identity", "GET", {"range": b"bytes=10-19", "accept_encoding": b"br"}, 206, PLAIN, (10, 20)),
+    ("14.2 HEAD has none", "HEAD", {"range": b"bytes=10-19"}, 200, None, (0, 0)),
+    ("14.2 many: the whole", "GET", {"range": b"bytes=1-2,4-5"}, 200, PLAIN, (0, 1000)),
+    ("14.2 malformed: the whole, negotiated", "GET", {"range": b"x", "accept_encoding": b"br"}, 200, BR, (0, 300)),
+    ("15.5.17 past the end", "GET", {"range": b"bytes=1000-"}, 416, None, (0, 0)),
+    ("13.1.5 If-Range holds", "GET", {"range": b"bytes=0-0", "if_range": TAG}, 206, PLAIN, (0, 1)),
+    ("13.1.5 If-Range fails", "GET", {"range": b"bytes=0-0", "if_range": b'"old"'}, 200, PLAIN, (0, 1000)),
+    ("13.1.5 If-Range with a date", "GET", {"range": b"bytes=0-0", "if_range": DATE}, 200, PLAIN, (0, 1000)),
+    ("13.2.2 304 before 206", "GET", {"range": b"bytes=0-0", "if_none_match": TAG}, 304, None, (0, 0)),
+    ("13.2.2 304 before 416", "GET", {"range": b"bytes=1000-", "if_none_match": TAG}, 304, None, (0, 0)),
+    ("12.5.3 a range without identity", "GET", {"range": b"bytes=0-0", "accept_encoding": NO_IDENTITY}, 200, BR, (0, 300)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "status", "body", "span"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+)
+def test_case(method: str, fields: dict[str, bytes], status: int, body: CID | None, span: tuple[int, int]) -> None:
+    """The status, and which bytes of which file, are those that RFC 9110 asks for."""
+    choice, _ = ask(Answer(CSS), method, **fields)
+    assert (choice.status, choice.body, (choice.start, choice.stop)) == (status, body, span)
+
+
+def test_headers_of_a_whole() -> None:
+    """A 200 says type, length, tag, freshness, what it varies with, and that nobody should sniff."""
+    _, headers = ask(Answer(CSS), accept_encoding=b"br")
+    assert headers == {
+        "content-type": "text/css; charset=utf-8",
+        "content-length": "300",
+        "content-encoding": "br",
+        "etag": BR_TAG.decode(),
+        "accept-ranges": "bytes",
+        "cache-control": "public, max-age=0, must-revalidate",
+        "x-content-type-options": "nosniff",
+        "vary": "Accept-Encoding",
+        "access-control-allow-origin": "*",
+    }
+
+
+@pytest.mark.parametrize("accept", [b"", b"br", b"gzip"])
+def test_head_equals_get(accept: bytes) -> None:
+    """HEAD has the header lines of GET, every one (RFC 9110 §9.3.2)."""
+    answer = Answer(CSS)
+    assert ask(answer, "HEAD", accept_encoding=accept)[0].head == ask(answer, "GET", accept_encoding=accept)[0].head
+
+
+def test_a_304_keeps_what_a_cache_needs() -> None:
+    """A 304 keeps Cache-Control, Vary, ETag and CORS (RFC 9110 §15.4.5), and says nothing of a body."""
+    _, headers = ask(Answer(CSS, immutable=True), if_none_match=b"*")
+    assert headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert (headers["vary"], headers["etag"]) == ("Accept-Encoding", TAG.decode())
+    assert headers["access-control-allow-origin"] == "*"
+    assert not {"content-type", "content-length", "content-encoding"} & headers.keys()
+
+
+def test_headers_of_a_part() -> None:
+    """A 206 says which part of how much, and keeps tag and freshness (§15.3.7)."""
+    _, headers = ask(Answer(PNG), range=b"bytes=-10")
+    assert (headers["content-range"], headers["content-length"]) == ("bytes 990-999/1000", "10")
+    assert headers["etag"] == TAG.decode()
+    assert "cache-control" in headers
+
+
+def test_headers_of_an_unsatisfiable_range() -> None:
+    """A 416 names the size, with the unit (§14.4)."""
+    _, headers = ask(Answer(PNG), range=b"bytes=1000-")
+    assert headers["content-range"] == "bytes */1000"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_an_asset_without_encodings_varies_with_nothing() -> None:
+    """No Vary where there is one variant: caches in front keep one copy. No CORS for a picture."""
+    _, headers = ask(Answer(PNG), accept_encoding=b"br")
+    assert "vary" not in headers
+    assert "access-control-allow-origin" not in headers
+    assert "content-encoding" not in headers
+
+
+def test_the_shell_varies_with_what_chose_it() -> None:
+    """An answer chosen by more than its path says by what."""
+    _, headers = ask(Answer(CSS, vary=("Sec-Fetch-Mode", "Accept")))
+    assert headers["vary"] == "Accept-Encoding, Sec-Fetch-Mode, Accept"
+
+
+@pytest.mark.parametrize("fields", [{}, {"if_none_match": b"*"}, {"range": b"bytes=0-1"}, {"if_match": b'"x"'}])
+def test_a_404_page_is_whole_and_never_stored(fields: dict[str, bytes]) -> None:
+    """Conditions and ranges are of 200s only; a missing page has no tag and is not kept."""
+    choice, headers = ask(Answer(CSS, status=404), "GET", **fields)
+    assert (choice.status, choice.start, choice.stop) == (404, 0, 1000)
+    assert headers["cache-control"] == "no-store"
+    assert "etag" not in headers
+
+
+@pytest.mark.parametrize("media_type", ["text/html\r\nset-cookie: a=b", "", "text/é", "a\x7fb"])
+def test_a_media_type_never_splits_the_header(media_type: str) -> None:
+    """What a publisher wrote cannot become a header line of its own."""
+    _, headers = ask(Answer(Asset(PLAIN, 5, "", media_type)))
+    assert headers["content-type"] == "application/octet-stream"
+
+
+def test_fields_are_read_from_pairs() -> None:
+    """List fields sent twice are one list; a Range sent twice is many ranges, and so none; others change nothing."""
+    pairs: list[tuple[bytes, Any]] = [
+        (b"accept-encoding", b"gzip;q=0.1"), (b"x-forwarded-host", b"evil"), (b"accept-encoding", b"br"),
+        (b"range", b"bytes=0-0"), (b"range", b"bytes=1-1"),
+    ]  # fmt: skip
+    asking = Asking.read("GET", pairs)
+    assert asking == Asking("GET", accept_encoding=b"gzip;q=0.1, br", range=b"bytes=0-0, bytes=1-1")
+    assert Answer(CSS).choose(asking).body == BR
