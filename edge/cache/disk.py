@@ -1,66 +1,409 @@
-"""Disk: the second tier. STUB with the real signatures; the working one follows within the hour."""
+"""Disk: the second tier. Blocks in files named by their hash, within a budget of bytes.
+
+Here live the budget, recency, the queue of writes, and what to do when the disk or the index is sick: count it and
+serve on. Not here: file names, writing and the index itself (edge/cache/shelf), or what may enter (admission).
+
+One thread writes, a few read; the event loop alone knows what is held. Nothing in here raises for a sick disk, and
+nothing is believed because it lies on ours: every block is hashed when it is read.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+import asyncio
+import errno
+import time
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from content.block import Block
-from content.cid import CID
+from content.cid import CID, SHA2_256
+from content.errors import ContentError
+from content.limits import MiB
+from edge.cache.admission import Door, fits_disk
+from edge.cache.shelf import INDEX_ERRORS, PREFIXES, Shelf
+
+T = TypeVar("T")
+
+READERS = 4  # threads: reading and hashing release the GIL, more than this only queue at the disk
+WAITING_MAX = 64 * MiB  # of blocks that wait to be written; past it new ones are not taken
+BATCH = 64  # blocks to one transaction
+SLICE = 512  # rows taken up between two breaths of the event loop
+TICK = 5.0  # s between two looks at recency to write down and an index to win back
+TOUCHED_MAX = 65_536  # uses remembered until the next tick
+LOW_WATER = 64  # eviction goes on to 1/64 below the budget, so that not every write has to evict
+PAGE = 4_096  # B: what a file takes on disk is counted, not what is in it
 
 
 @dataclass(slots=True)
 class DiskCounts:
-    """What happened, ever."""
+    """What happened, ever. Error counters are by errno's name or the exception's."""
 
     hits: int = 0
     misses: int = 0
     stored: int = 0
     evicted: int = 0
-    quarantined: int = 0
-    skipped: int = 0
+    quarantined: int = 0  # what lay under the name was not the block
+    skipped: int = 0  # not taken: too large, the disk sick, too much waiting already, or not ours to write
     read_errors: Counter[str] = field(default_factory=Counter)
     write_errors: Counter[str] = field(default_factory=Counter)
     index_errors: Counter[str] = field(default_factory=Counter)
-    rebuilds: int = 0
+    rebuilds: int = 0  # times a broken index was made anew
+
+
+@dataclass(slots=True, eq=False)
+class _Store:
+    key: bytes
+    block: Block
+    done: asyncio.Future[bool]
+
+
+@dataclass(slots=True, eq=False)
+class _Remove:
+    keys: list[bytes]
+    done: asyncio.Future[bool]
 
 
 class DiskTier:
-    """Blocks in files named by their multihash, within a budget of bytes."""
+    """One node's blocks on disk. `owner=False` (a second process on the folder) reads and never writes."""
 
-    def __init__(self, folder: Path, budget: int, *, owner: bool = True) -> None:
-        self.counts = DiskCounts()
+    def __init__(
+        self, folder: Path, budget: int, *, owner: bool = True, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.budget = budget
         self.bytes = 0
+        self.owner = owner
+        self.counts = DiskCounts()
+        self._shelf = Shelf(folder)
+        self._door = Door(clock)
+        self._sizes: OrderedDict[bytes, int] = OrderedDict()  # what is held, least recently used first
+        self._touched: OrderedDict[bytes, None] = OrderedDict()  # used since the last tick, in order
+        self._waiting: dict[bytes, _Store] = {}
+        self._waiting_bytes = 0
+        self._jobs: deque[_Store | _Remove] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._whole = asyncio.Event()  # all files are known, so what is not known is not there
+        self._closing = False
+        self._readers = ThreadPoolExecutor(READERS, "rim-disk-read")
+        self._writer = ThreadPoolExecutor(1, "rim-disk-write")
+
+    # Life.
 
     async def open(self) -> None:
-        """Begin to serve at once; the index is read (or rebuilt) behind it."""
+        """Begin to serve at once, from the names alone; the index is read, or rebuilt, behind it."""
+        if self.owner and self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep())
 
     async def ready(self) -> None:
-        """Wait until the index is whole."""
-
-    async def get(self, cid: CID) -> Block | None:
-        """The block, verified; None when absent or when what lay there was not it."""
-        return None
-
-    def offer(self, block: Block) -> bool:
-        """Store it soon, if all is well; never waits, never raises. False: not taken."""
-        return False
-
-    async def put(self, block: Block) -> bool:
-        """Store it; True once it lies under its name. Never raises for a sick disk."""
-        return False
-
-    async def remove(self, cids: Iterable[CID]) -> None:
-        """Take blocks away (a purge, a denied CID)."""
+        """Wait until everything on disk is known. A tier that only reads never knows, and needs not."""
+        if self.owner:
+            await self._whole.wait()
 
     async def close(self) -> None:
         """Write down what is still to be written, and let go of everything."""
+        self._closing = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait((self._keeper,))
+        while self._worker is not None:
+            await asyncio.wait((self._worker,))
+        await self._write_recency()
+        await self._write(self._shelf.close)
+        await asyncio.to_thread(self._writer.shutdown)
+        await asyncio.to_thread(self._readers.shutdown)
+
+    # The tier's verbs.
+
+    async def get(self, cid: CID) -> Block | None:
+        """The block, verified; None when absent, or when what lay there was not it."""
+        if cid.hash_code != SHA2_256:
+            return None
+        key = cid.store_key
+        if waiting := self._waiting.get(key):
+            return waiting.block if waiting.block.cid == cid else Block(cid, waiting.block.data)
+        if self._whole.is_set() and key not in self._sizes:
+            self.counts.misses += 1
+            return None
+        block = await asyncio.get_running_loop().run_in_executor(self._readers, _read, self._shelf, cid)
+        return self._judge(key, block)
+
+    def offer(self, block: Block) -> bool:
+        """Store it soon, if all is well; never waits, never raises. False: not taken."""
+        return self._take(block) is not None
+
+    async def put(self, block: Block) -> bool:
+        """Store it; True once it lies under its name. Never raises for a sick disk."""
+        done = self._take(block)
+        return done is not None and await asyncio.shield(done)
+
+    async def remove(self, cids: Iterable[CID]) -> None:
+        """Take blocks away, rows first (a purge, a denied CID). Returns when they are gone."""
+        keys = [cid.store_key for cid in cids if cid.hash_code == SHA2_256]
+        if keys and self.owner:
+            await asyncio.shield(self._queue_removal(keys))
 
     def __contains__(self, cid: CID) -> bool:
-        return False
+        return cid.store_key in self._sizes or cid.store_key in self._waiting
 
     def __len__(self) -> int:
-        return 0
+        return len(self._sizes)
+
+    def __repr__(self) -> str:
+        index = "with" if self._shelf.has_index else "without"
+        return f"<DiskTier {len(self._sizes)} blocks, {self.bytes} of {self.budget} B, {index} index>"
+
+    # Reading.
+
+    def _judge(self, key: bytes, found: Block | Exception | None) -> Block | None:
+        """What a reader brought, and what follows from it."""
+        if isinstance(found, Block):
+            self.counts.hits += 1
+            self._use(key, len(found.data))
+            return found
+        self.counts.misses += 1
+        if isinstance(found, ContentError):
+            self.counts.quarantined += 1
+        elif found is not None:
+            self.counts.read_errors[_label(found)] += 1
+            if not isinstance(found, OSError) or found.errno != errno.EIO:
+                return None  # out of descriptors, say: the file is not to blame
+        if self.owner and not self._closing and (found is not None or key in self._sizes):
+            self._queue_removal([key])
+        return None
+
+    def _use(self, key: bytes, size: int) -> None:
+        if not self.owner:
+            return
+        if key in self._sizes:
+            self._sizes.move_to_end(key)
+        else:
+            self._enter(key, size)  # the walk has not come to it yet
+        self._touched[key] = None
+        self._touched.move_to_end(key)
+        if len(self._touched) > TOUCHED_MAX:
+            self._touched.popitem(last=False)
+
+    # Writing.
+
+    def _take(self, block: Block) -> asyncio.Future[bool] | None:
+        """Queue a block for writing; the promise that it was, or None when it is not taken."""
+        key, size = block.cid.store_key, len(block.data)
+        if waiting := self._waiting.get(key):
+            return waiting.done
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if key in self._sizes:
+            self._use(key, size)
+            done.set_result(True)
+            return done
+        if block.cid.hash_code != SHA2_256:
+            return None
+        full = self._waiting_bytes + size > WAITING_MAX
+        if full or self._closing or not self.owner or not self._door.is_open or not fits_disk(size, self.budget):
+            self.counts.skipped += 1
+            return None
+        self._waiting[key] = job = _Store(key, block, done)
+        self._waiting_bytes += size
+        self._queue(job)
+        return done
+
+    def _queue_removal(self, keys: list[bytes]) -> asyncio.Future[bool]:
+        for key in keys:
+            self._leave(key)
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._queue(_Remove(keys, done))
+        return done
+
+    def _queue(self, job: _Store | _Remove) -> None:
+        self._jobs.append(job)
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+
+    async def _work(self) -> None:
+        """Do the queued jobs in their order, alike ones together."""
+        try:
+            while self._jobs:
+                first = self._jobs[0]
+                batch = [self._jobs.popleft()]
+                while self._jobs and type(self._jobs[0]) is type(first) and len(batch) < BATCH:
+                    batch.append(self._jobs.popleft())
+                await self._remove_all([key for job in batch if isinstance(job, _Remove) for key in job.keys])
+                await self._store_all([job for job in batch if isinstance(job, _Store)])
+                for job in batch:
+                    if not job.done.done():
+                        job.done.set_result(isinstance(job, _Remove))
+        finally:
+            self._worker = None
+
+    async def _store_all(self, jobs: list[_Store]) -> None:
+        if not jobs:
+            return
+        await self._remove_all(self._victims(sum(_cost(len(job.block.data)) for job in jobs)))
+        items = [(job.key, job.block.data) for job in jobs]
+        results = await self._write(self._shelf.store, items)
+        if results is None:  # the index failed, the files need not
+            results = await self._write(self._shelf.store_files, items) or [OSError()] * len(jobs)
+        for job, error in zip(jobs, results, strict=True):
+            self._land(job, error)
+
+    def _land(self, job: _Store, error: Exception | None) -> None:
+        del self._waiting[job.key]
+        self._waiting_bytes -= len(job.block.data)
+        if error is None:
+            self.counts.stored += 1
+            self._enter(job.key, len(job.block.data))
+        else:
+            self.counts.write_errors[_label(error)] += 1
+            self._door.shut()
+        job.done.set_result(error is None)
+
+    async def _remove_all(self, keys: list[bytes]) -> None:
+        for key in keys:
+            self._leave(key)
+        if keys:
+            await self._write(self._shelf.remove, keys)
+
+    def _victims(self, coming: int) -> list[bytes]:
+        """The keys that must go for this many bytes to come in: least recently used first, down to the low water."""
+        if self.bytes + coming <= self.budget:
+            return []
+        target = self.budget - self.budget // LOW_WATER - coming
+        victims: list[bytes] = []
+        while self._sizes and self.bytes > target:
+            key = next(iter(self._sizes))
+            self._leave(key)
+            victims.append(key)
+        self.counts.evicted += len(victims)
+        return victims
+
+    def _enter(self, key: bytes, size: int) -> None:
+        self._leave(key)
+        self._sizes[key] = size
+        self.bytes += _cost(size)
+
+    def _leave(self, key: bytes) -> None:
+        size = self._sizes.pop(key, None)
+        self._touched.pop(key, None)
+        if size is not None:
+            self.bytes -= _cost(size)
+
+    # Keeping: the index, from opening to winning it back.
+
+    async def _keep(self) -> None:
+        await self._write(self._shelf.prepare)
+        if await self._open_index():
+            await self._walk(await self._read_rows())
+        else:
+            await self._walk({})
+        self._whole.set()
+        await self._remove_all(self._victims(0))
+        while True:
+            await asyncio.sleep(TICK)
+            await self.tick()
+
+    async def tick(self) -> None:
+        """Write down what was used; win back a lost index. Called every few seconds by itself."""
+        if self._shelf.has_index:
+            await self._write_recency()
+        elif await self._open_index():
+            await self._level_rows()
+
+    async def _open_index(self) -> bool:
+        """Whether there is an index now."""
+        found = await self._write(self._shelf.open_index)
+        self.counts.rebuilds += found == "rebuilt"
+        return found is not None
+
+    async def _read_rows(self) -> dict[int, set[bytes]]:
+        """Take up what the index says, last used first. The keys by folder, for the walk to check."""
+        known: defaultdict[int, set[bytes]] = defaultdict(set)
+        rows = self._shelf.rows(SLICE)
+        while page := await self._write(lambda: next(rows, [])):
+            for key, size in page:
+                known[_folder(key)].add(key)
+                if key not in self._sizes:
+                    self._enter(key, size)
+                    self._sizes.move_to_end(key, last=False)
+        return known
+
+    async def _walk(self, known: dict[int, set[bytes]]) -> None:
+        """Hold the names and sizes on disk against what is known, one folder at a time."""
+        for number, prefix in enumerate(PREFIXES):
+            expected = frozenset(known.get(number, ()))
+            result = await self._write(self._shelf.walk, prefix, expected)
+            if result is None:
+                continue
+            found, gone = result
+            new = [row for row in found if row[0] not in self._waiting and self._needs_row(*row, expected)]
+            for key, size in new:
+                if self._sizes.get(key) != size:
+                    self._enter(key, size)
+                    self._sizes.move_to_end(key, last=False)
+            for key in gone:
+                self._leave(key)
+            if new:
+                await self._write(self._shelf.add_rows, new)
+            if gone:
+                await self._write(self._shelf.drop_rows, gone)
+
+    def _needs_row(self, key: bytes, size: int, rowed: frozenset[bytes]) -> bool:
+        return key not in rowed or self._sizes.get(key) != size
+
+    async def _level_rows(self) -> None:
+        """Make the rows of an index won back say what is held."""
+        rowed: set[bytes] = set()
+        rows = self._shelf.rows(SLICE)
+        while page := await self._write(lambda: next(rows, [])):
+            rowed.update(key for key, _ in page)
+        lacking = [(key, size) for key, size in self._sizes.items() if key not in rowed]
+        surplus = [key for key in rowed if key not in self._sizes]
+        for start in range(0, len(lacking), SLICE):
+            await self._write(self._shelf.add_rows, lacking[start : start + SLICE])
+        for start in range(0, len(surplus), SLICE):
+            await self._write(self._shelf.drop_rows, surplus[start : start + SLICE])
+
+    async def _write_recency(self) -> None:
+        touched, self._touched = list(self._touched), OrderedDict()
+        for start in range(0, len(touched), SLICE):
+            await self._write(self._shelf.touch, touched[start : start + SLICE])
+
+    async def _write(self, call: Callable[..., T], *arguments: object) -> T | None:
+        """Run one call on the writing thread; None when disk or index failed, which is counted."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._writer, call, *arguments)
+        except INDEX_ERRORS as error:
+            self.counts.index_errors[_label(error)] += 1
+            # A failed COMMIT leaves diskcache's connection inside its transaction for good: always begin anew.
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._shelf.close)
+        except OSError as error:
+            self.counts.write_errors[_label(error)] += 1
+            self._door.shut()
+        except Exception as error:  # a bug in here must not cost a visitor his page
+            self.counts.write_errors[_label(error)] += 1
+        return None
+
+
+def _read(shelf: Shelf, cid: CID) -> Block | Exception | None:
+    """Read and prove one block; in a thread. Failures are returned, for they are the loop's to count."""
+    try:
+        data = shelf.read(cid.store_key)
+        return None if data is None else Block(cid, data)
+    except (OSError, ContentError) as error:
+        return error
+
+
+def _cost(size: int) -> int:
+    return -(-size // PAGE) * PAGE
+
+
+def _folder(key: bytes) -> int:
+    return key[3]  # room, two bytes of multihash head, then the digest
+
+
+def _label(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno is not None:
+        return errno.errorcode.get(error.errno, str(error.errno))
+    return type(error).__name__
