@@ -1,0 +1,32 @@
+"""What all tests share: the `needs` marker and a Kubo. Fixtures of one room live in that room."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.kit.kubo import Kubo
+from tests.kit.programs import program
+
+IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a program that is not here, saying which; in CI a hole in the machine is a failure."""
+    names = [name for mark in item.iter_markers("needs") for name in mark.args]
+    absent = [name for name in names if program(name) is None]
+    if not absent:
+        return
+    said = f"missing: {', '.join(absent)} (install it, or name it in RIM_{absent[0].upper().replace('-', '_')})"
+    if IN_CI:
+        pytest.fail(said, pytrace=False)
+    pytest.skip(said)
+
+
+@pytest.fixture(scope="session")
+def kubo(tmp_path_factory: pytest.TempPathFactory) -> Kubo:
+    """One Kubo repository for the whole run, under the profile `unixfs-v1-2025`. Mark the test `needs("ipfs")`."""
+    folder: Path = tmp_path_factory.mktemp("kubo")
+    return Kubo(folder / "repo")
