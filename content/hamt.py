@@ -26,7 +26,7 @@ class Shard:
 
 
 def slot_of(name: str, used: int) -> int:
-    """The first `used` bits of the name's hash, that is the slots it passes (lone surrogates too: they match nothing)."""
+    """The first `used` bits of the name's hash: the slots it passes. (Lone surrogates hash too, and match nothing.)"""
     return murmur3(name.encode(errors="surrogatepass")) >> HASH_BITS - used
 
 

@@ -1,6 +1,7 @@
 """A real Kubo, the oracle for Roots and the peer for CARs: its own repository, nothing outside loopback.
 
-Here lives its set-up under the profile that we build for, and the few commands that tests use. Not here: what is compared.
+Here lives its set-up under the profile that we build for, and the few commands that tests use. Not here: what is
+compared.
 """
 
 from __future__ import annotations
