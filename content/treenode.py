@@ -116,7 +116,11 @@ class Node:
     high: str | None = None
 
     def row(self, index: int) -> bytes:
-        return encoded([self.keys[index], self.values[index]])
+        """The row's bytes again. Raises BadNode for a value nested so deep that reading it just went well."""
+        try:
+            return encoded([self.keys[index], self.values[index]])
+        except RecursionError as error:
+            raise BadNode("tree row that is nested too deep") from error
 
     @property
     def ends_by_hash(self) -> bool:
@@ -151,7 +155,7 @@ def load_child(node: Node, index: int) -> Walk[Node]:
     """A child, which must be what its parent says: one level below, from its row's key to before the next."""
     high = node.keys[index + 1] if index + 1 < len(node.keys) else node.high
     child = read((yield node.values[index]), high)
-    if child.level != node.level - 1 or child.keys[0] != node.keys[index]:
+    if child.level != node.level - 1 or child.keys[:1] != node.keys[index : index + 1]:
         raise BadNode("tree node that is not what its parent says")
     if high is not None and child.keys[-1] >= high:
         raise BadNode("tree node that reaches into the next one")
