@@ -51,10 +51,20 @@ class Fault(StrEnum):
     TOO_LONG = "too_long"  # past 2 MiB, said or sent
     MEDIA_TYPE = "media_type"  # an HTML page with 200: a captive portal, a default vhost, a parked domain
     ENCODED = "encoded"  # a Content-Encoding that nobody asked for
+    MALFORMED = "malformed"  # not HTTP; often the rest of a body that was longer than its Content-Length
 
 
 LIES = frozenset(
-    {Fault.WRONG_BYTES, Fault.SURPLUS, Fault.OTHER_CID, Fault.LENGTH, Fault.TOO_LONG, Fault.MEDIA_TYPE, Fault.ENCODED}
+    {
+        Fault.WRONG_BYTES,
+        Fault.SURPLUS,
+        Fault.OTHER_CID,
+        Fault.LENGTH,
+        Fault.TOO_LONG,
+        Fault.MEDIA_TYPE,
+        Fault.ENCODED,
+        Fault.MALFORMED,
+    }
 )
 
 
@@ -191,7 +201,9 @@ class PeerClient:
             raise PeerError(Fault.SLOW, target) from error
         except aiohttp.ClientConnectorError as error:
             raise PeerError(Fault.REFUSED, target, str(error)) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientResponseError, ValueError) as error:
+            raise PeerError(Fault.MALFORMED, target, repr(error)) from error
+        except (aiohttp.ClientError, OSError) as error:
             raise PeerError(Fault.BROKEN, target, repr(error)) from error
 
     def _note_sequence(self, response: aiohttp.ClientResponse, headers: Mapping[str, str]) -> None:
