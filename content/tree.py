@@ -20,7 +20,7 @@ from content.treenode import EMPTY, Emit, Node, Row, Value, grow, load, load_chi
 from content.treeupdate import update
 from content.walk import Walk
 
-__all__ = ["EMPTY", "Value", "build", "diff", "get", "node_cids", "rows", "update"]
+__all__ = ["EMPTY", "Value", "build", "diff", "first", "get", "node_cids", "rows", "update"]
 
 
 def build(rows: Iterable[tuple[str, Value]], emit: Emit) -> CID:
@@ -38,6 +38,25 @@ def get(root: CID, key: str) -> Walk[Value | None]:
         node = yield from load_child(node, index)
     index = bisect_left(node.keys, key)
     return node.values[index] if index < len(node.keys) and node.keys[index] == key else None
+
+
+def first(root: CID, start: str) -> Walk[tuple[str, Value] | None]:
+    """The first row whose key is `start` or comes after it; None past the end. Two nodes a level, at most."""
+    node = yield from load(root)
+    after: tuple[Node, int] | None = None  # the nearest child to the right of the way down
+    while node.level:
+        index = max(0, bisect_right(node.keys, start) - 1)
+        if index + 1 < len(node.keys):
+            after = node, index + 1
+        node = yield from load_child(node, index)
+    index = bisect_left(node.keys, start)
+    if index == len(node.keys):
+        if after is None:
+            return None
+        node, index = (yield from load_child(*after)), 0
+        while node.level:
+            node = yield from load_child(node, 0)
+    return node.keys[index], node.values[index]
 
 
 def rows(root: CID, prefix: str = "") -> Walk[list[tuple[str, Value]]]:

@@ -31,14 +31,14 @@ def choose(accept: bytes | None, available: Sequence[str]) -> str | None:
 
 
 def _choose(accept: bytes, available: tuple[str, ...]) -> str | None:
-    weights = _weights(accept.decode("latin-1"))
-    star = weights.get("*")
+    asked = weights(accept.decode("latin-1"))
+    star = asked.get("*")
     best, best_weight = None, 0.0
     for coding in available:
-        weight = weights.get(coding, star or 0.0)
+        weight = asked.get(coding, star or 0.0)
         if weight > best_weight:
             best, best_weight = coding, weight
-    plain = weights.get(IDENTITY, star)
+    plain = asked.get(IDENTITY, star)
     if plain is None:  # not excluded by name or star: acceptable, but second to any coding that was asked for
         return best or IDENTITY
     return IDENTITY if plain > best_weight else best
@@ -47,15 +47,15 @@ def _choose(accept: bytes, available: tuple[str, ...]) -> str | None:
 _remembered = lru_cache(maxsize=512)(_choose)
 
 
-def _weights(text: str) -> dict[str, float]:
-    """coding → weight. An element whose weight is malformed is as if it were not there."""
-    weights: dict[str, float] = {}
+def weights(text: str) -> dict[str, float]:
+    """name → weight of an Accept-* list. An element whose weight is malformed is as if it were not there."""
+    found: dict[str, float] = {}
     for element in text.lower().split(","):
-        coding, *parameters = (part.strip(" \t") for part in element.split(";"))
+        name, *parameters = (part.strip(" \t") for part in element.split(";"))
         weight = _weight(parameters)
-        if coding and weight is not None:
-            weights.setdefault(_ALIASES.get(coding, coding), weight)
-    return weights
+        if name and weight is not None:
+            found.setdefault(_ALIASES.get(name, name), weight)
+    return found
 
 
 def _weight(parameters: list[str]) -> float | None:

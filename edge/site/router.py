@@ -1,0 +1,66 @@
+"""Router: which site a host means. Swapping all views is one assignment.
+
+Here live the tables from host to view, and the memo of raw Host fields that the hot path looks into.
+Not here: what a path of a site means (edge/site/view), or how views come about (edge/control/head).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from edge.http.target import BadTarget, host_of
+from edge.site.view import SiteView
+
+_SPELLINGS = 4_096  # raw Host fields remembered; past it the memo starts anew, so nobody can grow it by inventing ports
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """All hosts at one moment. `spellings` is a memo: raw field → view."""
+
+    sites: Mapping[str, SiteView]
+    hosts: Mapping[str, SiteView]
+    spellings: dict[bytes, SiteView | None] = field(default_factory=dict)
+
+
+class Router:
+    """Host → SiteView. Readers see one table or the next, never a mix."""
+
+    def __init__(self, domain: str = "localhost") -> None:
+        self.domain = domain
+        self._table = _Table({}, {})
+
+    def swap(self, views: Iterable[SiteView]) -> None:
+        """From now on these views, and no others. A site's `name.domain` is its own whatever another claims."""
+        sites = {view.site.name: view for view in views}
+        hosts = {host: view for view in sites.values() for host in view.site.hosts}
+        hosts.update({f"{name}.{self.domain}": view for name, view in sites.items()})
+        self._table = _Table(MappingProxyType(sites), MappingProxyType(hosts))
+
+    @property
+    def sites(self) -> Mapping[str, SiteView]:
+        """name → view."""
+        return self._table.sites
+
+    def view(self, host: str) -> SiteView | None:
+        """The site of a host (lower case, no port), None for a host that nobody has."""
+        return self._table.hosts.get(host)
+
+    def view_of_field(self, raw: bytes) -> SiteView | None:
+        """The site of a Host field as it was sent."""
+        table = self._table
+        view = table.spellings.get(raw)
+        if view is None and raw not in table.spellings:
+            try:
+                view = table.hosts.get(host_of(raw))
+            except BadTarget:
+                return None
+            if len(table.spellings) >= _SPELLINGS:
+                table.spellings.clear()
+            table.spellings[raw] = view
+        return view
+
+    def __repr__(self) -> str:
+        return f"<Router {len(self.sites)} sites, {len(self._table.hosts)} hosts>"

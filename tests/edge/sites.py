@@ -1,0 +1,171 @@
+"""Small sites made of real blocks, for the edge's tests: a folder as a dict in, a Catalog and its signed Head out.
+
+Here lives what a publisher and an origin would have made. Not here: serving it (tests/edge/origin).
+"""
+
+from __future__ import annotations
+
+import gzip
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Any
+
+import brotli
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from content import car, ipns, tree, unixfs
+from content.block import Block
+from content.catalog import Catalog, Floor, Retained, Site
+from content.cid import CID, RAW
+from content.media import compressible, media_type
+from content.naming import is_hash_named
+from content.release import Asset, Encoding, Release, Rules
+from content.walk import drive
+from edge.site.view import Meaning, Published, SiteView
+
+File = bytes | str  # text: the target of a symlink
+
+
+@dataclass
+class Store:
+    """Blocks in a dict."""
+
+    blocks: dict[bytes, Block] = field(default_factory=dict)
+
+    def emit(self, block: Block) -> None:
+        self.blocks[block.cid.store_key] = block
+
+    def get(self, cid: CID) -> Block:
+        return self.blocks[cid.store_key]
+
+    def asset(self, path: str, content: File) -> Asset:
+        """The row of one file, with its encodings where they are smaller."""
+        immutable = is_hash_named(path)
+        if isinstance(content, str):
+            node = unixfs.symlink(content, self.emit)
+            return Asset(node.cid, 0, node.cid.digest.hex(), "inode/symlink", immutable=immutable, link_target=content)
+        kind = media_type(path)
+        encodings = {}
+        if compressible(kind):
+            for coding, coded in (("br", brotli.compress(content)), ("gzip", gzip.compress(content, mtime=0))):
+                if len(coded) < len(content):
+                    encodings[coding] = Encoding(unixfs.file(coded, self.emit).cid, len(coded))
+        cid = unixfs.file(content, self.emit).cid
+        return Asset(cid, len(content), sha256(content).hexdigest(), kind, encodings, immutable)
+
+    def index(self, files: Mapping[str, File]) -> CID:
+        rows = sorted((f"/{path}", self.asset(f"/{path}", content).to_row()) for path, content in files.items())
+        return tree.build(rows, self.emit)
+
+    def release(self, files: Mapping[str, File], **fields: Any) -> CID:
+        """A Release of these files (path without its first slash → bytes, or a symlink's target as text)."""
+        spa = fields.pop("spa", False)
+        nodes = {
+            path: unixfs.symlink(content, self.emit) if isinstance(content, str) else unixfs.file(content, self.emit)
+            for path, content in files.items()
+        }
+        root = unixfs.root(nodes, self.emit)
+        size = sum(len(content) for content in files.values())
+        release = Release(root.cid, self.index(files), Rules(spa=spa), files=len(files), size=size, **fields)
+        block = release.to_block()
+        self.emit(block)
+        return block.cid
+
+    def view(self, site: Site) -> SiteView:
+        """The site as an edge would hold it."""
+
+        def published(kept: Retained | None) -> Published | None:
+            if kept is None:
+                return None
+            return Published(kept.release, Release.from_block(self.get(kept.release)), kept.generation)
+
+        return SiteView(site.to_block().cid, site, published(site.live), published(site.next))
+
+    def resolve(self, view: SiteView, path: str, navigation: bool = False) -> Meaning:
+        return drive(view.resolve(path, navigation), self.get)
+
+
+def site_of(store: Store, files: Mapping[str, File], name: str = "demo", **fields: Any) -> Site:
+    """A site with these files live."""
+    spa = fields.pop("spa", False)
+    kept = Retained(store.release(files, spa=spa), 1, 0)
+    return Site(name, generation=1, live=kept, retained=(kept,), **fields)
+
+
+class World:
+    """An origin's truth: sites, the Catalog over them, the key that signs its Head."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self.key = Ed25519PrivateKey.generate()
+        self.sites: dict[str, Site] = {}
+        self.sequence = 1_000
+        self.successor: str | None = None
+        self.head = b""
+        self.catalog_cid = CID.of(RAW, b"")
+
+    @property
+    def name(self) -> str:
+        return ipns.name_of(self.key.public_key())
+
+    def put(self, site: Site) -> None:
+        """Make this the site's state (signed by the next sign())."""
+        self.sites[site.name] = site
+
+    def publish(self, name: str, files: Mapping[str, File], *, stage_only: bool = False, **fields: Any) -> Site:
+        """A release of these files, live (or staged) under the name."""
+        rules = {"spa": fields.pop("spa", False)}
+        old = self.sites.get(name, Site(name))
+        generation = old.generation + 1
+        kept = Retained(self.store.release(files, **rules), generation, 0)
+        if stage_only:
+            new = replace(old, generation=generation, next=kept, **fields)
+        else:
+            new = replace(old, generation=generation, live=kept, next=None, retained=(kept, *old.retained), **fields)
+        self.put(new)
+        return new
+
+    def activate(self, name: str) -> None:
+        """Commit 2: next becomes live."""
+        old = self.sites[name]
+        self.put(replace(old, generation=old.generation + 1, live=old.next, next=None))
+
+    def purge(self, name: str, kind: str, value: str) -> None:
+        """A floor over what stands under this value."""
+        old = self.sites[name]
+        generation = old.generation + 1
+        self.put(replace(old, generation=generation, floors=(*old.floors, Floor(kind, value, generation))))
+
+    def sign(self, *, key: Ed25519PrivateKey | None = None, sequence: int | None = None, hours: float = 48) -> bytes:
+        """A Head over the sites as they are; the sequence grows by one unless given."""
+        self.sequence = self.sequence + 1 if sequence is None else sequence
+        rows = []
+        for name, site in sorted(self.sites.items()):
+            block = site.to_block()
+            self.store.emit(block)
+            rows.append((name, block.cid))
+        emit = self.store.emit
+        hosts = sorted((host, name) for name, site in self.sites.items() for host in site.hosts)
+        emit(tree.EMPTY)
+        catalog = Catalog(
+            self.sequence, tree.build(rows, emit), tree.build(hosts, emit), tree.EMPTY.cid, self.successor
+        ).to_block()
+        emit(catalog)
+        self.catalog_cid = catalog.cid
+        self.head = ipns.create(
+            key or self.key, f"/ipfs/{catalog.cid}", self.sequence, time.time() + hours * 3600, 60.0
+        )
+        return self.head
+
+    def car(self) -> bytes:
+        """What the origin answers to a request for the Head: record, Catalog, and all control blocks but Indexes."""
+        record = Block.make(RAW, self.head)
+        control = [record, self.store.get(self.catalog_cid)]
+        catalog = Catalog.from_block(control[1])
+        control += [self.store.get(cid) for cid in drive(tree.node_cids(catalog.sites), self.store.get)]
+        for site in self.sites.values():
+            control.append(self.store.get(site.to_block().cid))
+            control += [self.store.get(kept.release) for kept in (site.live, site.next) if kept is not None]
+        return car.write((record.cid, self.catalog_cid), control)
