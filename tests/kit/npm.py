@@ -1,0 +1,37 @@
+"""Real input: packages of the npm registry, fetched with npm once per machine and kept in a cache folder.
+
+Not here: what is done with them (tests/stories).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+PACKAGES = ("monaco-editor@0.45.0", "bootstrap-icons@1.11.3", "three@0.160.0")
+
+
+def package(spec: str) -> Path:
+    """The unpacked folder of this package, as published. Needs npm the first time."""
+    cache = Path(os.environ.get("RIM_TEST_CACHE", Path(tempfile.gettempdir()) / f"rim-test-{os.getuid()}")) / "npm"
+    folder = cache / spec.replace("/", "+")
+    if not (folder / "package").is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=cache))
+        subprocess.run(["npm", "pack", "--silent", spec], cwd=work, check=True, stdin=subprocess.DEVNULL, timeout=300)
+        with tarfile.open(next(work.glob("*.tgz"))) as tar:
+            tar.extractall(work / "unpacked", filter="data")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(work / "unpacked", folder)
+        shutil.rmtree(work, ignore_errors=True)
+    return folder / "package"
+
+
+def writable_copy(spec: str, target: Path) -> Path:
+    """A copy of the package that a test may change."""
+    shutil.copytree(package(spec), target, symlinks=True)
+    return target

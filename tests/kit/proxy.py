@@ -1,0 +1,82 @@
+"""A counting reverse proxy: stands between edges and an origin and keeps the list of blocks that left it.
+
+Here lives a real HTTP hop on loopback that changes nothing it carries. Not here: faults (tests/kit/evilpeer, chaos).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from types import TracebackType
+
+import aiohttp
+from aiohttp import web
+
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host", "content-length"}
+
+
+class CountingProxy:
+    """Forwards to `upstream`; `blocks[cid]` counts the answers of 200 that carried that block's bytes."""
+
+    def __init__(self, upstream: str) -> None:
+        self.upstream = upstream.rstrip("/")
+        self.blocks: Counter[str] = Counter()
+        self.url = ""
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> CountingProxy:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+
+    def content_blocks(self) -> Counter[str]:
+        """The counts of content blocks alone (control blocks are DAG-CBOR: `bafyrei…`)."""
+        return Counter({cid: n for cid, n in self.blocks.items() if not cid.startswith("bafyrei")})
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=None)
+        async with aiohttp.ClientSession(auto_decompress=False, timeout=timeout) as self._session:
+            app = web.Application(client_max_size=1 << 30)
+            app.router.add_route("*", "/{tail:.*}", self._forward)
+            runner = web.AppRunner(app, shutdown_timeout=0.5)
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            port = runner.addresses[0][1]
+            self.url = f"http://127.0.0.1:{port}"
+            self._ready.set()
+            await self._stop.wait()
+            await runner.cleanup()
+
+    async def _forward(self, request: web.Request) -> web.StreamResponse:
+        headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP}
+        body = await request.read()
+        try:
+            async with self._session.request(
+                request.method, self.upstream + request.raw_path, headers=headers, data=body or None, allow_redirects=False
+            ) as answer:
+                content = await answer.read()
+        except aiohttp.ClientError:
+            if request.transport is not None:
+                request.transport.abort()
+            raise web.HTTPBadGateway from None
+        path = request.path
+        if request.method == "GET" and path.startswith("/ipfs/") and answer.status == 200:
+            self.blocks[path.removeprefix("/ipfs/")] += 1
+        kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP}
+        return web.Response(status=answer.status, headers=kept, body=content)
