@@ -170,7 +170,9 @@ def _to_record(name: str, signed: dict[str, Any]) -> Record:
 
 def _write_time(when: float) -> bytes:
     """RFC 3339 in UTC with nanoseconds, as Kubo writes it."""
-    seconds, nanos = divmod(round(when * _NANO), _NANO)
+    seconds = int(when // 1)
+    more, nanos = divmod(round((when - seconds) * _NANO), _NANO)  # the whole in nanoseconds is more than a float holds
+    seconds += more
     return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{nanos:09}Z".encode()
 
 
