@@ -326,3 +326,29 @@ def test_values_nested_to_the_readers_end_are_refused_not_crashed() -> None:
         except BadNode:
             return
     pytest.fail("never refused")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_large_trees_of_mixed_rows(seed: int) -> None:
+    """Thousands of rows of 20 bytes to 32 KiB, runs of them deleted and put in: the root is that of building anew."""
+    chance = random.Random(seed)
+    blocks = Blocks()
+
+    def some(count: int) -> Rows:
+        sizes = [0, 30, 200, 900, 9_000, 20_000, 32_500] if seed % 2 else [0, 30, 90]
+        return {f"/{chance.randrange(10**6)}": value(chance.choice(sizes)) for _ in range(count)}
+
+    rows = some(700 if seed % 2 else 20_000)
+    root = blocks.build(rows)
+    for edit in range(4):
+        ordered = sorted(rows)
+        start = chance.randrange(len(ordered))
+        taken = ordered[start : start + len(ordered) // (edit + 1)]
+        edits = {**dict.fromkeys(taken[1:]), **some(chance.choice([0, 1, 40]))}
+        before, rows = rows, changed(rows, edits)
+        after = blocks.run(tree.update(root, edits, blocks.emit))
+        assert after == Blocks().build(rows)
+        assert blocks.run(tree.diff(root, after)) == [
+            (k, before.get(k), rows.get(k)) for k in sorted({**before, **rows}) if before.get(k) != rows.get(k)
+        ]
+        root = after
