@@ -45,10 +45,17 @@ def under(cid: CID, block: Block) -> Block:
     return block if block.cid == cid else Block(cid, block.data)
 
 
-def unixfs(cid: CID, block: Block) -> tuple[PBNode, Data]:
+def ask_unixfs(cid: CID) -> Walk[tuple[PBNode, Data]]:
+    """The UnixFS node of this CID. One of another codec is refused without asking for it."""
     if cid.codec != DAG_PB:
         raise BadNode(f"{cid} is not UnixFS (codec 0x{cid.codec:x})")
-    node = decode(block.data)
+    block = yield from ask(cid)
+    return unixfs(cid, block.data)
+
+
+def unixfs(cid: CID, data: bytes) -> tuple[PBNode, Data]:
+    """These bytes as the UnixFS node they are. Raises BadNode."""
+    node = decode(data)
     if node.data is None:
         raise BadNode(f"{cid} is dag-pb without UnixFS data")
     return node, decode_data(node.data)

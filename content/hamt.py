@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from content.asking import Walk, ask, unixfs
+from content.asking import Walk, ask_unixfs
 from content.cid import CID
 from content.dagpb import SHARD, Data, PBNode
 from content.errors import BadNode
@@ -34,8 +34,8 @@ def ask_shard(cid: CID, bits: int, used: int) -> Walk[Shard]:
     """The shard below one of this width, `used` bits of the hash down."""
     if used + bits > HASH_BITS:
         raise BadNode(f"HAMT {cid} is deeper than the hash is long")
-    block = yield from ask(cid)
-    shard = read_shard(cid, *unixfs(cid, block))
+    node, data = yield from ask_unixfs(cid)
+    shard = read_shard(cid, node, data)
     if shard.bits != bits or not shard.rows:
         raise BadNode(f"HAMT {cid} is empty, or of another fan-out than its parent")
     return shard

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from content.asking import Walk, ask, file_size, under, unixfs
+from content.asking import Walk, ask_unixfs, file_size, under, unixfs
 from content.block import Block
-from content.cid import CID, RAW
+from content.cid import CID, DAG_PB, RAW
 from content.dagpb import FILE, RAW_DATA, Data, PBNode
 from content.errors import BadNode
 from content.limits import BLOCKS_BEFORE_FIRST_BYTE, DAG_DEPTH, FILE_LEAVES, check
@@ -59,8 +59,7 @@ def leaves(cid: CID, start: int, stop: int) -> Walk[list[Leaf]]:
         asked += 1
         check("nodes looked at before the first byte", asked, BLOCKS_BEFORE_FIRST_BYTE)
         check("depth of a file", depth, DAG_DEPTH)
-        block = yield from ask(at)
-        node, data = unixfs(at, block)
+        node, data = yield from ask_unixfs(at)
         total = file_size(at, node, data)
         if size is not None and total != size:
             raise BadNode(f"file node {at}: {total} bytes, its parent says {size}")
@@ -77,7 +76,9 @@ def leaf_bytes(block: Block) -> bytes:
     """The file bytes that this block itself holds: a raw leaf, or the data of a UnixFS File or Raw node."""
     if block.cid.codec == RAW:
         return block.data
-    _, data = unixfs(block.cid, block)
+    if block.cid.codec != DAG_PB:
+        raise BadNode(f"{block.cid} is no file")
+    _, data = unixfs(block.cid, block.data)
     if data.kind not in (FILE, RAW_DATA):
         raise BadNode(f"{block.cid} is no file")
     return data.data or b""

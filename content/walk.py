@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from content.asking import Walk, ask, drive, file_size, unixfs
+from content.asking import Walk, ask, ask_unixfs, drive, file_size
 from content.cid import CID, RAW
 from content.dagpb import DIRECTORY, SHARD, SYMLINK
 from content.errors import BadNode, NotFound
@@ -58,10 +58,10 @@ class Entry:
 
 def stat(cid: CID) -> Walk[Entry]:
     """What this CID is: asks for the one block."""
-    block = yield from ask(cid)
     if cid.codec == RAW:
+        block = yield from ask(cid)
         return Entry(cid, "file", len(block.data))
-    node, data = unixfs(cid, block)
+    node, data = yield from ask_unixfs(cid)
     if data.kind in (DIRECTORY, SHARD):
         return Entry(cid, "directory", 0)
     if data.kind == SYMLINK:
@@ -93,26 +93,27 @@ def list_dir(cid: CID) -> Walk[dict[str, tuple[CID, int]]]:
     Strict, because two readers must never see two folders in one CID: a name twice, a name that is no path segment
     and a HAMT entry that a lookup would not find are refused.
     """
-    block = yield from ask(cid)
-    node, data = unixfs(cid, block)
+    node, data = yield from ask_unixfs(cid)
     entries: dict[str, tuple[CID, int]] = {}
     if data.kind == DIRECTORY:
         for link in node.links:
             _add(entries, link.name, link.cid, link.tsize)
         return entries
-    shards = [(read_shard(cid, node, data), 0, 0)]  # with the bits consumed above it, and how many
-    while shards:
-        shard, prefix, used = shards.pop()
-        for slot, rest, child, tsize in shard.rows:
-            path, bits = prefix << shard.bits | slot, used + shard.bits
-            if rest:
-                if slot_of(rest, bits) != path:
-                    raise BadNode(f"HAMT {cid}: {rest!r} stands where no lookup finds it")
-                _add(entries, rest, child, tsize)
+    shard, path, used = read_shard(cid, node, data), 0, 0  # path: the hash bits that lead here, so many of them
+    below: list[tuple[CID, int, int]] = []
+    while True:
+        for slot, name, child, tsize in shard.rows:
+            place, bits = path << shard.bits | slot, used + shard.bits
+            if not name:
+                below.append((child, place, bits))
+            elif slot_of(name, bits) == place:
+                _add(entries, name, child, tsize)
             else:
-                below = yield from ask_shard(child, shard.bits, bits)
-                shards.append((below, path, bits))
-    return entries
+                raise BadNode(f"HAMT {cid}: {name!r} stands where no lookup finds it")
+        if not below:
+            return entries
+        at, path, used = below.pop()
+        shard = yield from ask_shard(at, shard.bits, used)
 
 
 def read_file(cid: CID) -> Walk[bytes]:
@@ -134,6 +135,7 @@ def files(root: CID) -> Walk[list[tuple[str, Entry]]]:
     bytes. A folder that doubles at each level (a bomb) ends at 1,000,000 entries, folders counted.
     """
     found: list[tuple[str, Entry]] = []
+    known: dict[CID, Entry] = {}
     count = 0
     folders: list[tuple[str, CID, int]] = [("", root, 0)]
     while folders:
@@ -145,7 +147,11 @@ def files(root: CID) -> Walk[list[tuple[str, Entry]]]:
         above = len(path.encode()) + 1
         for name, (child, tsize) in entries.items():
             check("bytes of a path", above + len(name.encode()), PATH_BYTES)
-            entry = Entry(child, "file", tsize) if child.codec == RAW else (yield from stat(child))
+            if child.codec == RAW:
+                entry = Entry(child, "file", tsize)
+            else:
+                entry = known.get(child) or (yield from stat(child))
+                known[child] = entry
             if entry.kind == "directory":
                 folders.append((f"{path}/{name}", child, depth + 1))
             else:
@@ -171,8 +177,7 @@ def _child(cid: CID, name: str) -> Walk[CID | None]:
     """The entry of this name, None where there is none (or where there is no folder)."""
     if cid.codec == RAW:
         return None
-    block = yield from ask(cid)
-    node, data = unixfs(cid, block)
+    node, data = yield from ask_unixfs(cid)
     if data.kind == DIRECTORY:
         return next((link.cid for link in node.links if link.name == name), None)
     if data.kind != SHARD:

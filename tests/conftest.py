@@ -6,9 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.kit.kubo import Kubo
 from tests.kit.programs import program
+
+# No deadlines: a slow machine is no fault. No database either: a found case becomes a named test, not a hidden file.
+settings.register_profile("rim", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("rim")
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 

@@ -143,7 +143,7 @@ def test_builder_refuses_uneven_chunks() -> None:
 
 
 def test_levels_stay_balanced() -> None:
-    """Past two full nodes the last leaf stands as deep as the first (Kubo's balanced layout), links never over 1,024."""
+    """Past two full nodes the last leaf stands as deep as the first (balanced), and no node has over 1,024 links."""
     blocks = Blocks()
     builder = FileBuilder(blocks.emit)
     chunk = bytes(MiB)
