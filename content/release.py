@@ -12,7 +12,7 @@ from typing import Any
 
 from content.block import Block
 from content.cbor import decode, encode, link, typed
-from content.cid import CID, RAW
+from content.cid import CID, RAW, SHA2_256
 from content.errors import BadNode
 from content.limits import MESSAGE_BYTES, check
 
@@ -43,7 +43,7 @@ class Asset:
     def to_row(self) -> dict[str, Any]:
         """The row's value. What a raw CID already says (sha-256) and what is empty is left out."""
         row: dict[str, Any] = {"cid": self.cid, "size": self.size, "type": self.media_type}
-        if self.cid.codec != RAW:
+        if not _says_sha256(self.cid):
             row["sha256"] = self.sha256
         if self.encodings:
             row["enc"] = {coding: [e.cid, e.size] for coding, e in self.encodings.items()}
@@ -60,7 +60,7 @@ class Asset:
         """Read a row's value. Raises BadNode."""
         try:
             cid = link(row["cid"])
-            sha = cid.digest.hex() if cid.codec == RAW else typed(row["sha256"], str, "sha256")
+            sha = cid.digest.hex() if _says_sha256(cid) else typed(row["sha256"], str, "sha256")
             target = row.get("to")
             return cls(
                 cid=cid,
@@ -71,7 +71,7 @@ class Asset:
                     coding: Encoding(link(e[0]), typed(e[1], int, "enc")) for coding, e in row.get("enc", {}).items()
                 },
                 immutable=row.get("imm") is True,
-                tags=tuple(typed(tag, str, "tag") for tag in row.get("tags", ())),
+                tags=tuple(typed(tag, str, "tag") for tag in typed(row.get("tags", []), list, "tags")),
                 link_target=None if target is None else typed(target, str, "to"),
             )
         except (KeyError, IndexError, TypeError, AttributeError) as error:
@@ -153,3 +153,8 @@ class Release:
     def same_content(self, other: Release, index_equal: bool = False) -> bool:
         """Whether publishing this over `other` would change nothing a visitor can see."""
         return self.root == other.root and self.rules == other.rules and (index_equal or self.index == other.index)
+
+
+def _says_sha256(cid: CID) -> bool:
+    """Whether the CID's digest is the whole file's: one raw block, and no identity CID (its digest is the data)."""
+    return cid.codec == RAW and cid.hash_code == SHA2_256

@@ -20,12 +20,12 @@ from typing import Any, Final, TypeAlias
 
 import libipld
 
+from content.asking import Walk, ask, under
 from content.block import Block
 from content.cbor import decode, link, typed
 from content.cid import CID, DAG_CBOR
 from content.errors import BadNode
 from content.limits import PATH_BYTES, TREE_DEPTH, TREE_LEAF, check
-from content.walk import Walk
 
 Value: TypeAlias = Any  # a DAG-CBOR value; bytes are links
 Row: TypeAlias = tuple[str, bytes]  # a key, and its [key, value] encoded
@@ -148,13 +148,14 @@ def read(block: Block, high: str | None = None) -> Node:
 
 def load(root: CID) -> Walk[Node]:
     """The root node. The empty tree is known to all and never asked for."""
-    return read(EMPTY if root == EMPTY.cid else (yield root))
+    return read(EMPTY if root == EMPTY.cid else under(root, (yield from ask(root))))
 
 
 def load_child(node: Node, index: int) -> Walk[Node]:
     """A child, which must be what its parent says: one level below, from its row's key to before the next."""
     high = node.keys[index + 1] if index + 1 < len(node.keys) else node.high
-    child = read((yield node.values[index]), high)
+    cid = node.values[index]
+    child = read(under(cid, (yield from ask(cid))), high)
     if child.level != node.level - 1 or child.keys[:1] != node.keys[index : index + 1]:
         raise BadNode("tree node that is not what its parent says")
     if high is not None and child.keys[-1] >= high:

@@ -82,7 +82,7 @@ def test_update_equals_build(rows: Rows, first: Rows, second: Rows) -> None:
     for edits in (first, second):
         made: list[Block] = []
         rows = changed(rows, edits)
-        old = set(blocks.held)
+        old = set(blocks.run(tree.node_cids(root)))
         root = blocks.run(tree.update(root, edits, made.append))
         fresh.held.clear()
         assert root == fresh.build(rows)

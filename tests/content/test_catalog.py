@@ -1,0 +1,174 @@
+"""Site, Catalog, and the names that may stand in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from content.catalog import (
+    BadName,
+    Catalog,
+    Floor,
+    Retained,
+    Site,
+    check_host,
+    check_settings,
+    check_site_name,
+)
+from content.cbor import encode
+from content.cid import CID, DAG_CBOR
+from content.errors import BadNode, LimitExceeded
+from content.limits import FLOORS_MAX, RETAINED_MAX, SETTINGS_BYTES
+from content.walk import links
+
+A, B, C, D = (CID.of(DAG_CBOR, name) for name in (b"a", b"b", b"c", b"d"))
+SITE = Site(
+    name="docs",
+    generation=9,
+    live=Retained(A, 8, 1_760_000_000),
+    next=Retained(B, 9, 1_760_000_100),
+    retained=(Retained(B, 9, 1_760_000_100), Retained(A, 8, 1_760_000_000)),
+    attic=C,
+    bases=D,
+    aliases={"pr-7": B},
+    floors=(Floor("path", "/a.js", 3), Floor("prefix", "/img/", 5), Floor("tag", "news", 6)),
+    ipns="k51site",
+    hosts=("docs.example.org",),
+    settings={"spa": True},
+)
+CATALOG = Catalog(sequence=1_760_000_000_000_000, sites=A, hosts=B, denied=C, successor="k51next")
+
+
+def test_values_come_back() -> None:
+    """Sites and Catalogs are read as they were written, full or empty."""
+    for site in (SITE, Site("empty")):
+        assert Site.from_block(site.to_block()) == site
+    for catalog in (CATALOG, Catalog(0, A, A, A)):
+        assert Catalog.from_block(catalog.to_block()) == catalog
+
+
+def test_the_bytes_are_a_format() -> None:
+    """Signed Catalogs name these blocks: their form never changes under version 1."""
+    assert str(SITE.to_block().cid) == "bafyreicr6uw4uwvqjh6crkzkctdwg3btdlmcbumtiiuq3lnsghyyrrcjwu"
+    assert str(CATALOG.to_block().cid) == "bafyreigw5knd5b3maexgciu23djypu4unnj6d3j2bouka4fr2c7mknmobq"
+
+
+def test_a_catalog_links_its_trees() -> None:
+    """Who pins a Catalog pins its three trees; who pins a Site pins its releases, attic and bases."""
+    assert sorted(set(links(CATALOG.to_block()))) == sorted([A, B, C])
+    assert sorted(set(links(SITE.to_block()))) == sorted([A, B, C, D])
+
+
+def test_floors() -> None:
+    """The highest floor that covers a path counts; a floor for the site covers everything."""
+    assert SITE.floor_of("/b.js") == 0
+    assert SITE.floor_of("/a.js") == 3
+    assert SITE.floor_of("/a.js.map") == 0
+    assert SITE.floor_of("/img/x.png") == 5
+    assert SITE.floor_of("/img/x.png", ("news", "old")) == 6
+    assert Site("s", floors=(*SITE.floors, Floor("site", "", 4))).floor_of("/b.js") == 4
+
+
+def test_retained_and_floors_at_their_limit_and_one_past() -> None:
+    """Held when written; a block made elsewhere is held when read."""
+    full = Site("s", retained=(Retained(A, 1, 1),) * RETAINED_MAX, floors=(Floor("path", "/", 1),) * FLOORS_MAX)
+    assert Site.from_block(full.to_block()) == full
+    value = {"kind": "site", "v": 1, "name": "s", "gen": 1}
+    for site, field in (
+        (Site("s", retained=(Retained(A, 1, 1),) * (RETAINED_MAX + 1)), {"retained": [[A, 1, 1]] * (RETAINED_MAX + 1)}),
+        (
+            Site("s", floors=(Floor("path", "/", 1),) * (FLOORS_MAX + 1)),
+            {"floors": [["path", "/", 1]] * (FLOORS_MAX + 1)},
+        ),
+    ):
+        with pytest.raises(LimitExceeded):
+            site.to_block()
+        with pytest.raises(LimitExceeded):
+            Site.from_block(encode(value | field))
+
+
+def test_settings_at_their_limit_and_one_past() -> None:
+    """Settings are counted as encoded, all together."""
+    empty = len(encode({"settings": {"x": "y" * 10_000}}).data) - 10_000
+    check_settings({"x": "y" * (SETTINGS_BYTES - empty)})
+    with pytest.raises(LimitExceeded, match="settings"):
+        check_settings({"x": "y" * (SETTINGS_BYTES - empty + 1)})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "catalog"},
+        {"v": 2},
+        {"name": None},
+        {"gen": "1"},
+        {"live": A},
+        {"live": [A, 1]},
+        {"live": [A, 1, "now"]},
+        {"live": ["bafy", 1, 1]},
+        {"retained": {}},
+        {"retained": [None]},
+        {"attic": 5},
+        {"bases": "bafy"},
+        {"aliases": []},
+        {"aliases": {"pr": 1}},
+        {"floors": 5},
+        {"floors": [["path", "/a"]]},
+        {"floors": [["planet", "/a", 1]]},
+        {"floors": [["path", 5, 1]]},
+        {"floors": [[["path"], "/a", 1]]},
+        {"ipns": 5},
+        {"hosts": "example.org"},
+        {"hosts": [5]},
+        {"settings": []},
+    ],
+)
+def test_malformed_sites_are_refused(change: dict[str, Any]) -> None:
+    """A field of another kind is BadNode; a missing one is its default."""
+    value = {"kind": "site", "v": 1, "name": "s", "gen": 1}
+    assert Site.from_block(encode(value)) == Site("s", 1)
+    with pytest.raises(BadNode):
+        Site.from_block(encode(value | change))
+
+
+@pytest.mark.parametrize(
+    "change", [{"kind": "site"}, {"v": 0}, {"seq": True}, {"sites": None}, {"hosts": 1}, {"successor": 1}]
+)
+def test_malformed_catalogs_are_refused(change: dict[str, Any]) -> None:
+    """A field of another kind, or a missing tree, is BadNode."""
+    value = {"kind": "catalog", "v": 1, "seq": 1, "sites": A, "hosts": A, "denied": A}
+    assert Catalog.from_block(encode(value)).sequence == 1
+    with pytest.raises(BadNode):
+        Catalog.from_block(encode(value | change))
+
+
+def test_site_names() -> None:
+    """One lower-case DNS label, without what previews and gateways own."""
+    for good in ("a", "demo", "0", "my-site-2", "x" * 63):
+        assert check_site_name(good) == good
+    for bad in ("", "-a", "a-", "A", "a.b", "a_b", "ü", "a--b", "ipfs", "ipns", "x" * 64, "a\n", "a b", "a/b", "２"):
+        with pytest.raises(BadName):
+            check_site_name(bad)
+
+
+def test_hosts() -> None:
+    """Lower-case DNS names, without port, scheme or trailing dot."""
+    label = "x" * 63
+    for good in ("example.org", "localhost", "a.b-c.d0", ".".join([label] * 3 + ["y" * 61])):
+        assert check_host(good) == good
+    for bad in (
+        "",
+        "Example.org",
+        "a..b",
+        "a.",
+        ".a",
+        "a:80",
+        "http://a",
+        f"{label}x.org",
+        ".".join([label] * 4),
+        "ü.de",
+        "a\n",
+    ):
+        with pytest.raises(BadName):
+            check_host(bad)

@@ -1,0 +1,147 @@
+"""Release, Asset and Rules: what is written is read, and nothing malformed is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from content.cbor import encode
+from content.cid import CID, DAG_CBOR, DAG_PB, RAW
+from content.errors import BadNode, LimitExceeded
+from content.limits import MESSAGE_BYTES
+from content.release import Asset, Encoding, Release, Rules
+from content.walk import links
+
+ROOT, INDEX, OTHER = CID.of(DAG_PB, b"root"), CID.of(DAG_CBOR, b"index"), CID.of(RAW, b"other")
+SHA = "ab" * 32
+
+text = st.text(max_size=20)
+sizes = st.integers(0, 2**53)
+encodings = st.dictionaries(st.sampled_from(["br", "gzip", "zstd"]), st.builds(Encoding, st.just(OTHER), sizes))
+tags = st.lists(text, max_size=3).map(tuple)
+chunked = st.builds(Asset, st.just(ROOT), sizes, st.just(SHA), text, encodings, st.booleans(), tags, st.none() | text)
+whole = st.builds(Asset, st.just(OTHER), sizes, st.just(OTHER.digest.hex()), text, encodings, st.booleans(), tags)
+
+
+@given(st.one_of(chunked, whole))
+def test_assets_come_back(asset: Asset) -> None:
+    """Any Asset is read as it was written, through the codec."""
+    assert Asset.from_row(asset.to_row()) == asset
+
+
+def test_rows_are_small() -> None:
+    """What a raw CID says already, and what is empty, is not written."""
+    assert Asset(OTHER, 5, OTHER.digest.hex(), "text/css").to_row().keys() == {"cid", "size", "type"}
+    assert "sha256" in Asset(ROOT, 5, SHA, "text/css").to_row()
+
+
+def test_an_inline_file_keeps_its_digest() -> None:
+    """The digest of an identity CID is the data, not its hash."""
+    inline = Asset(CID(b"\x01\x55\x00\x02hi"), 2, SHA, "text/plain")
+    assert Asset.from_row(inline.to_row()) == inline
+
+
+GOOD: dict[str, Any] = {"cid": ROOT, "size": 1, "type": "a/b", "sha256": SHA}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cid": None},
+        {"cid": b"no"},
+        {"cid": "bafy"},
+        {"size": "1"},
+        {"size": True},
+        {"type": 5},
+        {"sha256": None},
+        {"enc": []},
+        {"enc": {"br": ROOT}},
+        {"enc": {"br": [ROOT]}},
+        {"enc": {"br": [ROOT, "1"]}},
+        {"enc": {"br": [1, 1]}},
+        {"tags": "letters"},
+        {"tags": [1]},
+        {"to": 5},
+    ],
+)
+def test_malformed_rows_are_refused(change: dict[str, Any]) -> None:
+    """A field of another kind is BadNode, and so is one that is not there."""
+    assert Asset.from_row(GOOD).size == 1
+    with pytest.raises(BadNode):
+        Asset.from_row(GOOD | change)
+    for key in GOOD:
+        with pytest.raises(BadNode):
+            Asset.from_row({k: v for k, v in GOOD.items() if k != key})
+
+
+@pytest.mark.parametrize("row", [None, 5, "row", b"row", [], [1, 2]])
+def test_rows_that_are_no_maps_are_refused(row: Any) -> None:
+    """Any other value in a row's place is BadNode."""
+    with pytest.raises(BadNode):
+        Asset.from_row(row)
+
+
+RELEASE = Release(
+    ROOT, INDEX, Rules(spa=True, other={"later": [1]}), str(INDEX), 1_760_000_000, "Åsa", "first", files=3, size=99
+)
+
+
+def test_a_release_comes_back() -> None:
+    """All fields, with rules that this version does not know; and the bytes never change."""
+    assert Release.from_block(RELEASE.to_block()) == RELEASE
+    assert Release.from_block(Release(ROOT, INDEX).to_block()) == Release(ROOT, INDEX)
+    assert str(RELEASE.to_block().cid) == "bafyreiewyngfxcpyf2jaxayaskqtn7o4upd5j6unut4xm2q2n3s3tvbude"
+
+
+def test_a_release_links_its_content_and_not_its_past() -> None:
+    """Pinning a release pins its Root and its Index; `previous` is text."""
+    assert sorted(links(RELEASE.to_block())) == sorted([ROOT, INDEX])
+
+
+def test_message_and_author_at_their_limit_and_one_past() -> None:
+    """Bytes are counted, not letters, when written and when read."""
+    Release(ROOT, INDEX, author="ü" * (MESSAGE_BYTES // 2), message="x" * MESSAGE_BYTES).to_block()
+    value = {"kind": "release", "v": 1, "root": ROOT, "index": INDEX}
+    for key in ("author", "message"):
+        long = "ü" * (MESSAGE_BYTES // 2) + "x"
+        with pytest.raises(LimitExceeded, match=key):
+            Release(ROOT, INDEX, **{key: long}).to_block()  # type: ignore[arg-type]
+        with pytest.raises(LimitExceeded, match=key):
+            Release.from_block(encode(value | {key: long}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "site"},
+        {"v": 2},
+        {"root": None},
+        {"root": "bafy"},
+        {"index": 5},
+        {"rules": []},
+        {"previous": ROOT},
+        {"time": "now"},
+        {"author": 5},
+        {"message": None},
+        {"files": True},
+        {"size": 1.5},
+    ],
+)
+def test_malformed_releases_are_refused(change: dict[str, Any]) -> None:
+    """A field of another kind is BadNode; a missing optional one is its default."""
+    value = {"kind": "release", "v": 1, "root": ROOT, "index": INDEX}
+    assert Release.from_block(encode(value)) == Release(ROOT, INDEX)
+    with pytest.raises(BadNode):
+        Release.from_block(encode(value | change))
+
+
+def test_same_content() -> None:
+    """Time, author and message change nothing a visitor sees; root, index and rules do."""
+    assert RELEASE.same_content(Release(ROOT, INDEX, RELEASE.rules))
+    assert not RELEASE.same_content(Release(OTHER, INDEX, RELEASE.rules))
+    assert not RELEASE.same_content(Release(ROOT, OTHER, RELEASE.rules))
+    assert RELEASE.same_content(Release(ROOT, OTHER, RELEASE.rules), index_equal=True)
+    assert not RELEASE.same_content(Release(ROOT, INDEX, Rules(spa=True)))
