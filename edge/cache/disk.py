@@ -10,6 +10,7 @@ nothing is believed because it lies on ours: every block is hashed when it is re
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
@@ -87,7 +88,7 @@ class DiskTier:
         self._worker: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._whole = asyncio.Event()  # all files are known, so what is not known is not there
-        self._closing = False
+        self._closing = asyncio.Event()
         self._readers = ThreadPoolExecutor(READERS, "rim-disk-read")
         self._writer = ThreadPoolExecutor(1, "rim-disk-write")
 
@@ -105,10 +106,9 @@ class DiskTier:
 
     async def close(self) -> None:
         """Write down what is still to be written, and let go of everything."""
-        self._closing = True
+        self._closing.set()
         if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait((self._keeper,))
+            await asyncio.wait((self._keeper,))  # not cancelled: a removal it has begun should reach the disk
         while self._worker is not None:
             await asyncio.wait((self._worker,))
         await self._write_recency()
@@ -171,7 +171,7 @@ class DiskTier:
             self.counts.read_errors[_label(found)] += 1
             if not isinstance(found, OSError) or found.errno != errno.EIO:
                 return None  # out of descriptors, say: the file is not to blame
-        if self.owner and not self._closing and (found is not None or key in self._sizes):
+        if self.owner and not self._closing.is_set() and (found is not None or key in self._sizes):
             self._queue_removal([key])
         return None
 
@@ -180,8 +180,10 @@ class DiskTier:
             return
         if key in self._sizes:
             self._sizes.move_to_end(key)
-        else:
+        elif not self._whole.is_set():
             self._enter(key, size)  # the walk has not come to it yet
+        else:
+            return  # evicted while it was being read
         self._touched[key] = None
         self._touched.move_to_end(key)
         if len(self._touched) > TOUCHED_MAX:
@@ -202,7 +204,13 @@ class DiskTier:
         if block.cid.hash_code != SHA2_256:
             return None
         full = self._waiting_bytes + size > WAITING_MAX
-        if full or self._closing or not self.owner or not self._door.is_open or not fits_disk(size, self.budget):
+        if (
+            full
+            or self._closing.is_set()
+            or not self.owner
+            or not self._door.is_open
+            or not fits_disk(size, self.budget)
+        ):
             self.counts.skipped += 1
             return None
         self._waiting[key] = job = _Store(key, block, done)
@@ -300,8 +308,10 @@ class DiskTier:
             await self._walk({})
         self._whole.set()
         await self._remove_all(self._victims(0))
-        while True:
-            await asyncio.sleep(TICK)
+        while not self._closing.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK):
+                    await self._closing.wait()
             await self.tick()
 
     async def tick(self) -> None:
@@ -321,7 +331,7 @@ class DiskTier:
         """Take up what the index says, last used first. The keys by folder, for the walk to check."""
         known: defaultdict[int, set[bytes]] = defaultdict(set)
         rows = self._shelf.rows(SLICE)
-        while page := await self._write(lambda: next(rows, [])):
+        while not self._closing.is_set() and (page := await self._write(lambda: next(rows, []))):
             for key, size in page:
                 known[_folder(key)].add(key)
                 if key not in self._sizes:
@@ -332,6 +342,8 @@ class DiskTier:
     async def _walk(self, known: dict[int, set[bytes]]) -> None:
         """Hold the names and sizes on disk against what is known, one folder at a time."""
         for number, prefix in enumerate(PREFIXES):
+            if self._closing.is_set():
+                return
             expected = frozenset(known.get(number, ()))
             result = await self._write(self._shelf.walk, prefix, expected)
             if result is None:
@@ -396,7 +408,7 @@ def _read(shelf: Shelf, cid: CID) -> Block | Exception | None:
 
 
 def _cost(size: int) -> int:
-    return -(-size // PAGE) * PAGE
+    return max(1, -(-size // PAGE)) * PAGE
 
 
 def _folder(key: bytes) -> int:

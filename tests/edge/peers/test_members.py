@@ -116,9 +116,12 @@ def test_late_failures_of_old_questions_do_not_lengthen_an_ejection() -> None:
 def test_a_long_good_time_forgives() -> None:
     """After FORGIVEN_AFTER the next ejection is a short one again, and the book stays small."""
     members, clock = book()
-    for _ in range(6):
-        eject(members, "a") if members.is_well("a") and not members.ejected() else members.failure("a")
+    eject(members, "a")
+    for _ in range(6):  # every probe fails, the back-off grows
         clock.now += LAST_BACKOFF
+        assert members.admit("a")
+        members.failure("a")
+    clock.now += LAST_BACKOFF
     members.success("a")
     clock.now += FORGIVEN_AFTER + LAST_BACKOFF
     members.success("a")
