@@ -81,7 +81,7 @@ def node_cids(root: CID) -> Walk[list[CID]]:
     cids = [root]
     level = [(yield from load(root))]
     while level[0].level:
-        cids += [cid for node in level for cid in node.values]
+        cids += [node.child(index) for node in level for index in range(len(node.keys))]
         check("tree nodes", len(cids), RELEASE_ENTRIES)
         if level[0].level == 1:
             break

@@ -122,6 +122,10 @@ class Node:
         except RecursionError as error:
             raise BadNode("tree row that is nested too deep") from error
 
+    def child(self, index: int) -> CID:
+        """The link in a row above level 0. Read on demand: a node has hundreds, and a lookup follows one."""
+        return link(self.values[index])
+
     @property
     def ends_by_hash(self) -> bool:
         """Whether it ends after its last row whatever follows (not: before a row that was too much)."""
@@ -143,7 +147,7 @@ def read(block: Block, high: str | None = None) -> Node:
     keys = [item[0] for item in rows]
     if any(keys[i] >= keys[i + 1] for i in range(len(keys) - 1)):  # code points sort as their UTF-8 bytes do
         raise BadNode("tree node with keys out of order")
-    return Node(block.cid, level, keys, [link(item[1]) if level else item[1] for item in rows], high)
+    return Node(block.cid, level, keys, [item[1] for item in rows], high)
 
 
 def load(root: CID) -> Walk[Node]:
@@ -154,7 +158,7 @@ def load(root: CID) -> Walk[Node]:
 def load_child(node: Node, index: int) -> Walk[Node]:
     """A child, which must be what its parent says: one level below, from its row's key to before the next."""
     high = node.keys[index + 1] if index + 1 < len(node.keys) else node.high
-    cid = node.values[index]
+    cid = node.child(index)
     child = read(under(cid, (yield from ask(cid))), high)
     if child.level != node.level - 1 or child.keys[:1] != node.keys[index : index + 1]:
         raise BadNode("tree node that is not what its parent says")

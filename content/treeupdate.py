@@ -47,7 +47,7 @@ def _lowered(block: Block, made: dict[CID, Block]) -> Walk[CID]:
     node = read(block)
     while node.level and len(node.keys) == 1:
         made.pop(node.cid, None)
-        below = made.get(node.values[0])
+        below = made.get(node.child(0))
         node = read(below) if below else (yield from load_child(node, 0))
     return node.cid
 
@@ -73,7 +73,7 @@ class _Tree:
         node = self.root
         while node.level > level:
             index = max(0, bisect(node.keys, key) - 1)
-            cid = node.values[index]
+            cid = node.child(index)
             if cid not in self.nodes:
                 self.nodes[cid] = yield from load_child(node, index)
             node = self.nodes[cid]
