@@ -86,8 +86,10 @@ def gallery() -> str:
     """The pictures, each as AVIF with WebP behind it."""
     return "\n".join(
         f"""  <figure class="plate">
-    <picture><source srcset="/assets/{name}.avif" type="image/avif">
-      <img src="/assets/{name}.webp" width="1200" height="900" loading="{"eager" if i < 2 else "lazy"}" alt="{text}"></picture>
+    <picture>
+      <source srcset="/assets/{name}.avif" type="image/avif">
+      <img src="/assets/{name}.webp" width="1200" height="900" loading="{"eager" if i < 2 else "lazy"}" alt="{text}">
+    </picture>
     <figcaption data-caption><span class="mono">{name}</span> <span class="soft">asking…</span></figcaption>
   </figure>"""
         for i, (name, text) in enumerate(PICTURES.items())
