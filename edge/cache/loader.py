@@ -169,7 +169,7 @@ class Loader:
             return loaded
         if loaded := await self._from_origin(note):
             return loaded
-        if rung < 1 and (loaded := await self._from_holders(note)):
+        if loaded := await self._from_holders(note):
             return loaded
         return await self._from_gateways(note)
 
@@ -227,8 +227,8 @@ class Loader:
         return await self._ask(ORIGIN, origin, _Try(cid), budgets=self._origin_budgets)
 
     async def _from_holders(self, note: _Try) -> Loaded | None:
-        """The origin is away: ask others for what they still hold. They ask nobody on our behalf, so this may look
-        sideways and down."""
+        """The origin is away: ask others for what they still hold. They ask nobody on our behalf and wait for nobody,
+        so on any rung this may look sideways and down."""
         if note.absent:
             return None
         key, tried = note.cid.store_key, 0

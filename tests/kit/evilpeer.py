@@ -121,6 +121,12 @@ async def _hang(wire: Wire) -> None:
     await wire.hang()
 
 
+async def _wait(wire: Wire) -> None:
+    """Honest, once the play lets go."""
+    await wire.hang()
+    await _honest(wire)
+
+
 async def _hang_in_body(wire: Wire) -> None:
     await wire.send("200 OK", wire.data[: len(wire.data) // 2], length=len(wire.data))
     await wire.hang()

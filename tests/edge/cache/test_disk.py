@@ -236,7 +236,7 @@ def test_removal_takes_file_and_row_and_the_block_may_come_back(tmp_path: Path) 
 def test_a_crowd_of_puts_gets_and_removals_never_loses_its_count(tmp_path: Path) -> None:
     """Seeded disorder over a tiny budget: bytes are true, the budget holds, files equal what is known."""
     chance = random.Random(7)
-    blocks = [block(number, chance.choice([1, 10, 4096, 5000])) for number in range(40)]
+    blocks = [block(number, chance.choice([9, 100, 4096, 5000])) for number in range(40)]
     budget = 20 * 4096
 
     async def one_of_them(tier: DiskTier) -> None:
