@@ -158,7 +158,7 @@ class PeerClient:
         `tier` is the rung this question climbs to (1: owner in a region, 2: home owner; None: the origin). With
         budgets=GATEWAY the question goes outside: no token, no name, no tier leave the house.
         """
-        target = f"{url}/ipfs/{cid}?format=raw"
+        target = f"{url.rstrip('/')}/ipfs/{cid}?format=raw"
         headers = dict(self._outside_headers if budgets is GATEWAY else self._node_headers)
         if tier is not None:
             headers["Rim-Tier"] = str(tier)

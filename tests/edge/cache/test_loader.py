@@ -337,7 +337,7 @@ def test_a_sick_peer_is_passed_by_and_costs_its_budget_three_times(tmp_path: Pat
 
     async def scene(stage: House) -> None:
         node = stage.nodes["a"]
-        node.loader._peer_budgets = Budgets(connect=10, headers=0.1, stall=0.1, total=60)
+        node.loader.sources.peer_budgets = Budgets(connect=10, headers=0.1, stall=0.1, total=60)
         async with EvilPeer({block.cid: block for block in BLOCKS}, trick) as sick:
             node.loader.ring = Ring([Member("sick", sick.url, "eu")])
             for block in BLOCKS[:10]:
@@ -412,7 +412,7 @@ def test_what_is_nowhere_is_remembered_in_bounds(tmp_path: Path) -> None:
 
     async def run() -> None:
         async with house(tmp_path, "eu") as stage:
-            stage.nodes["a"].loader.origin = None
+            stage.nodes["a"].loader.sources.origin = None
             await scene(stage)
 
     asyncio.run(run())
@@ -428,7 +428,7 @@ def test_gateways_come_last_and_only_for_content(tmp_path: Path) -> None:
     async def scene(stage: House) -> None:
         node = stage.nodes["a"]
         async with EvilPeer({control.cid: control, BLOCKS[1].cid: BLOCKS[1]}) as gateway:
-            node.loader.gateways = (gateway.url,)
+            node.loader.sources.gateways = (gateway.url,)
             assert await source(node, BLOCKS[0]) is Source.ORIGIN
             assert await source(node, BLOCKS[1]) is Source.GATEWAY
             with pytest.raises(Unavailable):
