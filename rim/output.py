@@ -54,19 +54,21 @@ class Bars:
         self._progress: Progress | None = None
 
     @contextmanager
-    def phase(self, name: str, total: int) -> Iterator[Advance]:
-        """One bar for the length of a phase."""
+    def phase(self, name: str) -> Iterator[Callable[[int], Advance]]:
+        """A phase of the work; what it yields draws the bar, once its total in bytes is known."""
         if not self._enabled:
-            yield lambda count: None
+            yield lambda total: lambda count: None
             return
-        progress = self._open()
-        task: TaskID = progress.add_task(name, total=total)
-        try:
-            yield lambda count: progress.advance(task, count)
-            progress.update(task, total=total, completed=total)
-        finally:
-            progress.stop_task(task)
-            progress.refresh()
+        tasks: list[TaskID] = []
+
+        def bar(total: int) -> Advance:
+            task = self._open().add_task(name, total=total)
+            tasks.append(task)
+            return lambda count: self._open().advance(task, count)
+
+        yield bar
+        for task in tasks:
+            self._open().update(task, completed=self._open().tasks[task].total)
 
     def close(self) -> None:
         """Leave the terminal as it was found."""

@@ -20,7 +20,7 @@ from typing import Any
 from rim.exits import Refused, Usage
 
 _NO_ORIGIN = "start one with `rim up`, or name one: --origin URL, RIM_ORIGIN, or `origin = ...` in rim.toml"
-_NO_TOKEN = (
+_ASK_FOR_ONE = (
     "set RIM_TOKEN to a token of this origin: whoever runs it makes one with "
     "`rim token add NAME --scope publish --site SITE`; the first admin token stands in its state folder (admin-token)"
 )
@@ -57,7 +57,7 @@ def load(origin: str | None = None, folder: Path | None = None, *, need_token: b
     url = url.rstrip("/")
     token = os.environ.get("RIM_TOKEN") or (str(ring.get("token", "")) if url == ring.get("origin") else "")
     if need_token and not token:
-        raise Refused(f"no token for {url}", _NO_TOKEN)
+        raise Refused(f"no token for {url}", _ASK_FOR_ONE)
     if not token.isascii() or not token.isprintable() or " " in token:
         raise Usage("RIM_TOKEN holds characters that no token has", "set it again, without quotes or line ends")
     return Settings(url, token, state, toml)

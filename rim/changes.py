@@ -1,0 +1,99 @@
+"""What a publish would change: paths added, changed and removed against what is live, with their bytes.
+
+Here lives the comparison of two Indexes, which asks the origin only for the branches that differ. Not here: a diff of
+what stands inside a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from content.block import Block
+from content.cid import CID
+from content.errors import ContentError
+from content.tree import diff, rows
+from content.walk import drive
+from rim.build import Built
+from rim.client import Origin
+from rim.exits import Failed
+from rim.output import size
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One path. `before` and `after` are sizes in bytes, None where the path is not."""
+
+    path: str
+    before: int | None
+    after: int | None
+
+    @property
+    def kind(self) -> str:
+        return "added" if self.before is None else "removed" if self.after is None else "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """All of them, by path. `rules`: whether the site would answer by other rules."""
+
+    site: str
+    changes: tuple[Change, ...]
+    rules: bool
+
+    def value(self) -> dict[str, Any]:
+        value: dict[str, Any] = {"site": self.site}
+        for kind in ("added", "changed", "removed"):
+            value[kind] = [
+                {"path": c.path, "bytes": c.before if c.after is None else c.after}
+                for c in self.changes
+                if c.kind == kind
+            ]
+        return value | {"bytes": self._bytes(), "rules": self.rules}
+
+    def text(self) -> str:
+        """A line per path, and a sum."""
+        lines = [f"{_SIGNS[c.kind]} {c.path}  {_sizes(c)}" for c in self.changes]
+        if self.rules:
+            lines.append("~ the site's rules")
+        counts = ", ".join(f"{sum(c.kind == kind for c in self.changes)} {kind}" for kind in _SIGNS)
+        return "\n".join([*lines, f"{self.site}: {counts}; {size(self._bytes())} to publish"])
+
+    def _bytes(self) -> int:
+        return sum(c.after or 0 for c in self.changes)
+
+
+_SIGNS = {"added": "+", "changed": "~", "removed": "-"}
+
+
+def compare(origin: Origin, site: str, built: Built, live: Mapping[str, Any] | None) -> Changes:
+    """What is built, against what is live (None: nothing is)."""
+
+    def get(cid: CID) -> Block:
+        data = built.made.get(cid)
+        if data is None:
+            data = origin.call("GET", f"/ipfs/{cid}?format=raw").body
+        return Block(cid, data)
+
+    found: list[tuple[str, Any, Any]]
+    try:
+        if live is None:
+            found = [(key, None, value) for key, value in drive(rows(built.index), get)]
+        else:
+            found = drive(diff(CID.parse(live["index"]), built.index), get)
+    except ContentError as error:
+        raise Failed(f"the origin's Index cannot be read: {error}", "run `rim origin fsck` there") from error
+    changes = [Change(key, _size(a), _size(b)) for key, a, b in found if a is None or b is None or a["cid"] != b["cid"]]
+    rules = live is not None and live.get("rules", {}) != built.rules.to_value()
+    return Changes(site, tuple(changes), rules)
+
+
+def _size(row: Mapping[str, Any] | None) -> int | None:
+    return None if row is None else int(row["size"])
+
+
+def _sizes(change: Change) -> str:
+    if change.kind == "changed":
+        return f"{size(change.before or 0)} → {size(change.after or 0)}"
+    return size((change.before or 0) + (change.after or 0))

@@ -1,0 +1,81 @@
+"""Commands about what the origin keeps: pins, garbage, and a site as one CAR file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rim import output
+from rim.commands.options import AsJson, OriginUrl, SiteName, open_origin
+from rim.exits import OK, Usage
+
+Cid = Annotated[str, typer.Argument(metavar="CID", help="The CID, in any base.", show_default=False)]
+
+
+def pin(
+    cid: Cid,
+    name: Annotated[str, typer.Option(help="What to call it.")] = "",
+    origin: OriginUrl = None,
+    as_json: AsJson = False,
+) -> int:
+    """Keep a DAG whatever sites do; the origin must hold all of it."""
+    with open_origin(origin) as open_:
+        answer = open_.send("PUT", f"/api/v1/pins/{_checked(cid)}", {"name": name}, timeout=300)
+    output.result(f"pinned {cid}", {"cid": cid, "pinned": True, **answer}, as_json=as_json)
+    return OK
+
+
+def unpin(cid: Cid, origin: OriginUrl = None, as_json: AsJson = False) -> int:
+    """Let a pinned DAG go; `rim gc` frees what nothing else needs."""
+    with open_origin(origin) as open_:
+        open_.send("DELETE", f"/api/v1/pins/{_checked(cid)}")
+    output.result(f"unpinned {cid}", {"cid": cid, "pinned": False}, as_json=as_json)
+    return OK
+
+
+def pins(origin: OriginUrl = None, as_json: AsJson = False) -> int:
+    """List the pins."""
+    with open_origin(origin) as open_:
+        found = open_.get("/api/v1/pins")["pins"]
+    text = output.table([(p["cid"], p.get("name", "")) for p in found], ("CID", "NAME"))
+    output.result(text, {"pins": found}, as_json=as_json)
+    return OK
+
+
+def gc(origin: OriginUrl = None, as_json: AsJson = False) -> int:
+    """Remove blocks that no release, pin or running publish needs."""
+    with open_origin(origin) as open_:
+        answer = open_.send("POST", "/api/v1/gc", timeout=3600)
+    text = f"removed {answer['blocks_removed']} blocks, freed {output.size(answer['bytes_freed'])}"
+    output.result(text, answer, as_json=as_json)
+    return OK
+
+
+def export(
+    site: SiteName,
+    out: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to; else stdout.")] = None,
+    origin: OriginUrl = None,
+    as_json: AsJson = False,
+) -> int:
+    """Write the live release as a CAR file, every block verified, for `ipfs dag import` or any IPFS tool."""
+    from rim.exporting import export_site
+
+    with open_origin(origin) as open_:
+        done = export_site(open_, site, out)
+    if out is not None:
+        text = f"{out}  {done.root}  {done.blocks} blocks  {output.size(done.bytes)}"
+        value = {"site": site, "root": done.root, "blocks": done.blocks, "bytes": done.bytes, "file": str(out)}
+        output.result(text, value, as_json=as_json)
+    return OK
+
+
+def _checked(cid: str) -> str:
+    from content.cid import CID
+    from content.errors import BadCID
+
+    try:
+        return str(CID.parse(cid))
+    except BadCID as error:
+        raise Usage(str(error), "give a CID, e.g. bafybei…; `rim sites` and `rim pins` show some") from error

@@ -1,0 +1,136 @@
+"""`rim publish`: flags in, one line out. How it is done: rim/publisher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rim.commands.options import AsJson, OriginUrl, Timeout, Wait
+
+if TYPE_CHECKING:
+    from rim.publisher import Job, Publisher
+    from rim.settings import Settings
+
+
+def publish(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to publish.", show_default=False)],
+    site: Annotated[str | None, typer.Option(help="The site; else rim.toml's, else the folder's name.")] = None,
+    message: Annotated[str, typer.Option("--message", "-m", help="Why; shown by `rim releases`.")] = "",
+    diff: Annotated[bool, typer.Option("--diff", help="Show what changes on stderr, then publish.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and publish nothing.")] = False,
+    wait: Wait = None,
+    timeout: Timeout = 60.0,
+    encode: Annotated[str | None, typer.Option(metavar="none|fast|balanced|best", help="How hard to compress.")] = None,
+    spa: Annotated[bool, typer.Option("--spa", help="Answer navigations to unknown paths with /index.html.")] = False,
+    no_warm: Annotated[
+        bool, typer.Option("--no-warm", help="Do not wait for edges to fetch it before it is live.")
+    ] = False,
+    no_ignore: Annotated[
+        bool, typer.Option("--no-ignore", help="Publish the folder bit for bit, secrets too.")
+    ] = False,
+    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Publish a folder without files.")] = False,
+    allow_secret: Annotated[bool, typer.Option("--allow-secret", help="Publish files that look like secrets.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Change bytes under paths once served as immutable.")] = False,
+    origin: OriginUrl = None,
+    as_json: AsJson = False,
+) -> int:
+    """Publish a folder: only what changed is sent, and it is live everywhere at once."""
+    from rim import output
+    from rim.exits import OK
+    from rim.publisher import Job
+    from rim.settings import load
+    from rim.waiting import check_wait
+
+    place = existing(folder)
+    settings = load(origin, place)
+    job = Job(
+        folder=place,
+        site=site_name(place, site, settings),
+        message=message,
+        encode=encode_level(encode, settings),
+        spa=spa or settings.toml.get("spa") is True,
+        warm=not no_warm,
+        ignore=not no_ignore,
+        allow_empty=allow_empty,
+        allow_secret=allow_secret or no_ignore,
+        force=force,
+        wait=check_wait(wait),
+        timeout=timeout,
+    )
+    with publishing(job, settings) as publisher:
+        if dry_run:
+            changes = publisher.changes()
+            output.result(changes.text(), changes.value(), as_json=as_json)
+            return OK
+        if diff:
+            output.note(publisher.changes().text())
+        outcome = publisher.publish()
+    if outcome.remark:
+        output.note(outcome.remark)
+    text = " ".join(outcome.urls[:1]) or f"{outcome.site} is at {outcome.release}"
+    output.result(f"unchanged: {text}" if outcome.unchanged else text, outcome.value(), as_json=as_json)
+    return outcome.code
+
+
+@contextmanager
+def publishing(job: Job, settings: Settings) -> Iterator[Publisher]:
+    """A publisher with its connection, memo and bars, all closed at the end."""
+    from rim.client import Origin, Rejected, stopped
+    from rim.memo import Memo
+    from rim.output import Bars
+    from rim.publisher import Publisher
+
+    bars, memo = Bars(), Memo(settings.state / "publish")
+    try:
+        with Origin(settings.origin, settings.token) as origin:
+            yield Publisher(job, origin, bars, memo)
+    except Rejected as error:
+        stopped(error)
+    finally:
+        bars.close()
+        memo.close()
+
+
+def site_name(folder: Path, flag: str | None, settings: Settings) -> str:
+    """The flag, else rim.toml's `site`, else the folder's name as a DNS label. Raises Usage."""
+    from content.catalog import BadName, check_site_name
+    from rim.exits import Usage
+
+    name = flag or settings.toml.get("site") or _label(folder.name)
+    try:
+        return check_site_name(str(name))
+    except BadName as error:
+        raise Usage(str(error), 'name the site: --site NAME, or `site = "NAME"` in rim.toml') from error
+
+
+def encode_level(flag: str | None, settings: Settings) -> str:
+    """The flag, else rim.toml's `encode`, else balanced. Raises Usage."""
+    from rim.encode import LEVELS
+    from rim.exits import Usage
+
+    level = flag or settings.toml.get("encode", "balanced")
+    if level not in LEVELS:
+        raise Usage(f"--encode {level}", f"give one of {', '.join(LEVELS)}")
+    return str(level)
+
+
+def _label(name: str) -> str:
+    """A folder's name as a DNS label, as good as it goes."""
+    label = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())
+    while "--" in label:
+        label = label.replace("--", "-")
+    return label.strip("-")[:63].strip("-")
+
+
+def existing(folder: Path) -> Path:
+    """The folder, absolute, with links on the way resolved. Raises Usage when there is none."""
+    from rim.exits import Usage
+
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise Usage(f"{folder} {what}", "name the folder that holds the site's files")
+    return folder.resolve()

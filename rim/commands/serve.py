@@ -1,0 +1,163 @@
+"""Commands that serve: a whole ring on this machine, one edge, or the origin; and shell completion."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rim import output
+from rim.commands.options import AsJson
+from rim.exits import OK, Usage
+
+EDGE_FILE = "edge.json"  # an edge's settings in its state folder, written by `rim up`
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+def up(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="A folder to publish.", show_default=False)
+    ] = None,
+    edges: Annotated[int, typer.Option(help="How many edges.", min=1, max=64)] = 1,
+    port: Annotated[int, typer.Option(help="The first edge's public port; the next ones count up.", min=1)] = 8080,
+    state: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where all is kept; else the default state.")
+    ] = None,
+    site: Annotated[str | None, typer.Option(help="The site's name; else rim.toml's, else the folder's.")] = None,
+    encode: Annotated[str | None, typer.Option(metavar="none|fast|balanced|best", help="How hard to compress.")] = None,
+    spa: Annotated[bool, typer.Option("--spa", help="Answer navigations to unknown paths with /index.html.")] = False,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory of each edge, e.g. 1GiB.")] = None,
+    cache: Annotated[str | None, typer.Option(metavar="SIZE", help="Disk of each edge, e.g. 10GiB.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Start an origin and a ring of edges on this machine; publish DIR if given; serve until Ctrl-C."""
+    from rim.commands.publish import existing
+    from rim.dev import Plan, serve
+    from rim.settings import state_home
+
+    place = None if folder is None else existing(folder)
+    plan = Plan(state or state_home(), place, edges, port, site, encode, spa, memory, cache, as_json)
+    return serve(plan)
+
+
+def _edge(**flags: Any) -> int:
+    """Serve one edge, until SIGTERM. For an edge that `rim up` made, --state is all it needs."""
+    from edge import node
+    from edge.config import BadSetting, read
+
+    given = {name: value for name, value in flags.items() if value not in (None, "", False)}
+    # The folder's own word comes before the environment, where RIM_ORIGIN and others speak to publishers
+    stored = _stored(given.get("state") or os.environ.get("RIM_EDGE_STATE"))
+    try:
+        return node.serve(read({**stored, **given}, os.environ))
+    except BadSetting as error:
+        raise Usage(str(error), "`rim edge --help` lists all settings") from error
+
+
+def _origin(context: typer.Context, **flags: Any) -> int:
+    """Serve the origin: what keeps blocks and signs the Catalog. Prints its first admin token once."""
+    if context.invoked_subcommand is not None:
+        return OK
+    from origin import node
+    from origin.config import SETTINGS, OriginConfig
+
+    values: dict[str, Any] = {}
+    for row in SETTINGS:
+        text = flags[row.name] or os.environ.get(row.env)
+        try:
+            if text not in (None, "", False):
+                values[row.name] = row.type(text)
+        except ValueError as error:
+            raise Usage(f"--{row.name}: {error}", "`rim origin --help` lists all settings") from error
+    config = OriginConfig(**{"state": _origin_state(None), **values})
+    return node.serve(config)
+
+
+def _flags_of(settings: Iterable[Any], function: Callable[..., int], *first: inspect.Parameter) -> Callable[..., int]:
+    """The command with one flag per row of a node's table of settings, so that help and table never part."""
+    parameters = list(first)
+    for row in settings:
+        name, switch = row.name.replace("_", "-"), row.type is bool
+        words = f"{row.help} \\[{row.env}]" + (f" (default: {row.default})" if row.default else "")
+        option = typer.Option(
+            f"--{name}", metavar=None if switch else (row.unit or row.type.__name__).upper(), help=words
+        )
+        hint = Annotated[bool, option] if switch else Annotated[str | None, option]
+        default = False if switch else None
+        parameters.append(inspect.Parameter(row.name, _KEYWORD, annotation=hint, default=default))
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {"return": int}
+    return function
+
+
+def _stored(state: str | None) -> dict[str, Any]:
+    """The settings that `rim up` left in this edge's folder."""
+    if not state or not (path := Path(state) / EDGE_FILE).exists():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Usage(
+            f"{path} cannot be read: {error}", "correct it or remove it, and give the settings as flags"
+        ) from error
+    return {**values, "state": state} if isinstance(values, dict) else {}
+
+
+def _fsck(
+    state: Annotated[Path | None, typer.Option(metavar="DIR", help="The origin's folder; or RIM_ORIGIN_STATE.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Read every block of a stopped origin, and name what is damaged or missing."""
+    from origin.fsck import fsck
+
+    if not as_json:
+        return fsck(_origin_state(state))
+    lines: list[str] = []
+    code = fsck(_origin_state(state), lines.append)
+    bad = [line.removeprefix("BAD").strip() for line in lines if line.startswith("BAD")]
+    output.result("", {"ok": code == OK, "findings": bad, "lines": lines}, as_json=True)
+    return code
+
+
+def edge_command() -> Callable[..., int]:
+    """`rim edge`, made when it is wanted: its table imports half the edge."""
+    from edge.config import SETTINGS
+
+    return _flags_of(SETTINGS, _edge)
+
+
+def origin_command() -> typer.Typer:
+    """`rim origin` and what else is done with an origin's folder."""
+    from origin.config import SETTINGS
+
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    app = typer.Typer(invoke_without_command=True)
+    app.callback()(_flags_of(SETTINGS, _origin, context))
+    app.command("fsck")(_fsck)
+    return app
+
+
+def _origin_state(flag: Path | None) -> Path:
+    given = flag or os.environ.get("RIM_ORIGIN_STATE")
+    if given:
+        return Path(given)
+    from rim.settings import state_home
+
+    return state_home() / "origin"
+
+
+def completions(
+    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish|pwsh", help="The shell.", show_default=False)],
+) -> int:
+    """Print the completion script of a shell: rim completions bash > ~/.local/share/bash-completion/completions/rim"""
+    from typer._completion_shared import get_completion_script
+
+    if shell not in ("bash", "zsh", "fish", "pwsh"):
+        raise Usage(f"no completion for {shell}", "give bash, zsh, fish or pwsh")
+    output.result(get_completion_script(prog_name="rim", complete_var="_RIM_COMPLETE", shell=shell))
+    return OK

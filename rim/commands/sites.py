@@ -1,0 +1,186 @@
+"""Commands about sites: what there is, what it answers to, which release is live."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Annotated, Any
+
+import typer
+
+from rim import output
+from rim.commands.options import AsJson, OriginUrl, SiteName, Timeout, Wait, open_origin
+from rim.exits import OK, Usage
+
+site_app = typer.Typer(help="Add, change or remove a site.", no_args_is_help=True)
+
+Hosts = Annotated[list[str] | None, typer.Option("--host", metavar="HOST", help="A host it answers to; repeatable.")]
+Pairs = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting; VALUE as JSON, or text.")
+]
+
+
+def sites(origin: OriginUrl = None, as_json: AsJson = False) -> int:
+    """List the sites of the origin."""
+    with open_origin(origin) as open_:
+        found = open_.get("/api/v1/sites")["sites"]
+    rows = [(s["name"], _live(s, "files"), _bytes(s), _when(s), ",".join(s["hosts"]), _live(s, "root")) for s in found]
+    text = output.table(rows, ("SITE", "FILES", "SIZE", "PUBLISHED", "HOSTS", "ROOT"))
+    output.result(text, {"sites": found}, as_json=as_json)
+    return OK
+
+
+@site_app.command("add")
+def site_add(
+    name: SiteName, host: Hosts = None, pairs: Pairs = None, origin: OriginUrl = None, as_json: AsJson = False
+) -> int:
+    """Add a site, before its first publish or to give it hosts."""
+    from rim.client import site_path
+
+    body = {"hosts": host or [], "settings": _settings(pairs)}
+    with open_origin(origin) as open_:
+        site = open_.send("PUT", site_path(name), body)
+    output.result(f"added {name}", site, as_json=as_json)
+    return OK
+
+
+@site_app.command("set")
+def site_set(
+    name: SiteName, host: Hosts = None, pairs: Pairs = None, origin: OriginUrl = None, as_json: AsJson = False
+) -> int:
+    """Change hosts (those given replace the old ones; `--host ""` leaves none) or settings (null takes one away)."""
+    from rim.client import site_path
+
+    if host is None and pairs is None:
+        raise Usage("nothing to set", "give --host HOST or --set KEY=VALUE")
+    with open_origin(origin) as open_:
+        body: dict[str, Any] = {} if host is None else {"hosts": [name for name in host if name]}
+        if pairs is not None:
+            body["settings"] = _settings(pairs)
+        site = open_.send("PATCH", site_path(name), body)
+    output.result(f"changed {name}", site, as_json=as_json)
+    return OK
+
+
+@site_app.command("rm")
+def site_rm(name: SiteName, origin: OriginUrl = None, as_json: AsJson = False) -> int:
+    """Remove a site and all its releases; `rim gc` then frees their blocks."""
+    from rim.client import site_path
+
+    with open_origin(origin) as open_:
+        open_.send("DELETE", site_path(name))
+    output.result(f"removed {name}", {"site": name, "removed": True}, as_json=as_json)
+    return OK
+
+
+def releases(site: SiteName, origin: OriginUrl = None, as_json: AsJson = False) -> int:
+    """List a site's releases, newest first; `*` marks the live one."""
+    from rim.client import site_path
+
+    with open_origin(origin) as open_:
+        found = open_.get(site_path(site, "releases"))["releases"]
+    rows = [
+        (
+            "*" if r["live"] else "",
+            r["release"],
+            _time(r["time"]),
+            r["files"],
+            output.size(r["size"]),
+            r["author"],
+            r["message"],
+        )
+        for r in found
+    ]
+    text = output.table(rows, ("", "RELEASE", "TIME", "FILES", "SIZE", "AUTHOR", "MESSAGE"))
+    output.result(text, {"site": site, "releases": found}, as_json=as_json)
+    return OK
+
+
+def rollback(
+    site: SiteName,
+    release: Annotated[str | None, typer.Argument(help="The release, or its beginning; else the one before.")] = None,
+    wait: Wait = None,
+    timeout: Timeout = 60.0,
+    origin: OriginUrl = None,
+    as_json: AsJson = False,
+) -> int:
+    """Make an earlier release live again."""
+    from rim.client import COMMIT_SECONDS, site_path
+    from rim.waiting import check_wait
+
+    check_wait(wait)
+    with open_origin(origin) as open_:
+        answer = open_.send("POST", site_path(site, "rollback"), {"release": release}, timeout=COMMIT_SECONDS)
+        return _committed(open_, f"{site} is at {answer['release']}", {"site": site, **answer}, wait, timeout, as_json)
+
+
+def purge(
+    site: SiteName,
+    path: Annotated[list[str] | None, typer.Option("--path", metavar="P", help="One path; repeatable.")] = None,
+    prefix: Annotated[
+        list[str] | None, typer.Option("--prefix", metavar="P", help="All paths below; repeatable.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="The whole site.")] = False,
+    wait: Wait = None,
+    timeout: Timeout = 60.0,
+    origin: OriginUrl = None,
+    as_json: AsJson = False,
+) -> int:
+    """Forget what edges hold: live paths are fetched anew, paths of old releases are gone."""
+    from rim.client import COMMIT_SECONDS, site_path
+    from rim.waiting import check_wait
+
+    check_wait(wait)
+    if not (path or prefix or everything):
+        raise Usage("nothing to purge", "give --path P, --prefix P or --all")
+    if wrong := [p for p in [*(path or ()), *(prefix or ())] if not p.startswith("/")]:
+        raise Usage(
+            f"{wrong[0]!r} is no path", "paths begin with / and are written as in the folder, not percent-coded"
+        )
+    body = {"paths": path or [], "prefixes": prefix or [], "tags": [], "all": everything}
+    with open_origin(origin) as open_:
+        answer = open_.send("POST", site_path(site, "purge"), body, timeout=COMMIT_SECONDS)
+        return _committed(open_, f"purged {site}", {"site": site, **answer}, wait, timeout, as_json)
+
+
+def _committed(origin: Any, text: str, value: dict[str, Any], wait: str | None, timeout: float, as_json: bool) -> int:
+    """The end of a commit: wait for edges if asked to, and say how it stands."""
+    from rim.waiting import wait_for_edges
+
+    if wait is None:
+        output.result(text, value, as_json=as_json)
+        return OK
+    seen = wait_for_edges(origin, int(value["sequence"]), wait, time.monotonic() + timeout)
+    if seen.code:
+        output.note(seen.remark("serve it"))
+    output.result(text, {**value, "edges": seen.edges}, as_json=as_json)
+    return seen.code
+
+
+def _settings(pairs: list[str] | None) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise Usage(f"--set {pair}", "write it as KEY=VALUE, e.g. --set spa=true")
+        try:
+            settings[key] = json.loads(value)
+        except ValueError:
+            settings[key] = value
+    return settings
+
+
+def _live(site: dict[str, Any], key: str) -> Any:
+    return "-" if site["live"] is None else site["live"][key]
+
+
+def _bytes(site: dict[str, Any]) -> str:
+    return "-" if site["live"] is None else output.size(site["live"]["size"])
+
+
+def _when(site: dict[str, Any]) -> str:
+    return "-" if site["live"] is None else _time(site["live"]["time"])
+
+
+def _time(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
