@@ -1,7 +1,8 @@
 """Disk: the second tier. Blocks in files named by their hash, within a budget of bytes.
 
-Here live the budget, recency, the queue of writes, and what to do when the disk or the index is sick: count it and
-serve on. Not here: file names, writing and the index itself (edge/cache/shelf), or what may enter (admission).
+Here live the tier's verbs, the queue of writes, and what to do when the disk or the index is sick: count it and serve
+on. Not here: file names, writing, the index itself (shelf), who goes when it is full (inventory), who may enter
+(admission).
 
 One thread writes, a few read; the event loop alone knows what is held. Nothing in here raises for a sick disk, and
 nothing is believed because it lies on ours: every block is hashed when it is read.
@@ -13,7 +14,7 @@ import asyncio
 import contextlib
 import errno
 import time
-from collections import Counter, OrderedDict, defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,18 +26,17 @@ from content.cid import CID, SHA2_256
 from content.errors import ContentError
 from content.limits import MiB
 from edge.cache.admission import Door, fits_disk
+from edge.cache.inventory import Inventory, cost
 from edge.cache.shelf import INDEX_ERRORS, PREFIXES, Shelf
 
 T = TypeVar("T")
 
 READERS = 4  # threads: reading and hashing release the GIL, more than this only queue at the disk
 WAITING_MAX = 64 * MiB  # of blocks that wait to be written; past it new ones are not taken
-BATCH = 64  # blocks to one transaction
+BATCH = 64  # blocks to one transaction ...
+BATCH_BYTES = 16 * MiB  # ... and bytes
 SLICE = 512  # rows taken up between two breaths of the event loop
 TICK = 5.0  # s between two looks at recency to write down and an index to win back
-TOUCHED_MAX = 65_536  # uses remembered until the next tick
-LOW_WATER = 64  # eviction goes on to 1/64 below the budget, so that not every write has to evict
-PAGE = 4_096  # B: what a file takes on disk is counted, not what is in it
 
 
 @dataclass(slots=True)
@@ -74,14 +74,11 @@ class DiskTier:
     def __init__(
         self, folder: Path, budget: int, *, owner: bool = True, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.budget = budget
-        self.bytes = 0
         self.owner = owner
         self.counts = DiskCounts()
         self._shelf = Shelf(folder)
         self._door = Door(clock)
-        self._sizes: OrderedDict[bytes, int] = OrderedDict()  # what is held, least recently used first
-        self._touched: OrderedDict[bytes, None] = OrderedDict()  # used since the last tick, in order
+        self._held = Inventory(budget)
         self._waiting: dict[bytes, _Store] = {}
         self._waiting_bytes = 0
         self._jobs: deque[_Store | _Remove] = deque()
@@ -120,12 +117,12 @@ class DiskTier:
 
     async def get(self, cid: CID) -> Block | None:
         """The block, verified; None when absent, or when what lay there was not it."""
-        if cid.hash_code != SHA2_256:
+        if cid.hash_code != SHA2_256 or self._closing.is_set():
             return None
         key = cid.store_key
         if waiting := self._waiting.get(key):
             return waiting.block if waiting.block.cid == cid else Block(cid, waiting.block.data)
-        if self._whole.is_set() and key not in self._sizes:
+        if self._whole.is_set() and key not in self._held:
             self.counts.misses += 1
             return None
         block = await asyncio.get_running_loop().run_in_executor(self._readers, _read, self._shelf, cid)
@@ -146,15 +143,25 @@ class DiskTier:
         if keys and self.owner:
             await asyncio.shield(self._queue_removal(keys))
 
+    @property
+    def used(self) -> int:
+        """Bytes on disk, in whole pages."""
+        return self._held.bytes
+
+    @property
+    def budget(self) -> int:
+        """Bytes that may be."""
+        return self._held.budget
+
     def __contains__(self, cid: CID) -> bool:
-        return cid.store_key in self._sizes or cid.store_key in self._waiting
+        return cid.store_key in self._held or cid.store_key in self._waiting
 
     def __len__(self) -> int:
-        return len(self._sizes)
+        return len(self._held)
 
     def __repr__(self) -> str:
         index = "with" if self._shelf.has_index else "without"
-        return f"<DiskTier {len(self._sizes)} blocks, {self.bytes} of {self.budget} B, {index} index>"
+        return f"<DiskTier {len(self._held)} blocks, {self.used} of {self.budget} B, {index} index>"
 
     # Reading.
 
@@ -162,7 +169,9 @@ class DiskTier:
         """What a reader brought, and what follows from it."""
         if isinstance(found, Block):
             self.counts.hits += 1
-            self._use(key, len(found.data))
+            if self.owner and not self._whole.is_set() and key not in self._held:
+                self._held.enter(key, len(found.data))  # the walk has not come to it yet
+            self._held.use(key)
             return found
         self.counts.misses += 1
         if isinstance(found, ContentError):
@@ -171,23 +180,9 @@ class DiskTier:
             self.counts.read_errors[_label(found)] += 1
             if not isinstance(found, OSError) or found.errno != errno.EIO:
                 return None  # out of descriptors, say: the file is not to blame
-        if self.owner and not self._closing.is_set() and (found is not None or key in self._sizes):
+        if self.owner and not self._closing.is_set() and (found is not None or key in self._held):
             self._queue_removal([key])
         return None
-
-    def _use(self, key: bytes, size: int) -> None:
-        if not self.owner:
-            return
-        if key in self._sizes:
-            self._sizes.move_to_end(key)
-        elif not self._whole.is_set():
-            self._enter(key, size)  # the walk has not come to it yet
-        else:
-            return  # evicted while it was being read
-        self._touched[key] = None
-        self._touched.move_to_end(key)
-        if len(self._touched) > TOUCHED_MAX:
-            self._touched.popitem(last=False)
 
     # Writing.
 
@@ -197,20 +192,13 @@ class DiskTier:
         if waiting := self._waiting.get(key):
             return waiting.done
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        if key in self._sizes:
-            self._use(key, size)
+        if key in self._held:
+            self._held.use(key)
             done.set_result(True)
             return done
         if block.cid.hash_code != SHA2_256:
             return None
-        full = self._waiting_bytes + size > WAITING_MAX
-        if (
-            full
-            or self._closing.is_set()
-            or not self.owner
-            or not self._door.is_open
-            or not fits_disk(size, self.budget)
-        ):
+        if not self._may_write(size):
             self.counts.skipped += 1
             return None
         self._waiting[key] = job = _Store(key, block, done)
@@ -218,9 +206,14 @@ class DiskTier:
         self._queue(job)
         return done
 
+    def _may_write(self, size: int) -> bool:
+        ours = self.owner and not self._closing.is_set()
+        fits = fits_disk(size, self.budget) and self._waiting_bytes + size <= WAITING_MAX
+        return ours and fits and self._door.is_open
+
     def _queue_removal(self, keys: list[bytes]) -> asyncio.Future[bool]:
         for key in keys:
-            self._leave(key)
+            self._held.leave(key)
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._queue(_Remove(keys, done))
         return done
@@ -234,10 +227,7 @@ class DiskTier:
         """Do the queued jobs in their order, alike ones together."""
         try:
             while self._jobs:
-                first = self._jobs[0]
-                batch = [self._jobs.popleft()]
-                while self._jobs and type(self._jobs[0]) is type(first) and len(batch) < BATCH:
-                    batch.append(self._jobs.popleft())
+                batch = self._next_batch()
                 await self._remove_all([key for job in batch if isinstance(job, _Remove) for key in job.keys])
                 await self._store_all([job for job in batch if isinstance(job, _Store)])
                 for job in batch:
@@ -246,10 +236,22 @@ class DiskTier:
         finally:
             self._worker = None
 
+    def _next_batch(self) -> list[_Store | _Remove]:
+        """The next jobs that are alike, in their order, and no more at once than find room together."""
+        batch = [self._jobs.popleft()]
+        room = min(BATCH_BYTES, self.budget // 2)
+        while self._jobs and type(self._jobs[0]) is type(batch[0]) and len(batch) < BATCH:
+            job = self._jobs[0]
+            room -= cost(len(job.block.data)) if isinstance(job, _Store) else 0
+            if room < 0:
+                break
+            batch.append(self._jobs.popleft())
+        return batch
+
     async def _store_all(self, jobs: list[_Store]) -> None:
         if not jobs:
             return
-        await self._remove_all(self._victims(sum(_cost(len(job.block.data)) for job in jobs)))
+        await self._make_room(sum(cost(len(job.block.data)) for job in jobs))
         items = [(job.key, job.block.data) for job in jobs]
         results = await self._write(self._shelf.store, items)
         if results is None:  # the index failed, the files need not
@@ -262,7 +264,7 @@ class DiskTier:
         self._waiting_bytes -= len(job.block.data)
         if error is None:
             self.counts.stored += 1
-            self._enter(job.key, len(job.block.data))
+            self._held.enter(job.key, len(job.block.data))
         else:
             self.counts.write_errors[_label(error)] += 1
             self._door.shut()
@@ -270,33 +272,14 @@ class DiskTier:
 
     async def _remove_all(self, keys: list[bytes]) -> None:
         for key in keys:
-            self._leave(key)
+            self._held.leave(key)
         if keys:
             await self._write(self._shelf.remove, keys)
 
-    def _victims(self, coming: int) -> list[bytes]:
-        """The keys that must go for this many bytes to come in: least recently used first, down to the low water."""
-        if self.bytes + coming <= self.budget:
-            return []
-        target = self.budget - self.budget // LOW_WATER - coming
-        victims: list[bytes] = []
-        while self._sizes and self.bytes > target:
-            key = next(iter(self._sizes))
-            self._leave(key)
-            victims.append(key)
+    async def _make_room(self, coming: int) -> None:
+        victims = self._held.make_room(coming)
         self.counts.evicted += len(victims)
-        return victims
-
-    def _enter(self, key: bytes, size: int) -> None:
-        self._leave(key)
-        self._sizes[key] = size
-        self.bytes += _cost(size)
-
-    def _leave(self, key: bytes) -> None:
-        size = self._sizes.pop(key, None)
-        self._touched.pop(key, None)
-        if size is not None:
-            self.bytes -= _cost(size)
+        await self._remove_all(victims)
 
     # Keeping: the index, from opening to winning it back.
 
@@ -307,7 +290,7 @@ class DiskTier:
         else:
             await self._walk({})
         self._whole.set()
-        await self._remove_all(self._victims(0))
+        await self._make_room(0)
         while not self._closing.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK):
@@ -334,9 +317,8 @@ class DiskTier:
         while not self._closing.is_set() and (page := await self._write(lambda: next(rows, []))):
             for key, size in page:
                 known[_folder(key)].add(key)
-                if key not in self._sizes:
-                    self._enter(key, size)
-                    self._sizes.move_to_end(key, last=False)
+                if key not in self._held:
+                    self._held.enter(key, size, oldest=True)
         return known
 
     async def _walk(self, known: dict[int, set[bytes]]) -> None:
@@ -349,20 +331,19 @@ class DiskTier:
             if result is None:
                 continue
             found, gone = result
-            new = [row for row in found if row[0] not in self._waiting and self._needs_row(*row, expected)]
+            new = [row for row in found if row[0] not in self._waiting and self._is_news(*row, expected)]
             for key, size in new:
-                if self._sizes.get(key) != size:
-                    self._enter(key, size)
-                    self._sizes.move_to_end(key, last=False)
+                if self._held.size(key) != size:
+                    self._held.enter(key, size, oldest=True)
             for key in gone:
-                self._leave(key)
+                self._held.leave(key)
             if new:
                 await self._write(self._shelf.add_rows, new)
             if gone:
                 await self._write(self._shelf.drop_rows, gone)
 
-    def _needs_row(self, key: bytes, size: int, rowed: frozenset[bytes]) -> bool:
-        return key not in rowed or self._sizes.get(key) != size
+    def _is_news(self, key: bytes, size: int, rowed: frozenset[bytes]) -> bool:
+        return key not in rowed or self._held.size(key) != size
 
     async def _level_rows(self) -> None:
         """Make the rows of an index won back say what is held."""
@@ -370,15 +351,15 @@ class DiskTier:
         rows = self._shelf.rows(SLICE)
         while page := await self._write(lambda: next(rows, [])):
             rowed.update(key for key, _ in page)
-        lacking = [(key, size) for key, size in self._sizes.items() if key not in rowed]
-        surplus = [key for key in rowed if key not in self._sizes]
+        lacking = [(key, size) for key, size in self._held.rows() if key not in rowed]
+        surplus = [key for key in rowed if key not in self._held]
         for start in range(0, len(lacking), SLICE):
             await self._write(self._shelf.add_rows, lacking[start : start + SLICE])
         for start in range(0, len(surplus), SLICE):
             await self._write(self._shelf.drop_rows, surplus[start : start + SLICE])
 
     async def _write_recency(self) -> None:
-        touched, self._touched = list(self._touched), OrderedDict()
+        touched = self._held.take_touched()
         for start in range(0, len(touched), SLICE):
             await self._write(self._shelf.touch, touched[start : start + SLICE])
 
@@ -405,10 +386,6 @@ def _read(shelf: Shelf, cid: CID) -> Block | Exception | None:
         return None if data is None else Block(cid, data)
     except (OSError, ContentError) as error:
         return error
-
-
-def _cost(size: int) -> int:
-    return max(1, -(-size // PAGE)) * PAGE
 
 
 def _folder(key: bytes) -> int:

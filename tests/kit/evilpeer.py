@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import re
 import struct
 import threading
@@ -209,7 +210,7 @@ async def _forbidden(wire: Wire) -> None:
 TRICKS: dict[str, Trick] = {
     name.removeprefix("_"): trick
     for name, trick in list(globals().items())
-    if name.startswith("_") and asyncio.iscoroutinefunction(trick)
+    if name.startswith("_") and inspect.iscoroutinefunction(trick)
 }
 
 

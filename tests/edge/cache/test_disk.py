@@ -156,11 +156,11 @@ def test_the_budget_holds_and_the_least_recently_used_go(tmp_path: Path) -> None
     async def scene(tier: DiskTier) -> None:
         for each in blocks[:32]:
             await tier.put(each)
-        assert tier.bytes == 32 * 4096
+        assert tier.used == 32 * 4096
         assert await tier.get(blocks[0].cid) is not None
         for each in blocks[32:60]:
             await tier.put(each)
-            assert tier.bytes <= 32 * 4096
+            assert tier.used <= 32 * 4096
         assert blocks[0].cid in tier
         assert blocks[1].cid not in tier
         assert blocks[59].cid in tier
@@ -198,7 +198,7 @@ def test_a_smaller_budget_at_the_next_start_is_kept(tmp_path: Path) -> None:
     async def scene(tier: DiskTier) -> None:
         while tier.counts.evicted == 0:
             await asyncio.sleep(0)
-        assert tier.bytes <= 8 * 4096
+        assert tier.used <= 8 * 4096
 
     play(tmp_path, scene, budget=8 * 4096)
     assert len(files_in(tmp_path)) <= 8
@@ -226,7 +226,7 @@ def test_removal_takes_file_and_row_and_the_block_may_come_back(tmp_path: Path) 
         assert await tier.get(one.cid) is None
         assert await tier.get(two.cid) is None
         assert files_in(tmp_path) == []
-        assert tier.bytes == len(tier) == 0
+        assert tier.used == len(tier) == 0
         assert await tier.put(one)
         assert await tier.get(one.cid) == one
 
@@ -249,7 +249,7 @@ def test_a_crowd_of_puts_gets_and_removals_never_loses_its_count(tmp_path: Path)
             assert got is None or got == each
         else:
             await tier.remove([each.cid])
-        assert tier.bytes <= budget
+        assert tier.used <= budget
 
     async def scene(tier: DiskTier) -> None:
         for _ in range(30):
@@ -354,7 +354,7 @@ def test_a_file_that_vanished_is_a_miss_and_its_row_goes(tmp_path: Path) -> None
         assert len(tier) == 1
         path_of(tmp_path, two.cid).unlink()
         assert await tier.get(two.cid) is None
-        assert len(tier) == tier.bytes == 0
+        assert len(tier) == tier.used == 0
         assert await tier.put(two)
 
     play(tmp_path, scene)
@@ -444,7 +444,7 @@ def test_a_harmed_index_costs_nothing_but_its_rebuilding(tmp_path: Path, harm: s
 
     async def scene(tier: DiskTier) -> None:
         assert len(tier) == 50
-        assert tier.bytes == 50 * 4096
+        assert tier.used == 50 * 4096
         for each in blocks:
             assert await tier.get(each.cid) == each
         assert await tier.put(block(99))
