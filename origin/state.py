@@ -40,13 +40,20 @@ class State:
                 (self.path / name).mkdir(mode=0o700, exist_ok=True)
             for leftover in self.path.glob("**/*.tmp"):
                 leftover.unlink()  # a replacement that was cut short; the old file stands
+        except StateError:
+            self._release()
+            raise
         except OSError as error:
+            self._release()
             raise StateError(f"state folder {self.path}: {error.strerror or error}") from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._release()
+
+    def _release(self) -> None:
         if self._lock >= 0:
             os.close(self._lock)  # closing releases the flock; the file stays (unlinking it would race a second origin)
             self._lock = -1

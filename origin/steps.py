@@ -27,7 +27,7 @@ class _Steps:
             self.count += 1
             if self.log:
                 with open(self.log, "a", encoding="utf-8") as file:
-                    file.write(f"{self.count} {name}\n")
+                    file.write(f"{name}\n")
             if self.count == self.at:
                 os._exit(CRASH_STATUS)
 

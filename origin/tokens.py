@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -72,6 +73,7 @@ class Tokens:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._by_hash = {token.sha256: token for token in _load(path)}
+        self._changing = threading.Lock()  # handlers save in threads
 
     def __repr__(self) -> str:
         return f"<Tokens {len(self._by_hash)}>"
@@ -89,24 +91,29 @@ class Tokens:
         return token
 
     def add(self, token: Token) -> None:
-        if len(self._by_hash) >= TOKENS_MAX:
-            raise BadRequest(f"there are {TOKENS_MAX:,} tokens; revoke some")
-        self._save({**self._by_hash, token.sha256: token})
+        with self._changing:
+            if len(self._by_hash) >= TOKENS_MAX:
+                raise BadRequest(f"there are {TOKENS_MAX:,} tokens; revoke some")
+            self._save({**self._by_hash, token.sha256: token})
 
     def make(self, name: str, scopes: Iterable[str], sites: Sites = "*", **limits: int | None) -> tuple[Token, str]:
         """A new token and its secret, which is shown this once and kept nowhere."""
-        secret = "rim_" + secrets.token_urlsafe(32)
-        token = Token(
-            secrets.token_hex(6), _hash(secret), name, tuple(scopes), sites, created=int(time.time()), **limits
-        )
+        token, secret = self.mint(name, scopes, sites, **limits)
         self.add(token)
         return token, secret
 
+    def mint(self, name: str, scopes: Iterable[str], sites: Sites = "*", **limits: int | None) -> tuple[Token, str]:
+        """As `make`, but not yet in the table."""
+        secret = "rim_" + secrets.token_urlsafe(32)
+        now = int(time.time())
+        return Token(secrets.token_hex(6), _hash(secret), name, tuple(scopes), sites, created=now, **limits), secret
+
     def remove(self, token_id: str) -> None:
-        kept = {digest: token for digest, token in self._by_hash.items() if token.id != token_id}
-        if len(kept) == len(self._by_hash):
-            raise Missing(f"no token {token_id!r}")
-        self._save(kept)
+        with self._changing:
+            kept = {digest: token for digest, token in self._by_hash.items() if token.id != token_id}
+            if len(kept) == len(self._by_hash):
+                raise Missing(f"no token {token_id!r}")
+            self._save(kept)
 
     def _save(self, tokens: dict[str, Token]) -> None:
         rows = [asdict(token) for token in tokens.values()]

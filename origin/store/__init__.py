@@ -38,3 +38,7 @@ class Store(Protocol):
 
     @property
     def bytes(self) -> int: ...
+
+    @property
+    def corrupt(self) -> int:
+        """How many blocks were found broken on disk since start."""

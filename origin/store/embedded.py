@@ -182,7 +182,7 @@ class Embedded:
 
 
 class _Batch:
-    """One put: sections gathered, written, synced, entered; taken back to the last synced length when the disk fails."""
+    """One put: sections gathered, written, synced, entered; or taken back to the last synced length."""
 
     def __init__(self, store: Embedded) -> None:
         self.store = store

@@ -1,0 +1,109 @@
+"""Handlers of nodes: following the Head, reporting, and asking how far the others are.
+
+Here lives the waiting request. Every answer to a node carries Rim-Sequence (origin/app), so any of them is a hint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from origin.api.asking import allowed, body_json, number, origin_of, text_field, token_of, unless_gone, whole
+from origin.edges import Edge
+from origin.errors import BadRequest
+from origin.feed import pack
+from origin.origin import Origin
+from origin.reading import source
+
+WAIT_MAX = 60.0
+CAR_TYPE = "application/vnd.ipld.car"
+NAME_CHARS = 200
+
+
+async def head(request: Request) -> Response:
+    """GET /api/v1/head?since=N&wait=SECONDS&node=NAME&region=R
+
+    `since` is also the report "I serve N". `key`, the catalog key the node trusts, is optional: a node that was away
+    during a rotation first gets the old key's last record, which names the successor.
+    """
+    allowed(request, "edge")
+    origin, since = origin_of(request), whole(request, "since")
+    edge = _edge(request, origin, since)
+    last = await asyncio.to_thread(_last_word, origin, request.query_params.get("key", ""), since)
+    if last is not None:
+        return _car(last)
+    feed, until = origin.catalog.feed, time.monotonic() + number(request, "wait", 0.0, WAIT_MAX)
+    with origin.edges.waits(edge):
+        while feed.head.sequence <= since and not origin.stopping:
+            left = until - time.monotonic()
+            if left <= 0 or not await unless_gone(request, feed.signal.wait(left)):
+                break
+    if feed.head.sequence <= since:
+        return Response(status_code=204, headers={"Cache-Control": "no-store"})
+    answer = await asyncio.to_thread(feed.since, since)
+    return _car(answer)
+
+
+async def report(request: Request) -> Response:
+    """POST /api/v1/report"""
+    allowed(request, "edge")
+    origin, body = origin_of(request), await body_json(request)
+    sequence = body.get("sequence", 0)
+    if isinstance(sequence, bool) or not isinstance(sequence, int) or sequence < 0:
+        raise BadRequest("sequence: a whole number")
+    public = body.get("public")
+    edge = origin.edges.saw(
+        text_field(body, "node", NAME_CHARS),
+        str(body.get("region") or "")[:NAME_CHARS],
+        sequence,
+        public if isinstance(public, str) else None,
+    )
+    edge.take_staged(_rows(body.get("staged")))
+    origin.edges.signal.notify()
+    return JSONResponse({})
+
+
+async def edges(request: Request) -> Response:
+    """GET /api/v1/edges?sequence=N&wait=S: how far every node is; waits until all that are present serve N."""
+    token_of(request)
+    origin, sequence = origin_of(request), whole(request, "sequence")
+    until = time.monotonic() + number(request, "wait", 0.0, WAIT_MAX)
+    while not origin.edges.all_serve(sequence) and not origin.stopping:
+        left = until - time.monotonic()
+        if left <= 0 or not await unless_gone(request, origin.edges.signal.wait(min(left, 1.0))):
+            break
+    return JSONResponse({"sequence": origin.catalog.world.sequence, "edges": origin.edges.all()})
+
+
+def _edge(request: Request, origin: Origin, since: int) -> Edge:
+    query = request.query_params
+    node = query.get("node") or "?"
+    return origin.edges.saw(node[:NAME_CHARS], query.get("region", "")[:NAME_CHARS], since)
+
+
+def _last_word(origin: Origin, key: str, since: int) -> bytes | None:
+    """For a node that trusts a key rotated away: that key's last record with its Catalog, if the node lacks it."""
+    catalog = origin.catalog
+    if not key or key == catalog.head.name:
+        return None
+    last = catalog.last_words.get(key)
+    if last is None or last.sequence <= since:
+        return None
+    return pack(last.record, last.catalog, [source(origin.store)(last.catalog)])
+
+
+def _rows(value: Any) -> list[dict[str, Any]]:
+    if value is None:
+        return []
+    if not isinstance(value, list) or len(value) > 1000 or not all(isinstance(row, dict) for row in value):
+        raise BadRequest("staged: a list of objects")
+    return value
+
+
+def _car(data: bytes) -> Response:
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return Response(data, media_type=CAR_TYPE, headers=headers)

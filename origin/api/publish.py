@@ -1,0 +1,65 @@
+"""Handlers of a publish: announce, upload, stage, activate.
+
+Here lives the way from a request to origin/upload and origin/staging. The whole walk: missing → blocks → stage →
+(edges warm) → activate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from content.catalog import check_site_name
+from origin.api.asking import (
+    CIDS_BYTES,
+    allowed,
+    body_bytes,
+    body_json,
+    cid_field,
+    gone_is_bad,
+    optional_cid,
+    origin_of,
+    text_field,
+)
+
+
+async def missing(request: Request) -> Response:
+    """POST /api/v1/sites/{name}/missing"""
+    name = check_site_name(request.path_params["name"])
+    token = allowed(request, "publish", name)
+    body = await body_bytes(request, CIDS_BYTES)
+    lease = request.query_params.get("lease")
+    answer = await asyncio.to_thread(origin_of(request).uploads.announce, token, name, lease, body)
+    return JSONResponse(answer)
+
+
+async def blocks(request: Request) -> Response:
+    """POST /api/v1/leases/{id}/blocks"""
+    token, origin = allowed(request, "publish"), origin_of(request)
+    with gone_is_bad():
+        received = await origin.uploads.receive(token, request.path_params["id"], request.stream())
+    origin.counters.blocks_received += received["blocks"]
+    origin.counters.bytes_received += received["bytes"]
+    return JSONResponse(received)
+
+
+async def stage(request: Request) -> Response:
+    """POST /api/v1/sites/{name}/stage: commit 1"""
+    name = request.path_params["name"]
+    token = allowed(request, "publish", name)
+    body = await body_json(request)
+    lease = None if body.get("lease") is None else text_field(body, "lease")
+    release, expected = cid_field(body, "release"), optional_cid(body, "expected")
+    force = body.get("force") is True
+    return JSONResponse(await origin_of(request).staging.stage(token, name, release, expected, lease, force))
+
+
+async def activate(request: Request) -> Response:
+    """POST /api/v1/sites/{name}/activate: commit 2"""
+    name = request.path_params["name"]
+    allowed(request, "publish", name)
+    body = await body_json(request)
+    release, expected = cid_field(body, "release"), optional_cid(body, "expected")
+    return JSONResponse(await origin_of(request).staging.activate(name, release, expected))

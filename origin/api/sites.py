@@ -1,0 +1,130 @@
+"""Handlers of sites: list, show, create, change, remove, their releases, rollback, purge.
+
+Here lives only the way from a request to a change and back. Not here: what the changes do (origin/changes).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from content.catalog import Site, check_site_name
+from origin import changes, quota
+from origin.api.asking import allowed, body_json, origin_of, text_field, texts, token_of
+from origin.errors import BadRequest, Forbidden
+from origin.tokens import Token
+from origin.world import Draft
+
+
+async def index(request: Request) -> Response:
+    """GET /api/v1/sites"""
+    token, origin = token_of(request), origin_of(request)
+    sites = origin.catalog.world.sites
+    return JSONResponse({"sites": [origin.views.site(sites[name]) for name in sorted(sites) if token.sees(name)]})
+
+
+async def show(request: Request) -> Response:
+    """GET /api/v1/sites/{name}"""
+    return JSONResponse(origin_of(request).views.site(seen(request)))
+
+
+async def releases(request: Request) -> Response:
+    """GET /api/v1/sites/{name}/releases"""
+    return JSONResponse({"releases": origin_of(request).views.releases(seen(request))})
+
+
+async def put(request: Request) -> Response:
+    """PUT /api/v1/sites/{name}: hosts and settings as given, what is not given is empty."""
+    body = await body_json(request)
+    return await _configure(request, texts(body, "hosts"), _settings(body) or {}, create=True)
+
+
+async def patch(request: Request) -> Response:
+    """PATCH /api/v1/sites/{name}: what is given changes; a setting of null goes."""
+    token, body = allowed(request, "publish", _name(request)), await body_json(request)
+    hosts = texts(body, "hosts") if "hosts" in body else None
+    given = _settings(body)
+    if given is None:
+        return await _configure(request, hosts, None, create=False)
+    _known(token, request)
+    merged = {**origin_of(request).catalog.world.site(_name(request)).settings, **given}
+    settings = {key: value for key, value in merged.items() if value is not None}
+    return await _configure(request, hosts, settings, create=False)
+
+
+async def delete(request: Request) -> Response:
+    """DELETE /api/v1/sites/{name}: its releases become garbage; its key stays, so the IPNS name would be the same."""
+    name = _name(request)
+    allowed(request, "publish", name)
+    done = await origin_of(request).catalog.submit(lambda draft: draft.drop(name))
+    return JSONResponse({"sequence": done.sequence})
+
+
+async def rollback(request: Request) -> Response:
+    """POST /api/v1/sites/{name}/rollback"""
+    name = _name(request)
+    allowed(request, "publish", name)
+    body = await body_json(request)
+    wanted = None if body.get("release") is None else text_field(body, "release")
+    return JSONResponse(await origin_of(request).staging.rollback(name, wanted))
+
+
+async def purge(request: Request) -> Response:
+    """POST /api/v1/sites/{name}/purge"""
+    name = _name(request)
+    allowed(request, "purge", name)
+    body = await body_json(request)
+    floors = [("path", path) for path in texts(body, "paths")]
+    floors += [("prefix", prefix) for prefix in texts(body, "prefixes")]
+    floors += [("tag", tag) for tag in texts(body, "tags")]
+    floors += [("site", "")] if body.get("all") is True else []
+    if not floors:
+        raise BadRequest("nothing to purge: give paths, prefixes, tags or all")
+    if any(kind in ("path", "prefix") and not value.startswith("/") for kind, value in floors):
+        raise BadRequest("paths and prefixes begin with '/'")
+    return JSONResponse(await origin_of(request).staging.purge(name, floors))
+
+
+async def _configure(
+    request: Request, hosts: list[str] | None, settings: dict[str, Any] | None, create: bool
+) -> Response:
+    name, origin = _name(request), origin_of(request)
+    token = allowed(request, "publish", name)
+    world = origin.catalog.world
+    if create and name not in world.sites:
+        check_site_name(name)
+        quota.check_stage(token, world, origin.store, name, 0)
+
+    def change(draft: Draft) -> tuple[Site, bool]:
+        new = name not in draft.sites
+        return draft.put(changes.configure(draft.site(name, or_new=create), hosts, settings)), new
+
+    done = await origin.catalog.submit(change)
+    site, new = done.value
+    return JSONResponse({**origin.views.site(site), "sequence": done.sequence}, 201 if new else 200)
+
+
+def _name(request: Request) -> str:
+    name: str = request.path_params["name"]
+    return name
+
+
+def seen(request: Request) -> Site:
+    """The site asked for, if the token may see it."""
+    token, name = token_of(request), _name(request)
+    _known(token, request)
+    return origin_of(request).catalog.world.site(name)
+
+
+def _known(token: Token, request: Request) -> None:
+    if not token.sees(_name(request)):
+        raise Forbidden(f"token {token.name!r} is not for site {_name(request)!r}", site=_name(request))
+
+
+def _settings(body: dict[str, Any]) -> dict[str, Any] | None:
+    settings = body.get("settings")
+    if settings is not None and not isinstance(settings, dict):
+        raise BadRequest("settings: an object")
+    return settings

@@ -1,0 +1,93 @@
+"""Config: the settings of an origin, one row each.
+
+Here lives the table that `rim origin --help`, the environment and docs/settings are read from, and the value that the
+rest of the origin is given. Not here: flags (rim/commands).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its flag is --name with dashes, its variable `env`."""
+
+    name: str
+    type: type
+    unit: str
+    default: Any
+    env: str
+    help: str
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "state",
+        Path,
+        "folder",
+        None,
+        "RIM_ORIGIN_STATE",
+        "Where everything is kept: blocks, keys, tokens. One origin at a time uses it. Back this folder up.",
+    ),
+    Setting(
+        "listen",
+        str,
+        "host:port",
+        "127.0.0.1:7070",
+        "RIM_ORIGIN_LISTEN",
+        "The address for publishers and nodes. Port 0 takes a free one. Off loopback every read needs a token, and TLS "
+        "belongs in front of it.",
+    ),
+    Setting(
+        "gc_interval",
+        float,
+        "seconds",
+        86_400.0,
+        "RIM_ORIGIN_GC_INTERVAL",
+        "How often blocks that nothing needs are removed by itself; 0: only when `rim gc` asks. Lower it where disk is "
+        "short, see rim_origin_collected_bytes_total.",
+    ),
+    Setting(
+        "grace",
+        float,
+        "seconds",
+        8.0,
+        "RIM_ORIGIN_GRACE",
+        "How long requests under way may take to finish after SIGTERM.",
+    ),
+    Setting("json", bool, "", False, "RIM_ORIGIN_JSON", "Say on stdout as one JSON line where the origin listens."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OriginConfig:
+    """The settings in force."""
+
+    state: Path
+    listen: str = "127.0.0.1:7070"
+    gc_interval: float = 86_400.0
+    grace: float = 8.0
+    json: bool = False
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]") or "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        """Raises ValueError when the address has no number for a port."""
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can speak to the listener."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False

@@ -1,0 +1,118 @@
+"""Fsck: is what the state folder holds what it must hold?
+
+Here lives `rim origin fsck`: every stored block hashed, the Head verified, Catalog → Sites → Releases complete, every
+live Root the tree of its Index, every key and record in its place. It changes nothing but what every start does (a torn
+tail is cut). Not here: mending. A broken block is mended by publishing again: it counts as missing, so it is sent.
+
+It needs the folder for itself, so the origin must be down.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from content.catalog import Retained, Site
+from content.cid import CID
+from content.errors import ContentError
+from origin import check
+from origin.catalog import Catalog
+from origin.errors import OriginError, StateError
+from origin.keys import Keys
+from origin.pins import Pins
+from origin.reading import Absent
+from origin.state import State
+from origin.store.embedded import Embedded
+from origin.tokens import Tokens
+
+Say = Callable[[str], None]
+NAMED = 20  # missing blocks named per root
+
+
+def fsck(path: Path, say: Say | None = None) -> int:
+    """Check this state folder. Says each finding; the exit code: 0 all is well, 1 something is not."""
+    tell: Say = say or (lambda line: print(line, flush=True))
+    if not (path / "VERSION").exists():
+        print(f"rim origin fsck: {path} is no state folder of an origin", file=sys.stderr)
+        return 1
+    findings = 0
+    try:
+        with State(path) as state:
+            for finding in _findings(state, tell):
+                findings += 1
+                tell(f"BAD  {finding}")
+    except (StateError, OriginError) as error:
+        findings += 1
+        tell(f"BAD  {error}")
+    tell("all is well" if not findings else f"{findings} findings")
+    return 1 if findings else 0
+
+
+def _findings(state: State, tell: Say) -> Iterator[str]:
+    store = Embedded(state / "packs")
+    if store.cut_bytes:
+        tell(f"cut  {store.cut_bytes:,} bytes of torn tail, never acknowledged")
+    yield from _blocks(store)
+    tell(f"read {store.blocks:,} blocks, {store.bytes:,} bytes")
+    Tokens(state / "tokens.json")
+    yield from _modes(state)
+    catalog = Catalog(state, store, Keys(state / "keys"), threading.RLock())
+    tell(f"head {catalog.head.name} at {catalog.world.sequence}, {len(catalog.world.sites)} sites")
+    proofs = check.Proofs(store)
+    yield from _incomplete(proofs, "the catalog", catalog.world.cid)
+    for site in catalog.world.sites.values():
+        yield from _site(store, proofs, site)
+    for pin in Pins(state / "pins.json").all():
+        yield from _incomplete(proofs, f"pin {pin.cid}", pin.cid)
+
+
+def _blocks(store: Embedded) -> Iterator[str]:
+    """Every section of every pack: its shape to the end of the file, and its hash."""
+    for pack in store.packs:
+        end = None
+        for section in pack.sections():
+            cid, start, offset, length = section
+            end = offset + length
+            if not pack.verify(section):
+                store.forget((cid.store_key,))
+                yield f"{pack.path.name}, byte {start}: block {cid} does not hash to its name"
+        if end is not None and end != pack.size:
+            yield f"{pack.path.name}, byte {end}: {pack.size - end} bytes that are no blocks"
+
+
+def _site(store: Embedded, proofs: check.Proofs, site: Site) -> Iterator[str]:
+    items: dict[CID, str] = {}
+    for what, item in (("live", site.live), ("next", site.next), *(("retained", kept) for kept in site.retained)):
+        if item is not None:
+            items.setdefault(item.release, what)
+    for release, what in items.items():
+        yield from _incomplete(proofs, f"site {site.name}, {what} release {release}", release)
+    if site.live is not None:
+        yield from _tree(store, site.name, site.live)
+
+
+def _tree(store: Embedded, name: str, live: Retained) -> Iterator[str]:
+    try:
+        check.compare(store, None, check.release_of(store, live.release))
+    except (Absent, ContentError, OriginError) as error:
+        yield f"site {name}, live release {live.release}: {error}"
+
+
+def _incomplete(proofs: check.Proofs, what: str, root: CID) -> Iterator[str]:
+    try:
+        lacking = proofs.lacking(root)
+    except ContentError as error:
+        yield f"{what}: {error}"
+        return
+    if lacking:
+        named = ", ".join(map(str, lacking[:NAMED]))
+        yield f"{what}: {len(lacking)} blocks are missing: {named}{' …' if len(lacking) > NAMED else ''}"
+
+
+def _modes(state: State) -> Iterator[str]:
+    """Keys and tokens that others may read."""
+    for path in (*(state / "keys").glob("**/*"), state / "tokens.json", state / "admin-token"):
+        if path.exists() and path.stat().st_mode & 0o077:
+            yield f"{path.relative_to(state.path)} can be read by others: chmod go= it"

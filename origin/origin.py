@@ -1,0 +1,111 @@
+"""Origin: everything one origin keeps, put together over one state folder.
+
+Here lives the assembly of the parts that know nothing of HTTP, and the chores that run beside requests (renewal,
+collection). Not here: the listener (origin/node), handlers (origin/api).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from origin.catalog import Catalog
+from origin.check import Proofs
+from origin.config import OriginConfig
+from origin.counters import Counters
+from origin.edges import Edges
+from origin.errors import OriginError
+from origin.gc import Collected, Collector
+from origin.keys import Keys
+from origin.leases import Leases
+from origin.pins import Pins
+from origin.public import Public
+from origin.records import Clock
+from origin.staging import Staging
+from origin.state import State, replace_file
+from origin.store.embedded import Embedded
+from origin.tokens import Tokens
+from origin.upload import Uploads
+from origin.views import Views
+
+CHORE_SECONDS = 600.0
+log = logging.getLogger("rim.origin")
+
+
+class Origin:
+    """One origin. Made over an open State; `close` before the State is left."""
+
+    def __init__(self, state: State, config: OriginConfig, clock: Clock = time.time) -> None:
+        self.config = config
+        self.gate = threading.RLock()
+        self.counters = Counters()
+        self.edges = Edges()
+        self.stopping = False
+        self.keys = Keys(state / "keys")
+        self.tokens = Tokens(state / "tokens.json")
+        self.store = Embedded(state / "packs")
+        self.leases = Leases(state / "leases")
+        self.pins = Pins(state / "pins.json")
+        self.proofs = Proofs(self.store)
+        self.catalog = Catalog(state, self.store, self.keys, self.gate, clock)
+        self.collector = Collector(self.store, self.catalog, self.pins, self.leases, self.proofs, self.gate)
+        self.public = Public(self.store, self.catalog, self.pins)
+        self.uploads = Uploads(self.store, self.leases, self.gate)
+        self.staging = Staging(self.store, self.catalog, self.leases, self.collector, self.proofs)
+        self.views = Views(self.store)
+        self.first_token = _first_token(self.tokens, state / "admin-token")
+
+    def __repr__(self) -> str:
+        return f"<Origin {self.catalog!r} {self.store!r} {self.leases!r} {self.edges!r}>"
+
+    def collect(self) -> Collected:
+        """Garbage collection; in a thread."""
+        collected = self.collector.run()
+        self.counters.collections += 1
+        self.counters.collected_blocks += collected.blocks_removed
+        self.counters.collected_bytes += collected.bytes_freed
+        return collected
+
+    def stop(self) -> None:
+        """Let waiting requests answer: the listener goes down."""
+        self.stopping = True
+        self.catalog.feed.signal.notify()
+        self.edges.signal.notify()
+
+    async def chores(self) -> None:
+        """What is done beside requests, until cancelled: renewal of records, and collection where it is switched on."""
+        collected = time.monotonic()
+        while True:
+            with suppress(OriginError):  # a full disk now: the record has another day, so it is tried again
+                await self.renew()
+                if self.config.gc_interval and time.monotonic() - collected >= self.config.gc_interval:
+                    collected = time.monotonic()
+                    log.info("collected %s", await asyncio.to_thread(self.collect))
+            await asyncio.sleep(CHORE_SECONDS)
+
+    async def renew(self) -> None:
+        """Sign again what has less than half its time left: the Head, then every site's record."""
+        await self.catalog.renew()
+        world = self.catalog.world
+        for site in list(world.sites.values()):
+            await asyncio.to_thread(self.catalog.records.of_site, site, world.sequence)
+
+    async def close(self) -> None:
+        await self.catalog.close()
+
+
+def _first_token(tokens: Tokens, path: Path) -> str | None:
+    """The first admin token, made with the state folder: shown once at start and kept in a file of mode 0600.
+
+    The file is written first: killed in between, the next start makes another one, and nobody has seen this.
+    """
+    if tokens.all():
+        return None
+    token, secret = tokens.mint("first admin token", ("admin",))
+    replace_file(path, f"{secret}\n".encode())
+    tokens.add(token)
+    return secret

@@ -1,0 +1,39 @@
+"""Reach: everything at or below some roots that is here.
+
+Here lives the set that garbage collection and the question "may anyone read this block?" both need. Not here: which
+roots count (origin/gc, origin/public).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from content.cid import CID, RAW
+from content.walk import reachable
+from origin.reading import read
+from origin.store import Store
+
+
+class Reach:
+    """What was reached: nodes by CID (bytes that are a node as dag-pb are a leaf as raw), blocks by store key."""
+
+    def __init__(self, store: Store) -> None:
+        self.nodes: set[bytes] = set()
+        self.keys: set[bytes] = set()
+        self._store = store
+
+    def __repr__(self) -> str:
+        return f"<Reach {len(self.keys)} blocks>"
+
+    def walk(self, roots: Iterable[CID]) -> None:
+        """Add everything that is here at or below these; what was reached already is not walked again."""
+        read(self._store, reachable(roots, self._found, enter=self._enter))
+
+    def _enter(self, cid: CID) -> bool:
+        known = cid.store_key in self.keys if cid.codec == RAW else cid in self.nodes
+        return not known and self._store.has(cid)
+
+    def _found(self, cid: CID) -> None:
+        self.keys.add(cid.store_key)
+        if cid.codec != RAW:
+            self.nodes.add(cid)

@@ -1,0 +1,180 @@
+"""World: the Catalog as the origin holds it in memory, and the Draft of the next one.
+
+Here lives reading a Catalog whole, changing it (hosts stay unique, the attic follows), and writing down what changed as
+blocks that share every other node with the last. Not here: signing, storing and ordering commits (origin/catalog), or
+what a change does to a site (origin/changes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from content import tree
+from content.block import Block
+from content.catalog import Catalog, Site
+from content.cbor import link, typed
+from content.cid import CID
+from origin import attic
+from origin.changes import create
+from origin.errors import Conflict, Missing
+from origin.reading import read, source
+from origin.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One state of everything, never changed: a commit makes another."""
+
+    cid: CID  # of the Catalog block
+    catalog: Catalog
+    sites: Mapping[str, Site]
+    hosts: Mapping[str, str]
+
+    @property
+    def sequence(self) -> int:
+        return self.catalog.sequence
+
+    def __repr__(self) -> str:
+        return f"<World {self.sequence}: {len(self.sites)} sites, {len(self.hosts)} hosts>"
+
+    def site(self, name: str) -> Site:
+        site = self.sites.get(name)
+        if site is None:
+            raise Missing(f"no site {name!r}", "no_site")
+        return site
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A Draft written down: the new World, all its new blocks, and those of them that nodes need with the Head."""
+
+    world: World
+    blocks: list[Block]
+    control: list[Block]
+
+
+@dataclass(slots=True)
+class Draft:
+    """The World to come. Changes are made one after another; one that is refused leaves it as it was."""
+
+    world: World
+    store: Store
+    ipns_of: Callable[[str], str]  # the IPNS name of a site, whose key is made where there is none
+    successor: str | None = None
+    again: bool = False  # write a new Catalog though no site changed (rotation of the key)
+    sites: dict[str, Site] = field(init=False)
+    hosts: dict[str, str] = field(init=False)
+    touched: dict[str, None] = field(default_factory=dict)
+    _moved: set[str] = field(default_factory=set)  # hosts that came or went
+    _attics: list[Block] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.sites = dict(self.world.sites)
+        self.hosts = dict(self.world.hosts)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.touched) or self.again
+
+    def site(self, name: str, or_new: bool = False) -> Site:
+        site = self.sites.get(name)
+        if site is None and not or_new:
+            raise Missing(f"no site {name!r}", "no_site")
+        return create(name) if site is None else site
+
+    def put(self, site: Site) -> Site:
+        """Take over a changed site. Raises Conflict when another site has one of its hosts."""
+        old = self.sites.get(site.name)
+        if old == site:
+            return site
+        for host in site.hosts:
+            owner = self.hosts.get(host, site.name)
+            if owner != site.name:
+                raise Conflict(f"host {host!r} belongs to site {owner!r}", "host_taken", site=owner, host=host)
+        if site.ipns is None:
+            site = replace(site, ipns=self.ipns_of(site.name))
+        if old is not None:
+            site = replace(site, attic=read(self.store, attic.follow(old, site, self._attics.append)))
+        self._move_hosts(old, site)
+        self.sites[site.name] = site
+        self.touched[site.name] = None
+        return site
+
+    def drop(self, name: str) -> None:
+        self._move_hosts(self.site(name), None)
+        del self.sites[name]
+        self.touched[name] = None
+
+    def write(self, sequence: int) -> Written:
+        """The blocks of this draft under this sequence."""
+        old, control = self.world.catalog, list[Block]()
+        catalog = Catalog(
+            sequence,
+            sites=read(self.store, tree.update(old.sites, self._site_rows(control), control.append)),
+            hosts=read(self.store, tree.update(old.hosts, self._host_rows(), control.append)),
+            denied=old.denied,
+            successor=self.successor,
+        )
+        block = catalog.to_block()
+        control.append(block)
+        world = World(block.cid, catalog, self.sites, self.hosts)
+        named = releases_of((self.sites[name] for name in self.touched if name in self.sites), self.store)
+        return Written(world, self._attics + control, control + named)
+
+    def _move_hosts(self, old: Site | None, new: Site | None) -> None:
+        for host in old.hosts if old else ():
+            del self.hosts[host]
+            self._moved.add(host)
+        if new is not None:
+            self.hosts.update(dict.fromkeys(new.hosts, new.name))
+            self._moved.update(new.hosts)
+
+    def _site_rows(self, control: list[Block]) -> dict[str, CID | None]:
+        rows: dict[str, CID | None] = {}
+        for name in self.touched:
+            site = self.sites.get(name)
+            block = None if site is None else site.to_block()
+            rows[name] = None if block is None else block.cid
+            if block is not None:
+                control.append(block)
+        return rows
+
+    def _host_rows(self) -> dict[str, str | None]:
+        before = self.world.hosts
+        return {host: self.hosts.get(host) for host in self._moved if self.hosts.get(host) != before.get(host)}
+
+
+def releases_of(sites: Iterable[Site], store: Store) -> list[Block]:
+    """The Release blocks that these sites name as live and next: nodes need them with the Head."""
+    named = [item.release for site in sites for item in (site.live, site.next) if item is not None]
+    return [block for block in map(store.get, dict.fromkeys(named)) if block is not None]
+
+
+def control_of(world: World, store: Store) -> list[Block]:
+    """Every block a node needs to know this World: Catalog, the nodes of its trees, Sites, live and next Releases."""
+    get = source(store)
+    catalog = world.catalog
+    trees = [
+        cid for root in (catalog.sites, catalog.hosts, catalog.denied) for cid in read(store, tree.node_cids(root))
+    ]
+    sites = [site.to_block() for site in world.sites.values()]
+    return [get(world.cid), *map(get, dict.fromkeys(trees)), *sites, *releases_of(world.sites.values(), store)]
+
+
+def empty(sequence: int) -> tuple[World, list[Block]]:
+    """A World without sites, and its blocks."""
+    none = tree.EMPTY.cid
+    catalog = Catalog(sequence, none, none, none)
+    block = catalog.to_block()
+    return World(block.cid, catalog, {}, {}), [tree.EMPTY, block]
+
+
+def load(cid: CID, store: Store) -> World:
+    """The World of this Catalog. Raises Absent, BadNode."""
+    get = source(store)
+    catalog = Catalog.from_block(get(cid))
+    rows = read(store, tree.rows(catalog.sites))
+    sites = {name: Site.from_block(get(link(value))) for name, value in rows}
+    hosts = {host: typed(site, str, "host") for host, site in read(store, tree.rows(catalog.hosts))}
+    return World(cid, catalog, sites, hosts)
