@@ -9,11 +9,13 @@ Spec: https://specs.ipfs.tech/http-gateways/trustless-gateway/ (`?format=raw`), 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
+from urllib.parse import urljoin
 
 import aiohttp
 
@@ -89,12 +91,13 @@ class Budgets:
     """Seconds per phase, on the loop's monotonic clock."""
 
     connect: float = 0.3
-    headers: float = 1.0  # from the question to the answer's head
+    headers: float = 1.0  # from the question to the answer's head ...
+    patience: float = 0.0  # ... and to there when the asked is alive, and only waits for somebody itself
     stall: float = 2.0  # between two pieces of body
     total: float = 30.0
 
 
-PEER = Budgets()
+PEER = Budgets(patience=6.0)  # an owner may itself have to wait for the origin: its 5 s, and the way back
 ORIGIN = Budgets(connect=1.0, headers=5.0)
 GATEWAY = Budgets(connect=2.0, headers=15.0)  # a public gateway may have to find providers first
 
@@ -193,8 +196,9 @@ class PeerClient:
     async def _head(self, target: str, headers: Mapping[str, str], budgets: Budgets) -> aiohttp.ClientResponse:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=budgets.connect)
         try:
-            async with asyncio.timeout(budgets.headers):
-                return await self.session.get(target, headers=headers, timeout=timeout, allow_redirects=False)
+            async with asyncio.timeout(budgets.headers) as deadline:
+                with self._patience(target, headers, budgets, deadline):
+                    return await self.session.get(target, headers=headers, timeout=timeout, allow_redirects=False)
         except aiohttp.ConnectionTimeoutError as error:
             raise PeerError(Fault.REFUSED, target, "no connection in time") from error
         except TimeoutError as error:
@@ -205,6 +209,38 @@ class PeerClient:
             raise PeerError(Fault.MALFORMED, target, repr(error)) from error
         except (aiohttp.ClientError, OSError) as error:
             raise PeerError(Fault.BROKEN, target, repr(error)) from error
+
+    @contextlib.contextmanager
+    def _patience(
+        self, target: str, headers: Mapping[str, str], budgets: Budgets, deadline: asyncio.Timeout
+    ) -> Iterator[None]:
+        """Halfway to the deadline ask the silent one for its health; move the deadline if it answers.
+
+        Without this a slow origin looks like a ring of dead owners: every edge would give up on them at once, eject
+        them, and go to that origin itself.
+        """
+        loop = asyncio.get_running_loop()
+        asking: list[asyncio.Task[None]] = []
+        until = loop.time() + budgets.patience
+
+        def ask() -> None:
+            asking.append(loop.create_task(self._move_if_alive(urljoin(target, "/healthz"), headers, deadline, until)))
+
+        timer = loop.call_later(budgets.headers / 2, ask) if budgets.patience else None
+        try:
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()
+            for task in asking:
+                task.cancel()
+
+    async def _move_if_alive(
+        self, health: str, headers: Mapping[str, str], deadline: asyncio.Timeout, until: float
+    ) -> None:
+        with contextlib.suppress(aiohttp.ClientError, OSError, RuntimeError):  # too late to move it: RuntimeError
+            async with self.session.get(health, headers=headers, allow_redirects=False):
+                deadline.reschedule(until)
 
     def _note_sequence(self, response: aiohttp.ClientResponse, headers: Mapping[str, str]) -> None:
         """Pass on the answer's hint of a newer Head. A hint only: a lie costs one look at the origin."""

@@ -128,6 +128,16 @@ async def _wait(wire: Wire) -> None:
     await _honest(wire)
 
 
+async def _late(wire: Wire) -> None:
+    """Alive, and honest, but silent until asked for its health."""
+    if wire.asked.path == "/healthz":
+        await wire.send("200 OK", b"")
+        wire.released.set()
+    else:
+        await wire.hang()
+        await _honest(wire)
+
+
 async def _hang_in_body(wire: Wire) -> None:
     await wire.send("200 OK", wire.data[: len(wire.data) // 2], length=len(wire.data))
     await wire.hang()
@@ -227,7 +237,7 @@ class EvilPeer:
     source: Callable[[CID], Block | None] | None = None  # where blocks come from that are not in `blocks`
     released: asyncio.Event = field(default_factory=asyncio.Event)
     _server: asyncio.Server | None = None
-    _open: set[asyncio.StreamWriter] = field(default_factory=set)
+    connections: set[asyncio.StreamWriter] = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -247,7 +257,7 @@ class EvilPeer:
         self.release()
         if self._server is not None:
             self._server.close()
-            for writer in list(self._open):
+            for writer in list(self.connections):
                 writer.transport.abort()
             await self._server.wait_closed()
             self._server = None
@@ -275,14 +285,14 @@ class EvilPeer:
             loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
+        self.connections.add(writer)
         try:
             while not writer.is_closing():
                 await self._answer(await reader.readuntil(b"\r\n\r\n"), writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
-            self._open.discard(writer)
+            self.connections.discard(writer)
             writer.close()
 
     async def _answer(self, head: bytes, writer: asyncio.StreamWriter) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import time
 from collections.abc import Awaitable, Callable
 
@@ -13,7 +15,7 @@ from content.cid import DAG_CBOR, RAW
 from content.limits import BLOCK_ACCEPTED
 from edge.peers.client import GATEWAY, LIES, Budgets, Fault, PeerClient, PeerError
 from tests.kit.evilpeer import LIES as FIVE_LIES
-from tests.kit.evilpeer import EvilPeer
+from tests.kit.evilpeer import TRICKS, EvilPeer
 
 SMALL = Block.make(RAW, b"hello, ring" * 10)
 BIG = Block.make(RAW, bytes(range(256)) * 4096)  # 1 MiB: hashed in a thread
@@ -148,11 +150,22 @@ def test_a_peer_that_hangs_costs_its_budget_and_no_more(trick: str, fault: Fault
 
     async def scene(peer: EvilPeer, client: PeerClient) -> None:
         started = time.monotonic()
-        budgets = Budgets(connect=5, headers=0.2 if trick == "hang" else 10, stall=0.2, total=60)
+        budgets = Budgets(connect=5, headers=0.2 if trick == "hang" else 10, patience=60, stall=0.2, total=60)
         assert await fault_of(peer, client, BIG, budgets) is fault
         assert time.monotonic() - started < 10
 
     play(scene, trick)
+
+
+def test_a_peer_that_is_alive_and_waits_itself_is_waited_for() -> None:
+    """Silent past half its budget it is asked for its health; it answers, so the question goes on."""
+
+    async def scene(peer: EvilPeer, client: PeerClient) -> None:
+        budgets = Budgets(connect=10, headers=2, patience=60, stall=60, total=120)
+        assert await client.fetch(peer.url, SMALL.cid, tier=1, budgets=budgets) == SMALL
+        assert [asked.path for asked in peer.asked][1:] == ["/healthz"]
+
+    play(scene, "late")
 
 
 def test_a_peer_that_drips_runs_out_of_the_total() -> None:
@@ -215,6 +228,27 @@ def test_a_refused_answer_leaves_no_poisoned_connection() -> None:
             await fault_of(peer, client, SMALL, SHORT)
             peer.trick = "honest"
             assert await client.fetch(peer.url, SMALL.cid, budgets=GENEROUS) == SMALL
+
+    play(scene)
+
+
+def test_no_trick_leaves_a_descriptor_or_a_task_behind() -> None:
+    """Every trick of the kit in turn, twice: descriptors and tasks return to where they were."""
+
+    async def scene(peer: EvilPeer, client: PeerClient) -> None:
+        async def round_of_tricks() -> tuple[int, int]:
+            for trick in sorted(set(TRICKS) - {"wait", "late"}):
+                peer.trick = trick
+                with contextlib.suppress(PeerError):
+                    await client.fetch(peer.url, SMALL.cid, budgets=SHORT)
+            peer.trick = "honest"
+            await client.fetch(peer.url, SMALL.cid, budgets=GENEROUS)
+            while len(peer.connections) > 1:  # the peer's side of what the client closed
+                peer.release()
+                await asyncio.sleep(0.001)
+            return len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks())
+
+        assert await round_of_tricks() == await round_of_tricks()
 
     play(scene)
 
