@@ -71,6 +71,7 @@ class Choice:
     body: CID | None = None  # None: no bytes follow
     start: int = 0
     stop: int = 0
+    size: int = 0  # of all that the CID names, of which [start, stop) is sent; what is found must be this long
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -174,7 +175,7 @@ class Answer:
                 variant.etag,
             )
         )
-        return Choice(206, head + self._common, variant.cid, span.start, span.stop)
+        return Choice(206, head + self._common, variant.cid, span.start, span.stop, variant.size)
 
     def _refusal(self, status: int, lines: bytes = b"") -> Choice:
         vary = b"vary: Accept-Encoding\r\n" if status == 406 else b""
@@ -193,7 +194,7 @@ class Answer:
             cid,
             size,
             etag,
-            whole=Choice(self.status, head, cid, 0, size),
+            whole=Choice(self.status, head, cid, 0, size, size),
             bare=Choice(self.status, head),
             unchanged=Choice(304, tag + self._common),
         )

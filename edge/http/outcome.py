@@ -6,12 +6,12 @@ Here live the words and their RFC 9211 form. Not here: who decides on one (edge/
 from __future__ import annotations
 
 import re
-from enum import Enum
+from enum import StrEnum
 
 _TOKEN = re.compile(r"[A-Za-z*][A-Za-z0-9:/!#$%&'*+\-.^_`|~]*\Z")  # RFC 8941 §3.3.4: sf-token
 
 
-class Outcome(Enum):
+class Outcome(StrEnum):
     """How a request was answered. The value is the word seen in logs and metrics."""
 
     HIT = "hit"  # from this edge's memory, or without needing a body at all (304, HEAD)

@@ -25,7 +25,7 @@ from edge.site.rules import NEVER_FILES, SHELL
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An asset answers. `immutable`: its bytes will never change under this path. `is_shell`: it stands in for pages."""
+    """An asset answers. `immutable`: its bytes never change under this path. `is_shell`: it stands in for a page."""
 
     asset: Asset
     immutable: bool = False
@@ -98,19 +98,22 @@ class SiteView:
         held = yield from _follow(index, path)
         if held is not None:
             return Found(held[0], immutable=held[1])
-        for root in self._lenders(path):
+        for root, generation in self._lenders():
             asset = yield from _row(root, path)
-            if asset is not None and asset.immutable and asset.link_target is None:
+            if asset is None or not asset.immutable or asset.link_target is not None:
+                continue
+            if generation is None or generation >= self.site.floor_of(path, asset.tags):
                 return Found(asset, immutable=True)
         return None
 
-    def _lenders(self, path: str) -> list[CID]:
-        """The Indexes that may lend an immutable file for this path, but not what a purge has put out of reach."""
-        lenders = []
-        if self.next is not None and self.next.generation >= self.site.floor_of(path):
-            lenders.append(self.next.release.index)
+    def _lenders(self) -> list[tuple[CID, int | None]]:
+        """The Indexes that may lend an immutable file, and the generation that a purge is measured against. The attic
+        has none: the origin takes out of it what a purge covers."""
+        lenders: list[tuple[CID, int | None]] = []
+        if self.next is not None:
+            lenders.append((self.next.release.index, self.next.generation))
         if self.site.attic is not None:
-            lenders.append(self.site.attic)
+            lenders.append((self.site.attic, None))
         return lenders
 
     def __repr__(self) -> str:

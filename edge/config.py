@@ -1,0 +1,228 @@
+"""Config: what an edge is told at its start.
+
+Here lives one table of settings, from which the command line, its help and docs/settings.md are made, and the value
+they become. Not here: what site owners set (content/catalog, Site.settings), nor named limits (edge/http/protocol).
+
+A flag wins over its variable, and that over the default. Tokens are never flags: they would stand in `ps`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from content.errors import BadRecord
+from content.ipns import key_of
+from edge.peers.ring import Member, parse_members
+
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)i?B?\s*\Z", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+
+
+class BadSetting(ValueError):
+    """A setting that cannot be meant. The text names it and says what would do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row: its flag is --name with dashes, its variable `env`. `unit` says how the text is read."""
+
+    name: str
+    type: type
+    unit: str
+    default: Any
+    env: str
+    help: str
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("name", str, "", "", "RIM_NAME", "This edge's name: in the ring, in Cache-Status, in logs. Must differ."),
+    Setting(
+        "state",
+        Path,
+        "folder",
+        None,
+        "RIM_EDGE_STATE",
+        "Folder for the stored Head and the disk cache. One edge at a time uses it; nothing in it needs a backup.",
+    ),
+    Setting("origin", str, "url", "", "RIM_ORIGIN", "The origin's address, as this edge reaches it."),
+    Setting("catalog", str, "names", "", "RIM_CATALOG", "IPNS names (k51…) whose Heads are believed, comma separated."),
+    Setting(
+        "token_file",
+        Path,
+        "file",
+        None,
+        "RIM_NODE_TOKEN_FILE",
+        "File with the node token (scope edge). Or put the token itself into RIM_NODE_TOKEN; it is never a flag.",
+    ),
+    Setting("public", str, "host:port", "127.0.0.1:8080", "RIM_PUBLIC", "Where visitors are served."),
+    Setting(
+        "private",
+        str,
+        "host:port",
+        "127.0.0.1:0",
+        "RIM_PRIVATE",
+        "Where peers, health, metrics and admin are served. Off loopback it needs a node token.",
+    ),
+    Setting(
+        "peers",
+        str,
+        "members",
+        "",
+        "RIM_PEERS",
+        "The ring: NAME=URL;region=R;weight=W, comma separated, this edge too. The same list on every edge.",
+    ),
+    Setting("region", str, "", "local", "RIM_REGION", "Edges of one region own its blocks together."),
+    Setting("weight", float, "", 1.0, "RIM_WEIGHT", "This edge's share of its region. Raise it for a bigger disk."),
+    Setting(
+        "cache", str, "size", "10GiB", "RIM_CACHE", "Disk for blocks. Raise it while rim_disk_evicted_total grows fast."
+    ),
+    Setting(
+        "memory",
+        str,
+        "size",
+        "512MiB",
+        "RIM_MEMORY",
+        "Memory for blocks and ready answers. Raise it while rim_memory_evicted_total grows fast.",
+    ),
+    Setting("gateways", str, "names", "", "RIM_GATEWAYS", "URLs of trustless gateways, asked last, for content only."),
+    Setting("processes", int, "", 1, "RIM_PROCESSES", "Processes of this edge, one per core (1 for now)."),
+    Setting(
+        "site_domain", str, "", "localhost", "RIM_SITE_DOMAIN", "Every site answers as SITE.DOMAIN beside its hosts."
+    ),
+    Setting("access_log", bool, "", False, "RIM_ACCESS_LOG", "One JSON line per answer on stderr."),
+    Setting("json", bool, "", False, "RIM_EDGE_JSON", "Say on stdout as one JSON line where the edge listens."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeConfig:
+    """An edge's settings, read and checked."""
+
+    name: str
+    state: Path
+    origin: str
+    catalog: tuple[str, ...]
+    token: str | None = None
+    public: str = "127.0.0.1:8080"
+    private: str = "127.0.0.1:0"
+    peers: tuple[Member, ...] = ()
+    region: str = "local"
+    weight: float = 1.0
+    cache_bytes: int = 10 * 1024**3
+    memory_bytes: int = 512 * 1024**2
+    gateways: tuple[str, ...] = ()
+    processes: int = 1
+    site_domain: str = "localhost"
+    access_log: bool = False
+    json: bool = False  # one line of JSON on stdout when ready, instead of a sentence
+
+    def __post_init__(self) -> None:
+        if not self.catalog:
+            raise BadSetting("catalog: give the name (k51…) of the origin's key, as `rim key show` prints it")
+        for name in self.catalog:
+            try:
+                key_of(name)
+            except BadRecord as error:
+                raise BadSetting(f"catalog: {error}") from error
+        if urlsplit(self.origin).scheme not in ("http", "https") or not urlsplit(self.origin).hostname:
+            raise BadSetting(f"origin: {self.origin!r} is not an http(s) URL")
+        try:
+            Member(self.name, "http://127.0.0.1:1", self.region, self.weight)
+        except ValueError as error:
+            raise BadSetting(str(error)) from error
+        if self.processes != 1:
+            raise BadSetting("processes: one process per edge, for now; start several edges instead")
+        host, _ = address(self.private, "private")
+        address(self.public, "public")
+        if self.token is None and not is_loopback(host):
+            raise BadSetting(
+                f"private: {self.private} is not loopback, so peers must prove themselves: "
+                "give a node token (RIM_NODE_TOKEN or --token-file)"
+            )
+
+    def members(self, private_url: str) -> tuple[Member, ...]:
+        """The ring's members with this edge among them."""
+        if any(member.name == self.name for member in self.peers):
+            return self.peers
+        return (*self.peers, Member(self.name, private_url, self.region, self.weight))
+
+    def __repr__(self) -> str:
+        return f"<EdgeConfig {self.name}@{self.region} public {self.public} private {self.private} of {self.origin}>"
+
+
+def read(flags: Mapping[str, Any], env: Mapping[str, str]) -> EdgeConfig:
+    """The config from flags (by a row's name; None, "" or False: not given) and environment. Raises BadSetting."""
+    values: dict[str, Any] = {}
+    for row in SETTINGS:
+        given = flags.get(row.name) or env.get(row.env) or row.default
+        try:
+            values[row.name] = _value(row, given)
+        except ValueError as error:
+            raise BadSetting(f"{row.name}: {error}") from error
+    for row in SETTINGS:
+        if row.name in ("name", "state", "origin") and not values[row.name]:
+            raise BadSetting(f"{row.name}: give it with --{row.name} or {row.env}")
+    token = _token(values.pop("token_file"), env)
+    cache, memory = values.pop("cache"), values.pop("memory")
+    return EdgeConfig(**values, token=token, cache_bytes=cache, memory_bytes=memory)
+
+
+def address(text: str, what: str = "address") -> tuple[str, int]:
+    """Host and port of `127.0.0.1:8080` or `[::1]:8080`. Raises BadSetting."""
+    host, colon, port = text.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise BadSetting(f"{what}: {text!r} is not HOST:PORT")
+    return host, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it. A name other than localhost may mean anything."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def size(text: str) -> int:
+    """Bytes in `10GiB`, `512M`, `65536`; units are powers of 1024. Raises ValueError."""
+    found = _SIZE.match(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not a size such as 512MiB or 10G")
+    return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+def _token(path: Path | None, env: Mapping[str, str]) -> str | None:
+    if path is None:
+        return env.get("RIM_NODE_TOKEN") or None
+    try:
+        return path.read_text().strip() or None
+    except OSError as error:
+        raise BadSetting(f"token-file: {path}: {error.strerror}") from error
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _value(row: Setting, given: Any) -> Any:
+    """What the row's text means; what is no text stays as it is."""
+    if row.unit in _READERS and isinstance(given, str):
+        return _READERS[row.unit](given)
+    if row.type is bool and isinstance(given, str):
+        return given.lower() in ("yes", "true", "1", "on")
+    return given if given is None else row.type(given)
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "url": lambda text: text.rstrip("/"),
+    "size": size,
+    "members": parse_members,
+    "names": _names,
+}

@@ -1,0 +1,225 @@
+"""Admin: the private listener. Peers, health, metrics, status and the explaining of an answer.
+
+Here live its routes and who may use them. Not here: anything of the public side; no route of this listener is ever
+reachable there.
+
+Who may: control blocks, status and explain need the node token, on loopback too. Content blocks, and health and metrics
+beside them, are open on loopback only. A request that a browser could have been tricked into (DNS rebinding, CSRF) is
+refused: Host must be an address or localhost, no Origin but our own, JSON only.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from content.cid import CID, IDENTITY
+from content.errors import BadCID
+from content.limits import KiB
+from edge.cache.loader import Loaded, Loader, Unavailable
+from edge.control.metrics import CONTENT_TYPE, Value, render
+from edge.http.target import BadTarget, host_of
+
+RAW_TYPE = "application/vnd.ipld.raw"
+BODY_MAX = 64 * KiB
+Explain = Callable[[str], Awaitable[dict[str, Any]]]
+
+
+class Refused(Exception):
+    """A request that is not answered as it wished."""
+
+    def __init__(self, status: int, error: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error = error
+
+    def response(self) -> JSONResponse:
+        headers = {"WWW-Authenticate": "Bearer"} if self.status == 401 else {}
+        body = {"error": self.error, "message": str(self)}
+        return JSONResponse(body, self.status, {"Cache-Control": "no-store", **headers})
+
+
+@dataclass(slots=True)
+class Private:
+    """What the routes need, handed in by edge/node."""
+
+    node: str
+    token: str | None
+    open: bool  # on loopback: what is not control needs no token
+    loader: Loader
+    sequence: Callable[[], int]
+    ready: Callable[[], bool]
+    values: Callable[[], Mapping[str, Value]]
+    status: Callable[[], dict[str, Any]]
+    explain: Explain
+    served: int = 0
+
+    # Blocks, for peers.
+
+    async def block(self, request: Request) -> Response:
+        """GET /ipfs/{cid}?format=raw: one block, in the language of the trustless gateway."""
+        cid = self._cid(request)
+        self._authorize(request, control=cid.is_control)
+        if f'node="{self.node}"' in request.headers.get("cdn-loop", ""):
+            raise Refused(508, "loop", "this request has been here before")  # RFC 8586
+        loaded = await self._load(request, cid)
+        self.served += 1
+        headers = {
+            "ETag": f'"{cid}.raw"',
+            "Cache-Control": "public, max-age=29030400, immutable",
+            "X-Content-Type-Options": "nosniff",
+            "Content-Disposition": f'attachment; filename="{cid}.bin"',
+        }
+        return Response(loaded.block.data, headers=headers, media_type=RAW_TYPE)
+
+    def _cid(self, request: Request) -> CID:
+        wanted = request.query_params.get("format") or request.headers.get("accept", "")
+        if wanted not in ("raw", RAW_TYPE):
+            raise Refused(406, "format", f"only ?format=raw ({RAW_TYPE}) is served here")
+        try:
+            cid = CID.parse(request.path_params["cid"])
+        except BadCID as error:
+            raise Refused(400, "bad_cid", str(error)) from error
+        if cid.hash_code == IDENTITY:
+            raise Refused(400, "bad_cid", "an identity CID holds its own bytes")
+        return cid
+
+    async def _load(self, request: Request, cid: CID) -> Loaded:
+        """From here or from rungs above the asker's. Raises Refused."""
+        loaded: Loaded | None
+        if "only-if-cached" in request.headers.get("cache-control", ""):
+            loaded = await self.loader.held(cid)
+        else:
+            tier = request.headers.get("rim-tier", "1")
+            if tier not in ("1", "2"):
+                raise Refused(400, "tier", "Rim-Tier is 1 or 2")
+            try:
+                loaded = await self.loader.get(cid, int(tier))
+            except Unavailable as error:
+                if error.absent:
+                    raise Refused(404, "not_found", str(error)) from error
+                raise Refused(504, "unavailable", str(error)) from error
+        if loaded is None:
+            raise Refused(504, "not_held", "this edge does not hold it")
+        return loaded
+
+    # Health and numbers.
+
+    async def healthz(self, request: Request) -> Response:
+        """GET /healthz: the loop turns."""
+        return PlainTextResponse("ok\n")
+
+    async def readyz(self, request: Request) -> Response:
+        """GET /readyz: it can answer for what it is asked."""
+        return PlainTextResponse("ok\n") if self.ready() else PlainTextResponse("no Head yet\n", 503)
+
+    async def metrics(self, request: Request) -> Response:
+        """GET /metrics."""
+        self._authorize(request)
+        return Response(render(self.values()), headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
+
+    async def show_status(self, request: Request) -> Response:
+        """GET /api/v1/status: what this edge serves and holds."""
+        self._authorize(request, control=True)
+        return JSONResponse(self.status(), headers={"Cache-Control": "no-store"})
+
+    async def show_explanation(self, request: Request) -> Response:
+        """POST /api/v1/explain {"url"}: what this edge would answer, and why."""
+        self._authorize(request, control=True)
+        self._refuse_browsers(request)
+        return JSONResponse(await self.explain(await _url(request)), headers={"Cache-Control": "no-store"})
+
+    # Who may.
+
+    def _authorize(self, request: Request, *, control: bool = False) -> None:
+        """Raises Refused unless the request bears the node token, or needs none."""
+        if self.open and not control:
+            return
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        proved = scheme.lower() == "bearer" and self.token is not None
+        if not proved or not hmac.compare_digest(given.strip().encode(), (self.token or "").encode()):
+            raise Refused(401, "token", "this needs the node token")
+
+    def _refuse_browsers(self, request: Request) -> None:
+        host = request.headers.get("host", "")
+        origin = request.headers.get("origin")
+        if not _is_address(host) or (origin is not None and urlsplit(origin).netloc != host):
+            raise Refused(403, "origin", "this is not for browsers of other sites")
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            raise Refused(415, "media_type", "send application/json")
+
+
+def private_app(private: Private) -> Starlette:
+    """The ASGI app of the private listener."""
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refused)
+        return error.response()
+
+    app = Starlette(
+        routes=[
+            Route("/ipfs/{cid}", _told(private, private.block)),
+            Route("/healthz", private.healthz),
+            Route("/readyz", private.readyz),
+            Route("/metrics", private.metrics),
+            Route("/api/v1/status", _told(private, private.show_status)),
+            Route("/api/v1/explain", private.show_explanation, methods=["POST"]),
+        ],
+        exception_handlers={Refused: refused},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _told(private: Private, handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Any]:
+    """With the sequence that this edge serves on the answer: a hint for whoever is behind."""
+
+    async def handler(request: Request) -> Response:
+        try:
+            response = await handle(request)
+        except Refused as error:
+            response = error.response()
+        response.headers["Rim-Sequence"] = str(private.sequence())
+        return response
+
+    return handler
+
+
+async def _url(request: Request) -> str:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > BODY_MAX:
+            raise Refused(413, "too_large", "the body is above 64 KiB")
+    try:
+        url = json.loads(bytes(body))["url"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Refused(400, "bad_request", 'send {"url": "http://host/path"}') from error
+    if not isinstance(url, str) or not urlsplit(url).hostname:
+        raise Refused(400, "bad_request", "url: http://host/path")
+    return url
+
+
+def _is_address(host: str) -> bool:
+    """Whether a Host field names an address or localhost: a page of another site cannot make it do so."""
+    try:
+        name = host_of(host.encode("latin-1", "replace"))
+    except BadTarget:
+        return False
+    if name == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,370 @@
+"""Head: follows the origin's one signed pointer, and makes what it names the truth of this edge.
+
+Here lives the waiting request, the judgement of a Head, and the order: verify → read → store durably → forget what was
+purged → swap. Not here: the files (edge/control/stored), the views (edge/control/views), warming (edge/control/warm).
+
+A Head is taken only if a trusted key signed it, it has not ended, and its sequence is higher than any seen. Equal
+sequence and value with a later end is a renewal. Equal sequence with another value is a fork: two histories were
+signed, the old one stays and the counter `fork` is what an operator must be woken for. A Head that ends while the
+origin is away is served on, and said to be stale.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from content import car, ipns
+from content.block import Block
+from content.cid import CID
+from content.errors import BadCID, BadNode, BadRecord, ContentError
+from content.limits import MiB
+from edge.cache.flight import Verdict
+from edge.cache.loader import Loader
+from edge.control.purge import purged
+from edge.control.stored import HeadStore, StoredHead
+from edge.control.views import World, build
+from edge.peers.client import PeerClient
+from edge.site.router import Router
+
+logger = logging.getLogger("rim.edge")
+
+WAIT = 30.0  # s that the origin may hold a request for the Head
+PATIENCE = 10.0  # s beyond that until it counts as dead
+CONNECT = 2.0
+ANSWER_MAX = 256 * MiB  # of one CAR of control blocks; the Catalog of 10,000 sites is a tenth of it
+FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0
+HINT_GRACE = 0.5  # s that a waiting request gets to bring what a hint promises, before it is asked again
+RENEW_BELOW = 24 * 3600.0  # s left of a record below which its renewal is looked for
+
+
+class HeadError(Exception):
+    """The origin could not be asked, or answered with something else than a Head."""
+
+
+@dataclass(slots=True)
+class HeadCounts:
+    """What following came to, ever. `refused` by reason: signature, expired, lower, fork, broken."""
+
+    swaps: int = 0
+    errors: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    unstored: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What this edge serves: the record, its bytes and the world it names."""
+
+    record: ipns.Record
+    raw: bytes
+    catalog: CID
+    world: World
+
+
+class Follower:
+    """Keeps the router's views those of the newest Head."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        region: str,
+        origin: str,
+        trusted: Iterable[str],
+        token: str | None,
+        client: PeerClient,
+        loader: Loader,
+        router: Router,
+        store: HeadStore,
+        on_swap: Callable[[Head], Awaitable[None]] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.node = node
+        self.region = region
+        self.origin = origin
+        self.configured = tuple(trusted)
+        self.successors: frozenset[str] = frozenset()
+        self.client = client
+        self.loader = loader
+        self.router = router
+        self.store = store
+        self.on_swap = on_swap
+        self.clock = clock
+        self.head: Head | None = None
+        self.stored = 0  # the sequence that is durable here: what the origin is told
+        self.floor = 0  # no lower sequence is taken
+        self.counts = HeadCounts()
+        self.ready = asyncio.Event()  # there is something to say: a Head, or an origin that has none newer
+        self.contact: float | None = None  # of the loop's clock
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._hint = asyncio.Event()
+        self._hinted = 0
+
+    @property
+    def sequence(self) -> int:
+        return self.head.record.sequence if self.head else 0
+
+    @property
+    def trusted(self) -> tuple[str, ...]:
+        return (*self.configured, *sorted(self.successors.difference(self.configured)))
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the record ends; negative once it has."""
+        return self.head.record.eol - self.clock() if self.head else 0.0
+
+    @property
+    def is_stale(self) -> bool:
+        return self.head is not None and self.seconds_left <= 0
+
+    def contact_age(self) -> float:
+        """Seconds since the origin last answered; without end while it never has."""
+        return float("inf") if self.contact is None else asyncio.get_running_loop().time() - self.contact
+
+    def hint(self, sequence: int) -> None:
+        """Somebody says that there is a newer Head: look now. A lie costs one question, and each number counts once."""
+        if sequence > max(self.sequence, self._hinted):
+            self._hinted = sequence
+            self._hint.set()
+
+    # From disk.
+
+    async def restore(self) -> bool:
+        """Serve the stored Head, if there is one. Its end is not looked at: an old truth is better than none."""
+        self.successors = await asyncio.to_thread(self.store.trusted)
+        if record := await asyncio.to_thread(self.store.record):
+            self.floor = self._sequence_of(record)
+        stored = await asyncio.to_thread(self.store.load)
+        if stored is None:
+            return False
+        try:
+            record_read = self._verify(stored.record, None)
+            world = await build(stored.catalog, stored.blocks, None, self._nowhere)
+            self._check_named(record_read, stored.catalog, world)
+        except (ContentError, Verdict) as error:
+            logger.warning("the stored Head is of no use: %s", error)
+            return False
+        self.stored = record_read.sequence
+        await self._serve(Head(record_read, stored.record, stored.catalog, world))
+        return True
+
+    def _sequence_of(self, record: bytes) -> int:
+        try:
+            return self._verify(record, None).sequence
+        except BadRecord:
+            return 0  # of an origin that this edge does not follow any more
+
+    async def _nowhere(self, cid: CID) -> Block:
+        raise BadNode(f"{cid} is not among the stored control blocks")
+
+    # From the origin.
+
+    async def follow(self) -> None:
+        """Follow the Head for ever."""
+        backoff = FIRST_BACKOFF
+        while True:
+            try:
+                await self._ask()
+                if self.stored >= self.sequence:
+                    backoff = FIRST_BACKOFF
+                    continue
+            except (aiohttp.ClientError, TimeoutError, OSError, HeadError, ContentError, Verdict) as error:
+                self.counts.errors += 1
+                if backoff == FIRST_BACKOFF:
+                    logger.warning("following the Head: %s", error or type(error).__name__)
+            await self._pause(backoff)
+            backoff = min(backoff * 2, LAST_BACKOFF)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, with jitter (or all edges ask a restarted origin in one breath), unless a hint comes."""
+        self._hint.clear()
+        try:
+            async with asyncio.timeout(seconds * random.uniform(0.5, 1.0)):  # noqa: S311 (spreads, guards nothing)
+                await self._hint.wait()
+        except TimeoutError:
+            return
+
+    async def _ask(self) -> None:
+        """One waiting request, and what it brings. A hint ends it, if it does not bring what the hint promised."""
+        asking = asyncio.ensure_future(self._request())
+        hinted = asyncio.ensure_future(self._hint.wait())
+        try:
+            await asyncio.wait({asking, hinted}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                self._hint.clear()
+                await asyncio.wait({asking}, timeout=HINT_GRACE)
+            if not asking.done():
+                return  # ask anew
+            answer = asking.result()
+        finally:
+            for task in (asking, hinted):
+                task.cancel()
+            await asyncio.gather(asking, hinted, return_exceptions=True)
+        if answer is not None:
+            await self.take(answer)
+        elif self.head is not None and self.seconds_left < RENEW_BELOW:
+            await self._renew()
+        self.ready.set()
+
+    async def _request(self) -> StoredHead | None:
+        """Ask for anything newer than what is stored here. None: nothing is."""
+        wait = WAIT if self.head is not None else 0.0
+        query = {"since": str(self.stored), "wait": f"{wait:g}", "node": self.node, "region": self.region}
+        query["key"] = self._newest_key()
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=wait + PATIENCE)
+        url = f"{self.origin}/api/v1/head"
+        async with self.client.session.get(url, params=query, headers=self._headers, timeout=timeout) as response:
+            self.contact = asyncio.get_running_loop().time()
+            if response.status == 204:
+                return None
+            if response.status != 200:
+                raise HeadError(f"{url}: {response.status} {(await response.text())[:200]}")
+            return await self._read(response)
+
+    def _newest_key(self) -> str:
+        """The key whose Heads are looked for: the origin uses it to tell a node that slept through a rotation."""
+        if self.head is None:
+            return self.configured[0]
+        return self.head.world.catalog.successor or self.head.record.name
+
+    async def _read(self, response: aiohttp.ClientResponse) -> StoredHead:
+        reader, blocks, size = car.Reader(), [], 0
+        async for piece in response.content.iter_any():
+            size += len(piece)
+            if size > ANSWER_MAX:
+                raise HeadError(f"{size} bytes of control blocks")
+            blocks += reader.feed(piece)
+        reader.finish()
+        return StoredHead.from_blocks(reader.roots, blocks)
+
+    async def _renew(self) -> None:
+        """Fetch the record alone: a renewal keeps the sequence, so the waiting request does not tell of it."""
+        assert self.head is not None
+        url = f"{self.origin}/ipns/{self.head.record.name}?format=ipns-record"
+        timeout = aiohttp.ClientTimeout(total=PATIENCE, sock_connect=CONNECT)
+        async with self.client.session.get(url, headers=self._headers, timeout=timeout) as response:
+            if response.status != 200:
+                raise HeadError(f"{url}: {response.status}")
+            raw = await response.content.read(64 * 1024)
+        await self.take(StoredHead(raw, self.head.catalog, ()))
+
+    # Judgement.
+
+    async def take(self, offered: StoredHead) -> bool:
+        """Serve this Head if it is to be believed and newer. False: it was refused, or is what is served already."""
+        try:
+            record = self._verify(offered.record, self.clock())
+        except ipns.Expired as error:
+            return self._refuse("expired", error)
+        except BadRecord as error:
+            return self._refuse("signature", error)
+        if record.sequence < max(self.sequence, self.floor):
+            return self._refuse("lower", f"{record.sequence}, {max(self.sequence, self.floor)} was seen")
+        if self.head is not None and record.sequence == self.sequence:
+            return await self._same_sequence(record, offered)
+        try:
+            world = await build(offered.catalog, offered.blocks, self.head.world if self.head else None, self._fetch)
+            self._check_named(record, offered.catalog, world)
+        except ContentError as error:
+            return self._refuse("broken", error)
+        await self._become(Head(record, offered.record, offered.catalog, world))
+        return True
+
+    async def _same_sequence(self, record: ipns.Record, offered: StoredHead) -> bool:
+        assert self.head is not None
+        if record.value != self.head.record.value:
+            return self._refuse("fork", f"sequence {record.sequence} also names {record.value}")
+        if record.eol > self.head.record.eol or self.stored < self.sequence:
+            newest = record.eol > self.head.record.eol
+            kept = Head(record, offered.record, self.head.catalog, self.head.world) if newest else self.head
+            self.head = kept
+            await self._store(kept)
+        return False
+
+    def _verify(self, raw: bytes, now: float | None) -> ipns.Record:
+        """The record, if any trusted key signed it. Raises BadRecord, Expired."""
+        reason = BadRecord("no key is trusted")
+        for name in self.trusted:
+            try:
+                return ipns.verify(name, raw, now)
+            except ipns.Expired:
+                raise
+            except BadRecord as error:
+                reason = error
+        raise reason
+
+    def _check_named(self, record: ipns.Record, catalog: CID, world: World) -> None:
+        try:
+            named = CID.parse(record.value.removeprefix("/ipfs/"))
+        except BadCID as error:
+            raise BadNode(f"the record's value {record.value!r}") from error
+        if named != catalog or world.catalog.sequence != record.sequence:
+            raise BadNode("the record names another Catalog than the one that came with it")
+
+    def _refuse(self, reason: str, detail: object) -> bool:
+        self.counts.refused[reason] += 1
+        logger.error("a Head was refused (%s): %s", reason, detail)
+        return False
+
+    async def _fetch(self, cid: CID) -> Block:
+        return (await self.loader.get(cid)).block
+
+    # Taking.
+
+    async def _become(self, head: Head) -> None:
+        """Store, then forget what was purged, then serve. In this order a crash at any point leaves an edge that
+        serves the old Head or the new one, and a receipt is never ahead of what it promises."""
+        successor = head.world.catalog.successor
+        if successor is not None and successor not in self.trusted:
+            names = self.successors | {successor}
+            await asyncio.to_thread(self.store.trust, names)
+            self.successors = names
+        await self._store(head)
+        await self._forget_purged(head)
+        await self._serve(head)
+
+    async def _store(self, head: Head) -> None:
+        """Write it down. On a full disk the edge goes on with it all the same, but gives no receipt: the origin is
+        told of what is stored."""
+        stored = StoredHead(head.raw, head.catalog, tuple(head.world.blocks.values()))
+        try:
+            await asyncio.to_thread(self.store.save, stored)
+        except OSError as error:
+            self.counts.unstored += 1
+            logger.error("the Head cannot be stored: %s", error)
+            return
+        self.stored = head.record.sequence
+
+    async def _forget_purged(self, head: Head) -> None:
+        if self.head is None:
+            return
+        for name, view in head.world.views.items():
+            old = self.head.world.views.get(name)
+            if old is not None and old is not view and old.site.floors != view.site.floors:
+                try:
+                    doomed = await self.loader.run(purged(old, view), limit=None)
+                except (ContentError, Verdict) as error:  # then the whole of it goes: rather cold than wrong
+                    logger.warning("purge of %s: %s; all blocks in memory go", name, error)
+                    self.loader.memory.clear()
+                else:
+                    await self.loader.forget(doomed)
+
+    async def _serve(self, head: Head) -> None:
+        self.router.swap(head.world.views.values())
+        self.head = head
+        self.counts.swaps += 1
+        self.ready.set()
+        logger.info("serving Head %d: %d sites", head.record.sequence, len(head.world.views))
+        if self.on_swap is not None:
+            await self.on_swap(head)
+
+    def __repr__(self) -> str:
+        return f"<Follower of {self.origin} at {self.sequence}{', stale' if self.is_stale else ''}>"

@@ -1,0 +1,104 @@
+"""Metrics: every number that an edge tells, one row each, and their rendering.
+
+Here live the table (docs/metrics.md is made from it) and the text form. Not here: the counting; rooms keep plain
+values, edge/node hands them in, and this is the only place that knows prometheus-client.
+
+No process-wide registry: three nodes in one process have three sets of numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+# A metric's value; or its values by label, one text per label of the row
+Value: TypeAlias = "float | Mapping[str, float] | Mapping[tuple[str, ...], float]"
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row. A counter's name ends in _total."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return "counter" if self.name.endswith("_total") else "gauge"
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("rim_requests_total", "Answers given to visitors, by where they came from.", ("outcome",)),
+    Metric("rim_responses_total", "Answers given to visitors, by status. Alert on 5xx.", ("status",)),
+    Metric("rim_response_bytes_total", "Body bytes handed to visitors' connections."),
+    Metric("rim_responses_broken_total", "Answers cut off after their first byte: the rest could not be had."),
+    Metric("rim_requests_refused_total", "Requests refused by the listener before they were one.", ("status",)),
+    Metric("rim_connections", "Open connections of visitors."),
+    Metric("rim_ready_answers", "Answers that wait in memory."),
+    Metric("rim_head_sequence", "Sequence of the Head that this edge serves."),
+    Metric("rim_head_ends_seconds", "Seconds until the Head's record ends; below 0 it is served as stale."),
+    Metric("rim_head_stale", "1 while the Head is past its end. Alert on it: the origin has been away for long."),
+    Metric("rim_head_contact_seconds", "Seconds since the origin was last heard of."),
+    Metric("rim_head_swaps_total", "Heads taken."),
+    Metric(
+        "rim_head_refused_total", "Heads not taken, by reason. Alert on fork: two histories are signed.", ("reason",)
+    ),
+    Metric("rim_head_errors_total", "Requests for the Head that failed."),
+    Metric("rim_warmed_blocks_total", "Blocks fetched ahead of an activation."),
+    Metric("rim_warm_errors_total", "Releases that could not be warmed."),
+    Metric("rim_sites", "Sites that this edge serves."),
+    Metric("rim_blocks_loaded_total", "Blocks taken, by where they came from.", ("source",)),
+    Metric("rim_block_bytes_total", "Bytes of blocks taken, by where they came from.", ("source",)),
+    Metric("rim_blocks_unavailable_total", "Blocks that nobody gave."),
+    Metric("rim_memory_bytes", "Bytes in the memory tier, its overhead counted."),
+    Metric("rim_memory_budget_bytes", "Bytes that the memory tier may take."),
+    Metric("rim_memory_evicted_total", "Blocks pushed out of memory. Fast growth: raise --memory."),
+    Metric("rim_disk_bytes", "Bytes in the disk tier."),
+    Metric("rim_disk_budget_bytes", "Bytes that the disk tier may take."),
+    Metric("rim_disk_blocks", "Blocks in the disk tier."),
+    Metric("rim_disk_evicted_total", "Blocks pushed off the disk. Fast growth: raise --cache."),
+    Metric("rim_disk_quarantined_total", "Blocks on disk that were not what their name says. Alert: the disk lies."),
+    Metric("rim_disk_read_errors_total", "Reads that failed, by error.", ("error",)),
+    Metric("rim_disk_write_errors_total", "Writes that failed, by error (ENOSPC: the disk is full).", ("error",)),
+    Metric("rim_peer_faults_total", "Questions to other nodes that came to nothing, by how.", ("fault",)),
+    Metric("rim_peers_ejected", "Nodes left alone at this moment."),
+    Metric("rim_peer_ejections_total", "Times a node was left alone."),
+    Metric("rim_served_blocks_total", "Blocks given to other nodes."),
+    Metric("rim_loop_lag_seconds", "Longest stall of the event loop in the last ten seconds."),
+    Metric("rim_loop_stalls_total", "Stalls of the event loop above 50 ms."),
+)
+
+
+class _Once(Collector):
+    def __init__(self, families: Iterable[CounterMetricFamily | GaugeMetricFamily]) -> None:
+        self._families = list(families)
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        return iter(self._families)
+
+
+def render(values: Mapping[str, Value], rows: Iterable[Metric] = METRICS) -> bytes:
+    """The text form of these values. A row without a value is left out; a value without one is a KeyError."""
+    known = {row.name: row for row in rows}
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Once(_family(known[name], value) for name, value in values.items()))
+    return generate_latest(registry)
+
+
+def _family(row: Metric, value: Value) -> CounterMetricFamily | GaugeMetricFamily:
+    kind = CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily
+    family = kind(row.name, row.help, labels=row.labels)
+    if isinstance(value, Mapping):
+        for labels, number in value.items():
+            family.add_metric([labels] if isinstance(labels, str) else list(labels), number)
+    else:
+        family.add_metric([], value)
+    return family

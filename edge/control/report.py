@@ -1,0 +1,63 @@
+"""Report: what this edge tells the origin of itself, beside the sequence on its waiting request.
+
+Here lives the sending, with a few tries. Not here: what there is to tell (edge/control/warm).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+
+from edge.control.warm import Staged
+from edge.peers.client import PeerClient
+
+logger = logging.getLogger("rim.edge")
+TRIES = 4
+PAUSE = 0.5  # s after the first failure; doubles
+_TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=2)
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Tells the origin. A report that cannot be delivered is dropped: gates have deadlines of their own."""
+
+    node: str
+    region: str
+    origin: str
+    token: str | None
+    client: PeerClient
+    sequence: Callable[[], int]
+    public: Callable[[], str | None]
+    failed: int = 0
+
+    async def send(self, staged: Sequence[Staged] = ()) -> bool:
+        """Tell what was staged, and where this edge is. Whether the origin took it."""
+        pause = PAUSE
+        for left in reversed(range(TRIES)):
+            try:
+                await self._post(staged)
+                return True
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                if not left:
+                    logger.warning("the origin could not be told: %s", error or type(error).__name__)
+            await asyncio.sleep(pause * bool(left))
+            pause *= 2
+        self.failed += 1
+        return False
+
+    async def _post(self, staged: Sequence[Staged]) -> None:
+        body = {
+            "node": self.node,
+            "region": self.region,
+            "public": self.public(),
+            "sequence": self.sequence(),
+            "staged": [row.to_json() for row in staged],
+        }
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        url = f"{self.origin}/api/v1/report"
+        async with self.client.session.post(url, json=body, headers=headers, timeout=_TIMEOUT) as response:
+            response.raise_for_status()

@@ -1,0 +1,95 @@
+"""Stored: the Head as it lies on this edge's disk, and the keys it believes.
+
+Here live `control.car` (record, Catalog and every control block but Indexes: enough to answer for every site before
+speaking to anyone), `head` (the record alone: what remains of the sequence should the CAR be lost) and `trusted`.
+Not here: whether a Head is to be believed (edge/control/head), or the folder itself (edge/state).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from content import car
+from content.block import Block
+from content.cid import CID, RAW
+from content.errors import ContentError
+from content.ipns import key_of
+from edge.cache.steps import step
+from edge.state import replace_file
+
+CONTROL, HEAD, TRUSTED = "control.car", "head", "trusted"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHead:
+    """A record's bytes, the Catalog it names, and the control blocks below that. Not verified against any key yet."""
+
+    record: bytes
+    catalog: CID
+    blocks: tuple[Block, ...]
+
+    def to_car(self) -> bytes:
+        record = Block.make(RAW, self.record)
+        return car.write((record.cid, self.catalog), (record, *self.blocks))
+
+    @classmethod
+    def from_blocks(cls, roots: tuple[CID, ...] | None, blocks: Iterable[Block]) -> StoredHead:
+        """From a CAR's roots and blocks, the origin's as well as ours. Raises ContentError."""
+        if roots is None or len(roots) != 2 or roots[0].codec != RAW or not roots[1].is_control:
+            raise ContentError("a Head's CAR has two roots: the record and the Catalog")
+        by_cid = {block.cid: block for block in blocks}
+        if roots[0] not in by_cid:
+            raise ContentError("a Head's CAR without its record")
+        rest = tuple(block for cid, block in by_cid.items() if cid != roots[0])
+        return cls(by_cid[roots[0]].data, roots[1], rest)
+
+
+class HeadStore:
+    """The three files. Writing raises OSError; reading gives None for what is not there or not whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, head: StoredHead) -> None:
+        """Durable on return: after this the edge may serve it."""
+        replace_file(self._folder / CONTROL, head.to_car())
+        step("control stored")
+        replace_file(self._folder / HEAD, head.record)
+        step("head stored")
+
+    def load(self) -> StoredHead | None:
+        data = self._read(CONTROL)
+        if data is None:
+            return None
+        try:
+            return StoredHead.from_blocks(*car.read(data))
+        except ContentError:
+            return None
+
+    def record(self) -> bytes | None:
+        """The last record stored, should `load` have nothing."""
+        return self._read(HEAD)
+
+    def trust(self, names: Iterable[str]) -> None:
+        """Keep the names that verified Catalogs have named as successors."""
+        replace_file(self._folder / TRUSTED, "".join(f"{name}\n" for name in sorted(names)).encode())
+
+    def trusted(self) -> frozenset[str]:
+        text = (self._read(TRUSTED) or b"").decode("ascii", "replace")
+        return frozenset(name for name in text.split() if _is_name(name))
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            return (self._folder / name).read_bytes()
+        except OSError:
+            return None
+
+
+def _is_name(text: str) -> bool:
+    try:
+        key_of(text)
+    except ContentError:
+        return False
+    return True

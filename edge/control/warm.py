@@ -1,0 +1,130 @@
+"""Warm: fetching, before a release goes live, what this edge will be asked for.
+
+Here lives the choice of blocks and their fetching within a budget. Not here: when (edge/control/head), where blocks
+come from (edge/cache/loader), or telling the origin (edge/control/report).
+
+An edge warms what it owns in its region, so the ring as a whole holds the release; and what stands in the place of
+something that was asked for here, so a visitor's next page is a hit. The rest would push out what others want.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from content import tree, walk
+from content.cid import CID, RAW
+from content.errors import ContentError
+from content.release import Asset
+from content.walk import Leaf, Walk
+from edge.cache.loader import Loader, Unavailable
+from edge.site.view import Published
+
+AT_ONCE = 16  # fetches of one release under way
+
+
+@dataclass(slots=True)
+class Staged:
+    """What came of warming one release; reported to the origin, which opens the gate when all edges said ok."""
+
+    site: str
+    release: str
+    ok: bool = True
+    blocks: int = 0
+    bytes: int = 0
+    ms: int = 0
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if key != "error" or value}
+
+
+@dataclass(slots=True)
+class WarmCounts:
+    """What warming came to, ever."""
+
+    blocks: int = 0
+    errors: int = 0
+
+
+@dataclass(slots=True)
+class Warmer:
+    """Warms releases through the loader, each within `budget` bytes."""
+
+    loader: Loader
+    node: str
+    region: str
+    budget: int
+    counts: WarmCounts = field(default_factory=WarmCounts)
+
+    async def warm(self, site: str, live: Published | None, coming: Published) -> Staged:
+        """Fetch what is new in `coming` and ours to have. Never raises: what failed stands in the result."""
+        staged = Staged(site, str(coming.cid))
+        begun = time.monotonic()
+        try:
+            changes = await self.loader.run(_changes(live, coming), limit=None)
+            places = asyncio.Semaphore(AT_ONCE)
+            async with asyncio.TaskGroup() as group:
+                for cid, size in self._wanted(changes):
+                    if staged.bytes + size > self.budget:
+                        break
+                    staged.bytes += size
+                    await places.acquire()
+                    group.create_task(self._fetch(cid, size, staged, places))
+        except* (Unavailable, ContentError) as errors:
+            staged.ok, staged.error = False, str(errors.exceptions[0])[:500]
+            self.counts.errors += 1
+        self.counts.blocks += staged.blocks
+        staged.ms = round((time.monotonic() - begun) * 1000)
+        return staged
+
+    def _wanted(self, changes: list[tuple[str, Any, Any]]) -> Iterator[tuple[CID, int]]:
+        """(CID, size) of files and encodings that are new under their path, each once."""
+        seen: set[CID] = set()
+        for _, before, after in changes:
+            if after is None:
+                continue
+            asset = Asset.from_row(after)
+            known = before is not None and self._is_here(Asset.from_row(before).cid)
+            for cid, size in ((asset.cid, asset.size), *((e.cid, e.size) for e in asset.encodings.values())):
+                if asset.link_target is None and cid not in seen and (known or cid.codec != RAW or self._is_ours(cid)):
+                    seen.add(cid)
+                    yield cid, size
+
+    async def _fetch(self, cid: CID, size: int, staged: Staged, places: asyncio.Semaphore) -> None:
+        try:
+            if cid.codec == RAW:
+                await self._have(cid, staged)
+                return
+            for leaf in await self.loader.run(_leaves(cid, size)):
+                if self._is_ours(leaf.cid):
+                    await self._have(leaf.cid, staged)
+        finally:
+            places.release()
+
+    async def _have(self, cid: CID, staged: Staged) -> None:
+        if not self._is_here(cid):
+            await self.loader.get(cid)
+            staged.blocks += 1
+
+    def _is_here(self, cid: CID) -> bool:
+        return cid in self.loader.memory or cid in self.loader.disk
+
+    def _is_ours(self, cid: CID) -> bool:
+        order = self.loader.ring.order(cid.store_key, self.region)
+        well = self.loader.members.healthy(order)
+        return not order or (well or order)[0].name == self.node
+
+
+def _changes(live: Published | None, coming: Published) -> Walk[list[tuple[str, Any, Any]]]:
+    if live is not None:
+        return (yield from tree.diff(live.release.index, coming.release.index))
+    rows = yield from tree.rows(coming.release.index)
+    return [(key, None, value) for key, value in rows]
+
+
+def _leaves(cid: CID, size: int) -> Walk[list[Leaf]]:
+    return (yield from walk.leaves(cid, 0, size))

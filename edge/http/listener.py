@@ -1,0 +1,103 @@
+"""Listener: a socket of ours with uvicorn behind it, as a library.
+
+Here lives binding (with words a person understands when a port is taken) and the start and end of one server. Not here:
+the wire (edge/http/protocol), the apps, signals: those are the process's, and one process may hold many nodes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import functools
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from edge.http.protocol import LIMITS, Limits, Protocol
+from edge.ready import Ready
+
+BACKLOG = 2048
+GRACE = 5  # s that answers under way may take to finish
+
+
+class BindError(Exception):
+    """An address cannot be listened on. The text says why."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket, not yet listening: of two that want a port, one gets a clear word. Raises BindError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        why = {
+            errno.EADDRINUSE: "is taken by another program",
+            errno.EACCES: "needs rights that this user lacks (ports below 1024)",
+            errno.EADDRNOTAVAIL: "is not an address of this machine",
+        }.get(error.errno or 0, f"cannot be used: {error.strerror or error}")
+        raise BindError(f"{host}:{port} {why}") from error
+    sock.setblocking(False)
+    return sock
+
+
+class Listener:
+    """One listener: `start` returns when it takes connections, `stop` when the last one is gone."""
+
+    def __init__(self, app: Any, sock: socket.socket, *, ready: Ready | None = None, limits: Limits = LIMITS) -> None:
+        self.socket = sock
+        host, port = sock.getsockname()[:2]
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        protocol: Any = functools.partial(Protocol, ready=ready, limits=limits)
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                http=protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=GRACE,
+                backlog=BACKLOG,
+            )
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def connections(self) -> int:
+        return len(self._server.server_state.connections)
+
+    async def start(self) -> None:
+        """Take connections."""
+        self._task = asyncio.create_task(self._server.serve(sockets=[self.socket]))
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+                raise BindError(f"{self.url} ended before it began")
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        """Take no more, finish what is under way, and after the grace cut the rest."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+        for connection in list(self._server.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        self.socket.close()

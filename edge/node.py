@@ -1,0 +1,269 @@
+"""Node: one edge, put together. The only file that knows everyone.
+
+Here lives the assembly, by constructor arguments alone (a test runs three nodes in one process), the order of start and
+stop, and the process around one node. Not here: anything that any part does.
+
+Start: take the state folder → bind both ports → serve the stored Head → take connections → follow the origin. So a port
+that is taken, or a folder in use, is said at once, and an edge with something on disk serves before it has spoken to
+anyone. Stop is the same way back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+import uvloop
+
+from content.block import Block
+from content.cid import CID
+from edge.app import SiteApp, public_app
+from edge.cache.disk import DiskTier
+from edge.cache.loader import Loader
+from edge.cache.memory import Memory
+from edge.config import EdgeConfig, address, is_loopback
+from edge.control.admin import Private, private_app
+from edge.control.head import Follower, Head
+from edge.control.log import access_log
+from edge.control.report import Reporter
+from edge.control.staging import Stager
+from edge.control.stored import HeadStore
+from edge.control.warm import Warmer
+from edge.control.watchdog import Watchdog
+from edge.explain import Explainer
+from edge.http.listener import BindError, Listener, bind
+from edge.http.protocol import LIMITS, Limits
+from edge.numbers import Numbers
+from edge.peers.client import PeerClient
+from edge.peers.members import Members
+from edge.peers.ring import Ring
+from edge.ready import SHARE, Ready
+from edge.site.router import Router
+from edge.state import State, StateError
+
+logger = logging.getLogger("rim.edge")
+_DESCRIPTORS = 65_536
+_WARM_SHARE = 2  # of the disk's budget, at most 1/2 for one release that is coming
+
+
+class Node:
+    """An edge. `start`, then `ready` when it has something to say, then `stop`."""
+
+    def __init__(self, config: EdgeConfig, limits: Limits = LIMITS) -> None:
+        self.config = config
+        self.limits = limits
+        self.state = State(config.state)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Come up. Raises StateError or BindError, and has then left nothing behind."""
+        self.state.open()
+        try:
+            sockets = self._bind()
+        except BindError:
+            self.state.close()
+            raise
+        self._assemble(*sockets)
+        await self.disk.open()
+        await self.follower.restore()
+        await self.public.start()
+        await self.private.start()
+        for work in (self.follower.follow(), self.watchdog.run(), self._tell_of_staleness(), self._introduce()):
+            self._tasks.append(asyncio.create_task(work))
+
+    async def ready(self) -> None:
+        """Wait until it can answer: a Head is served, or the origin said that it has none."""
+        await self.follower.ready.wait()
+
+    async def stop(self) -> None:
+        """Finish what is under way, and leave nothing: no task, no port, no lock."""
+        await asyncio.gather(self.public.stop(), self.private.stop())
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.stager.close()
+        await self.loader.close()
+        await self.client.close()
+        await self.disk.close()
+        self.state.close()
+
+    @property
+    def public_url(self) -> str:
+        return self.public.url
+
+    @property
+    def private_url(self) -> str:
+        return self.private.url
+
+    def _bind(self) -> tuple[Any, Any]:
+        public = bind(*address(self.config.public, "public"))
+        try:
+            return public, bind(*address(self.config.private, "private"))
+        except BindError:
+            public.close()
+            raise
+
+    def _assemble(self, public: Any, private: Any) -> None:
+        config = self.config
+        host, port = private.getsockname()[:2]
+        private_url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self.memory: Memory[CID, Block] = Memory(config.memory_bytes - config.memory_bytes // SHARE)
+        self.disk = DiskTier(config.state / "blocks", config.cache_bytes)
+        self.members = Members()
+        self.client = PeerClient(config.name, config.token, on_sequence=lambda number: self.follower.hint(number))
+        self.loader = Loader(
+            node=config.name,
+            region=config.region,
+            memory=self.memory,
+            disk=self.disk,
+            client=self.client,
+            members=self.members,
+            origin=config.origin,
+            ring=Ring(config.members(private_url)),
+            gateways=config.gateways,
+        )
+        self.router = Router(config.site_domain)
+        self.warmer = Warmer(self.loader, config.name, config.region, config.cache_bytes // _WARM_SHARE)
+        self.follower = Follower(
+            node=config.name,
+            region=config.region,
+            origin=config.origin,
+            trusted=config.catalog,
+            token=config.token,
+            client=self.client,
+            loader=self.loader,
+            router=self.router,
+            store=HeadStore(config.state),
+            on_swap=self._on_swap,
+        )
+        self.reporter = Reporter(
+            node=config.name,
+            region=config.region,
+            origin=config.origin,
+            token=config.token,
+            client=self.client,
+            sequence=lambda: self.follower.stored,
+            public=lambda: self.public.url,
+        )
+        self.stager = Stager(self.warmer, self.reporter)
+        self.watchdog = Watchdog()
+        self._listen(public, private, is_loopback(host))
+
+    def _listen(self, public: Any, private: Any, loopback: bool) -> None:
+        config = self.config
+        self.answers = Ready(config.name, self.router, self.memory, config.memory_bytes // SHARE)
+        if config.access_log:
+            self.answers.log = access_log(sys.stderr, config.name)
+        site_app = SiteApp(
+            self.answers,
+            self.loader,
+            development=config.site_domain == "localhost",
+            contact_age=self.follower.contact_age,
+        )
+        admin = Private(
+            node=config.name,
+            token=config.token,
+            open=loopback,
+            loader=self.loader,
+            sequence=lambda: self.follower.sequence,
+            ready=self.follower.ready.is_set,
+            values=lambda: self.numbers.values(),
+            status=lambda: self.numbers.status(),
+            explain=Explainer(config.name, self.router, self.loader).explain,
+        )
+        self.public = Listener(public_app(site_app), public, ready=self.answers, limits=self.limits)
+        self.private = Listener(private_app(admin), private, limits=self.limits)
+        self.numbers = Numbers(
+            self.answers,
+            self.loader,
+            self.members,
+            self.follower,
+            self.warmer,
+            self.watchdog,
+            self.public,
+            admin,
+        )
+
+    async def _on_swap(self, head: Head) -> None:
+        self.answers.is_stale = self.follower.is_stale
+        self.stager.follow(head.world.views.values())
+
+    async def _tell_of_staleness(self) -> None:
+        while True:
+            self.answers.is_stale = self.follower.is_stale
+            await asyncio.sleep(1.0)
+
+    async def _introduce(self) -> None:
+        """Once the origin has been heard of, tell it where this edge's visitors go."""
+        await self.ready()
+        await self.reporter.send()
+
+    def __repr__(self) -> str:
+        return f"<Node {self.config.name} {self.follower!r} {self.answers!r}>"
+
+
+def serve(config: EdgeConfig) -> int:
+    """Run one edge until SIGINT or SIGTERM; the process's exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _raise_descriptors()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(config))
+    except (StateError, BindError) as error:
+        print(f"edge {config.name}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _serve(config: EdgeConfig) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    node = Node(config)
+    await node.start()
+    try:
+        await _until_either(node.ready(), stopping.wait())
+        if not stopping.is_set():
+            _announce(node)
+            gc.collect()
+            gc.freeze()  # what stands now stands for good: collections need not look at it again
+        await stopping.wait()
+    finally:
+        await node.stop()
+
+
+async def _until_either(*waits: Coroutine[Any, Any, Any]) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _announce(node: Node) -> None:
+    config = node.config
+    if config.json:
+        line = {"name": config.name, "public": node.public_url, "private": node.private_url, "pid": os.getpid()}
+        text = json.dumps(line)
+    else:
+        text = f"edge {config.name} serves on {node.public_url} (private: {node.private_url})"
+    with suppress(OSError):  # whoever started us may have gone; the edge serves all the same
+        print(text, flush=True)
+
+
+def _raise_descriptors() -> None:
+    """As many descriptors as the system lets us have, up to a bound: every visitor is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if wanted > soft:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

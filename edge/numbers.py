@@ -1,0 +1,126 @@
+"""Numbers: every room's counts under the names of edge/control/metrics, and the status as JSON.
+
+Here lives the gathering. Rooms keep plain values and know nothing of metrics; nothing here counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge.cache.loader import Loader
+from edge.control.admin import Private
+from edge.control.head import Follower
+from edge.control.metrics import Value
+from edge.control.warm import Warmer
+from edge.control.watchdog import Watchdog
+from edge.http.listener import Listener
+from edge.peers.members import Members
+from edge.ready import Ready
+from edge.site.view import Published
+
+
+@dataclass(slots=True)
+class Numbers:
+    """The rooms of one node."""
+
+    ready: Ready
+    loader: Loader
+    members: Members
+    follower: Follower
+    warmer: Warmer
+    watchdog: Watchdog
+    public: Listener
+    private: Private
+
+    def values(self) -> dict[str, Value]:
+        """For /metrics."""
+        return {**self._answers(), **self._head(), **self._blocks(), **self._peers()}
+
+    def _answers(self) -> dict[str, Value]:
+        counts = self.ready.counts
+        return {
+            "rim_requests_total": _text(counts.outcomes),
+            "rim_responses_total": _text(counts.statuses),
+            "rim_response_bytes_total": counts.bytes,
+            "rim_responses_broken_total": counts.broken,
+            "rim_requests_refused_total": _text(counts.refused),
+            "rim_connections": self.public.connections,
+            "rim_ready_answers": len(self.ready.answers),
+            "rim_loop_lag_seconds": self.watchdog.worst,
+            "rim_loop_stalls_total": self.watchdog.stalls,
+        }
+
+    def _head(self) -> dict[str, Value]:
+        follower, counts = self.follower, self.follower.counts
+        return {
+            "rim_head_sequence": follower.sequence,
+            "rim_head_ends_seconds": follower.seconds_left,
+            "rim_head_stale": int(follower.is_stale),
+            "rim_head_contact_seconds": follower.contact_age(),
+            "rim_head_swaps_total": counts.swaps,
+            "rim_head_refused_total": dict(counts.refused),
+            "rim_head_errors_total": counts.errors,
+            "rim_warmed_blocks_total": self.warmer.counts.blocks,
+            "rim_warm_errors_total": self.warmer.counts.errors,
+            "rim_sites": len(self.ready.router.sites),
+        }
+
+    def _blocks(self) -> dict[str, Value]:
+        loader, memory, disk = self.loader, self.loader.memory, self.loader.disk
+        return {
+            "rim_blocks_loaded_total": _text(loader.counts.loaded),
+            "rim_block_bytes_total": _text(loader.counts.bytes),
+            "rim_blocks_unavailable_total": loader.counts.unavailable,
+            "rim_memory_bytes": memory.bytes,
+            "rim_memory_budget_bytes": memory.budget,
+            "rim_memory_evicted_total": memory.counts.evicted,
+            "rim_disk_bytes": disk.used,
+            "rim_disk_budget_bytes": disk.budget,
+            "rim_disk_blocks": len(disk),
+            "rim_disk_evicted_total": disk.counts.evicted,
+            "rim_disk_quarantined_total": disk.counts.quarantined,
+            "rim_disk_read_errors_total": dict(disk.counts.read_errors),
+            "rim_disk_write_errors_total": dict(disk.counts.write_errors),
+        }
+
+    def _peers(self) -> dict[str, Value]:
+        return {
+            "rim_peer_faults_total": _text(self.loader.client.counts.faults),
+            "rim_peers_ejected": len(self.members.ejected()),
+            "rim_peer_ejections_total": self.members.ejections,
+            "rim_served_blocks_total": self.private.served,
+        }
+
+    def status(self) -> dict[str, Any]:
+        """For /api/v1/status."""
+        memory, disk = self.loader.memory, self.loader.disk
+        return {
+            "name": self.private.node,
+            "sequence": self.follower.sequence,
+            "stored": self.follower.stored,
+            "stale": self.follower.is_stale,
+            "ready": self.follower.ready.is_set(),
+            "sites": {
+                name: {
+                    "live": _release(view.live),
+                    "next": _release(view.next),
+                    "generation": view.site.generation,
+                }
+                for name, view in self.ready.router.sites.items()
+            },
+            "memory": {"bytes": memory.bytes, "budget": memory.budget, "blocks": len(memory)},
+            "disk": {"bytes": disk.used, "budget": disk.budget, "blocks": len(disk)},
+            "ring": [str(member) for member in self.loader.ring.members],
+            "ejected": list(self.members.ejected()),
+            "outcomes": {str(outcome): count for outcome, count in self.ready.counts.outcomes.items()},
+        }
+
+
+def _release(published: Published | None) -> str | None:
+    return None if published is None else str(published.cid)
+
+
+def _text(counts: Mapping[Any, int]) -> dict[str, float]:
+    return {str(key): value for key, value in counts.items()}

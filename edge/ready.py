@@ -1,0 +1,91 @@
+"""Ready: the answers that wait in memory, and the counts of what was answered.
+
+Here lives the exact lookup that the hot path does, (site's epoch, raw path) → Answer, and what it hands out: bytes or
+nothing. The app fills it. Not here: any policy (edge/app), the bytes themselves (edge/cache/memory holds each block
+once, however many answers name it).
+
+The epoch is part of the key. A flip, a rollback, a purge gives the site a new one, and every answer made before is out
+of reach in that moment; the LRU carries the old ones out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from content.block import Block
+from content.cid import CID
+from edge.cache.memory import Memory
+from edge.http.answer import Answer, Choice
+from edge.http.outcome import Outcome, cache_status
+from edge.site.router import Router
+from edge.site.view import SiteView
+
+SHARE = 8  # this part of the memory budget is for ready answers, the rest for blocks
+Log = Callable[[str, str, int, int, Outcome], None]  # method, target, status, bytes of body, outcome
+
+
+@dataclass(slots=True)
+class AnswerCounts:
+    """What was answered, ever."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
+    bytes: int = 0
+    broken: int = 0  # answers cut off after their first byte, because the rest could not be had
+    refused: Counter[int] = field(default_factory=Counter)  # by the protocol itself: no request came of it
+
+
+class Ready:
+    """Answers at hand for one public listener."""
+
+    def __init__(self, name: str, router: Router, blocks: Memory[CID, Block], budget: int) -> None:
+        self.name = name
+        self.router = router
+        self.blocks = blocks
+        self.answers: Memory[tuple[CID, bytes], Answer] = Memory(budget)
+        self.counts = AnswerCounts()
+        self.log: Log | None = None
+        self.is_stale = False  # the Head is past its end; whoever follows the Head says so
+
+    def find(self, host: bytes, path: bytes) -> Answer | None:
+        """The answer for exactly this Host field and raw path, if it waits here."""
+        view = self.router.view_of_field(host)
+        return None if view is None else self.answers.get((view.epoch, path))
+
+    def body(self, choice: Choice) -> bytes | memoryview | None:
+        """The bytes of a choice out of memory; None where they are not there, or not of the length promised."""
+        if choice.body is None:
+            return b""
+        block = self.blocks.get(choice.body)
+        if block is None or len(block.data) != choice.size:
+            return None
+        if choice.stop - choice.start == choice.size:
+            return block.data
+        return memoryview(block.data)[choice.start : choice.stop]
+
+    def keep(self, view: SiteView, path: bytes, answer: Answer) -> None:
+        """From now on this path answers from memory, as long as the view lasts. Only what is one block per variant."""
+        if answer.status == 200 and answer.is_single and view.max_stale is None:
+            self.answers.put((view.epoch, path), answer, answer.weight + len(path))
+
+    def outcome(self, outcome: Outcome) -> Outcome:
+        """The outcome as it is told: what would be a hit is stale while the Head is."""
+        return Outcome.STALE if self.is_stale and outcome in (Outcome.HIT, Outcome.DISK) else outcome
+
+    def status_line(self, outcome: Outcome) -> bytes:
+        """The Cache-Status header line."""
+        return f"cache-status: {cache_status(outcome, self.name)}\r\n".encode("latin-1")
+
+    def count(self, method: str, target: str, status: int, size: int, outcome: Outcome) -> None:
+        """One answer has been given."""
+        counts = self.counts
+        counts.outcomes[outcome] += 1
+        counts.statuses[status] += 1
+        counts.bytes += size
+        if self.log is not None:
+            self.log(method, target, status, size, outcome)
+
+    def __repr__(self) -> str:
+        return f"<Ready {len(self.answers)} answers of {self.router!r}>"

@@ -1,0 +1,98 @@
+"""State: the folder of an edge, who may use it, and how a small file in it is replaced.
+
+Here live VERSION, the lock and the durable replacement. Not here: what the files say (edge/control/stored), nor the
+blocks (edge/cache/disk, below blocks/). Losing the folder costs warmth and nothing else: all of it can be fetched anew.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+
+VERSION = "1"
+
+
+class StateError(Exception):
+    """The folder cannot be used. The text says why, and what would do."""
+
+
+class State:
+    """An open, locked folder. The lock goes with this object's descriptor, so a killed edge leaves none."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = -1
+
+    def open(self) -> None:
+        """Take the folder. Raises StateError."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._take_lock()
+            self._check_version()
+            for leftover in self.path.glob("*.tmp"):
+                leftover.unlink()
+        except OSError as error:
+            self.close()
+            raise StateError(f"state folder {self.path}: {error.strerror or error}") from error
+        except StateError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Leave the folder to others. The lock's file stays: unlinking it would race another edge's start."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _take_lock(self) -> None:
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "?"
+            os.close(descriptor)
+            raise StateError(f"state folder is in use by process {owner}: {self.path}") from None
+        self._lock = descriptor
+        with suppress(OSError):  # the owner's number is a courtesy; a full disk must not keep an edge from starting
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def _check_version(self) -> None:
+        path = self.path / "VERSION"
+        try:
+            found = path.read_text("utf-8", errors="replace").strip()
+        except FileNotFoundError:
+            if any(entry.name not in ("lock", "VERSION.tmp") for entry in self.path.iterdir()):
+                raise StateError(
+                    f"{self.path} is not empty and has no VERSION: choose an empty folder, or an edge's own"
+                ) from None
+            replace_file(path, f"{VERSION}\n".encode())
+            return
+        if found != VERSION:
+            raise StateError(
+                f"state folder {self.path} is of version {found[:20]!r}; this Rim reads version {VERSION}. "
+                "Start it with the Rim that wrote it, or choose another folder with --state"
+            )
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put these bytes under this name, whole or not at all, durable on return. Raises OSError."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
