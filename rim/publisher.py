@@ -170,6 +170,7 @@ class Publisher:
         step("activate.done")
         outcome.blocks_sent, outcome.bytes_sent = sender.sent.blocks, sender.sent.bytes
         self._finish(outcome, ready.hosts, deadline)
+        self._memo.prune()
         return outcome
 
     def _site(self) -> dict[str, Any]:
