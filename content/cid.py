@@ -128,6 +128,8 @@ class CID(bytes):
     @property
     def codec(self) -> int:
         """The multicodec of the block's bytes; dag-pb for a CIDv0."""
+        if self[0] == 1 and self[1] < 0x80:  # asked thousands of times per walk
+            return self[1]
         return DAG_PB if self[0] == 0x12 else read_varint(self, 1)[0]
 
     @property
@@ -158,6 +160,8 @@ class CID(bytes):
         By multihash, so that the same bytes asked under CIDv0, v1, raw or dag-pb are found once; but control blocks
         have a room of their own, or a control block could be fetched without a token under its raw codec.
         """
+        if len(self) == 36 and self[1] < 0x80:  # asked for every block that comes or goes
+            return (b"c" if self[1] == DAG_CBOR else b"b") + self[2:]
         return (b"c" if self.is_control else b"b") + self.multihash
 
     @property

@@ -20,6 +20,7 @@ from typing import Any
 from content import tree, walk
 from content.asking import Walk
 from content.cid import CID, DAG_CBOR, IDENTITY, RAW
+from content.errors import BadNode
 from content.limits import DAG_DEPTH, NAME_BYTES, PATH_BYTES, RELEASE_ENTRIES, check
 from content.release import CODINGS, Asset, Release
 from content.walk import Entry
@@ -178,40 +179,46 @@ def _check_size(base: Release | None, new: Release, rows: Difference) -> None:
         raise Unprocessable(f"the Release says {new.size} bytes, its files have {size}", "bad_release")
 
 
+Folder = dict[str, tuple[CID, int]]
+
+
 def _changed(old: CID | None, new: CID) -> Walk[dict[str, Entry | None]]:
     """Every file and symlink that differs between two folders: path → what is there now. Equal folders stay shut."""
     found: dict[str, Entry | None] = {}
-    stack: list[tuple[str, CID | None, CID | None, int]] = [("", old, new, 0)]
+    before: Folder = {} if old is None else (yield from walk.list_dir(old))
+    after = before if old == new else (yield from walk.list_dir(new))
+    stack = [("", before, after, 0)]
     while stack:
-        path, before, after, depth = stack.pop()
+        path, was, now, depth = stack.pop()
         check("depth of a folder", depth, DAG_DEPTH)
         check("entries of a release", len(found), RELEASE_ENTRIES)
-        was = {} if before is None else (yield from walk.list_dir(before))
-        now = {} if after is None else (yield from walk.list_dir(after))
         for name in now.keys() | was.keys():
-            a = was[name][0] if name in was else None
-            b = now[name][0] if name in now else None
+            a, b = was.get(name, _NOTHING)[0], now.get(name, _NOTHING)[0]
             if a == b:
                 continue
-            here = f"{path}/{name}"
-            x = None if a is None else (yield from _stat(a))
-            y = None if b is None else (yield from _stat(b))
-            if _is_folder(x) or _is_folder(y):
-                stack.append((here, a if _is_folder(x) else None, b if _is_folder(y) else None, depth + 1))
-            if (x and not _is_folder(x)) or (y and not _is_folder(y)):
-                found[here] = None if _is_folder(y) else y
+            x, y = (yield from _open(a)), (yield from _open(b))
+            if isinstance(x, dict) or isinstance(y, dict):
+                below = x if isinstance(x, dict) else {}, y if isinstance(y, dict) else {}
+                stack.append((f"{path}/{name}", *below, depth + 1))
+            if isinstance(x, Entry) or isinstance(y, Entry):
+                found[f"{path}/{name}"] = y if isinstance(y, Entry) else None
     return found
 
 
-def _stat(cid: CID) -> Walk[Entry]:
-    """As walk.stat, but raw blocks are files without being read."""
-    if cid.codec == RAW:
-        return Entry(cid, "file", 0)
-    return (yield from walk.stat(cid))
+_NOTHING: tuple[CID | None, int] = (None, 0)
 
 
-def _is_folder(entry: Entry | None) -> bool:
-    return entry is not None and entry.kind == "directory"
+def _open(cid: CID | None) -> Walk[Folder | Entry | None]:
+    """A folder's entries, or what else the CID is. Raw blocks are files without being read."""
+    if cid is None or cid.codec == RAW:
+        return None if cid is None else Entry(cid, "file", 0)
+    try:
+        return (yield from walk.list_dir(cid))
+    except BadNode:  # a file or a symlink, far rarer than folders; or a folder that does not hold
+        entry = yield from walk.stat(cid)
+        if entry.kind == "directory":
+            raise
+        return entry
 
 
 def release_of(store: Store, cid: CID) -> Release:

@@ -50,7 +50,6 @@ class Leases:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._open: dict[str, Lease] = {}
-        self.version = 0  # counts announcements: garbage collection sees that something came in while it marked
         for path in folder.glob("*.json"):
             lease = _load(path)
             if lease is None or lease.expires <= time.time():
@@ -88,8 +87,11 @@ class Leases:
     def announce(self, lease: Lease, cids: Iterable[CID]) -> None:
         """Protect these blocks from now on. Synchronous: together with the look at the store it is one slice."""
         lease.cids.update((cid.store_key, cid) for cid in cids)
+        self.extend(lease)
+
+    def extend(self, lease: Lease) -> None:
+        """It lives: an hour from here."""
         lease.expires = time.time() + LEASE_SECONDS
-        self.version += 1
 
     def keep(self, lease: Lease) -> None:
         """Write the lease to disk."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -78,7 +79,7 @@ class State:
         try:
             found = path.read_text("utf-8", errors="replace").strip()
         except FileNotFoundError:
-            if any(entry.name not in ("lock", "VERSION.tmp") for entry in self.path.iterdir()):
+            if any(entry.name != "lock" and entry.suffix != ".tmp" for entry in self.path.iterdir()):
                 raise StateError(
                     f"{self.path} is not empty and has no VERSION: choose an empty folder, or an origin's own"
                 ) from None
@@ -96,7 +97,7 @@ def replace_file(path: Path, data: bytes, sync: bool = True) -> None:
 
     With sync=False a power loss may bring the old file back (a killed process never does): for what can be made again.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{threading.get_ident()}.tmp")  # two threads may replace the same file
     try:
         _write_new(temporary, data, sync)
         step(f"{path.name}: temporary file written")

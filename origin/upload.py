@@ -119,7 +119,7 @@ class _Receiving:
         self.blocks += len(blocks)
         self.bytes += size
         self._lease.bytes += size
-        self._leases.announce(self._lease, ())  # it lives: an hour more from here
+        self._leases.extend(self._lease)
         if stranger is not None:
             raise Unprocessable(
                 f"block {stranger.cid} was not announced under this lease", "not_announced", cid=str(stranger.cid)
