@@ -64,7 +64,7 @@ class State:
         try:
             found = path.read_text("utf-8", errors="replace").strip()
         except FileNotFoundError:
-            if any(entry.name not in ("lock", "VERSION.tmp") for entry in self.path.iterdir()):
+            if any(entry.name not in ("lock", "VERSION.tmp", "edge.json") for entry in self.path.iterdir()):
                 raise StateError(
                     f"{self.path} is not empty and has no VERSION: choose an empty folder, or an edge's own"
                 ) from None
