@@ -32,9 +32,10 @@ from rim.scan import Scan, scan, twice
 from rim.sending import Sender
 from rim.steps import step
 from rim.urls import site_urls
-from rim.waiting import wait_for_edges
+from rim.waiting import wait_for_edges, wait_until_warm
 
 PHASES = ("scan", "encode", "build", "send", "commit", "warm")
+_EDGE_FIELDS = ("node", "region", "public", "sequence")
 _COMPLETIONS = 3  # times the origin may say that blocks are missing after all
 
 
@@ -158,12 +159,13 @@ class Publisher:
         with self._phase("send") as bar:
             sender.send(bar)
         expected = None if live is None else str(live["release"])
-        staged = self._stage(outcome, expected, sender)
+        self._stage(outcome.release, expected, sender)
         deadline = time.monotonic() + self._job.timeout
         if self._job.warm:
             with self._phase("warm") as bar:
-                gate = wait_for_edges(self._origin, staged, "all", deadline, bar, max(1, sender.sent.bytes))
-                outcome.remark = gate.remark("warmed")
+                outcome.remark = wait_until_warm(
+                    self._origin, outcome.site, outcome.release, deadline, bar, max(1, sender.sent.bytes)
+                )
             step("warm.done")
         with self._timed("commit"):
             outcome.sequence = self._activate(outcome.release, expected)
@@ -182,16 +184,16 @@ class Publisher:
                 return {}
             stopped(error)
 
-    def _stage(self, outcome: Outcome, expected: str | None, sender: Sender) -> int:
+    def _stage(self, release: str, expected: str | None, sender: Sender) -> None:
         """Commit 1. The origin may find blocks missing that it had (a collected lease); then they are sent again."""
         path, job = site_path(self._job.site, "stage"), self._job
         for _ in range(_COMPLETIONS):
-            body = {"release": outcome.release, "expected": expected, "lease": sender.sent.lease, "force": job.force}
+            body = {"release": release, "expected": expected, "lease": sender.sent.lease, "force": job.force}
             try:
                 with self._timed("commit"):
-                    answer = self._origin.send("POST", path, body, timeout=COMMIT_SECONDS)
+                    self._origin.send("POST", path, body, timeout=COMMIT_SECONDS)
                 step("stage.done")
-                return int(answer["sequence"])
+                return
             except Rejected as error:
                 if error.code not in ("incomplete", "no_lease"):
                     stopped(error)
@@ -221,7 +223,7 @@ class Publisher:
         """Wait if asked to, and say where the site is."""
         wait = self._job.wait
         seen = wait_for_edges(self._origin, outcome.sequence, wait, deadline)
-        outcome.edges = seen.edges
+        outcome.edges = [{key: edge.get(key) for key in _EDGE_FIELDS} for edge in seen.edges]
         outcome.sequence = outcome.sequence or seen.sequence
         outcome.urls = site_urls(outcome.site, hosts, seen.edges)
         if wait is not None:

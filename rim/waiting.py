@@ -1,7 +1,7 @@
-"""Waiting for edges: until all of them, or k, serve a sequence, or the time is over.
+"""Waiting for edges: until they hold a staged release (the gate), or serve a sequence (--wait), or the time is over.
 
-Here lives that question to the origin and what its answer means for the exit code. Not here: what an edge must have
-done before it reports (edge/control).
+Here lives looking at the rows the origin has of its edges, and what they mean for the exit code. Not here: what an edge
+must have done before it reports (edge/control).
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rim.client import Origin, Rejected, stopped
+from rim.client import SILENCE_SECONDS, Origin
 from rim.exits import OK, PARTIAL, TIMED_OUT, Usage
 from rim.output import Advance
 
 _LOOK_SECONDS = 1.0  # one waiting request; then the rows are shown again
 _LOOK_AGAIN = 0.1
+_GATE_FIRST, _GATE_MOST = 0.01, 0.25  # between looks at the gate: a small release is warm in milliseconds
 
 
 @dataclass(slots=True)
@@ -45,6 +46,41 @@ class Edges:
             return ""
         names = ", ".join(self.behind[:10]) or "there are no more edges"
         return f"{self.done} of {self.wanted} edges {what}; not yet: {names}"
+
+
+def wait_until_warm(
+    origin: Origin, site: str, release: str, deadline: float, bar: Callable[[int], Advance], weight: int
+) -> str:
+    """The gate: until every edge present has said how staging this release went; who did not, or could not."""
+    advance: Advance | None = None
+    told = 0
+    pause = _GATE_FIRST
+    while True:
+        rows = _rows(origin)
+        found = {str(row["node"]): _staged(row, site, release) for row in rows}
+        waiting = [name for name, staged in found.items() if staged is None]
+        if waiting and advance is None:
+            advance = bar(weight * len(rows))
+        if advance is not None:
+            advance(weight * (len(found) - len(waiting) - told))
+            told = len(found) - len(waiting)
+        left = deadline - time.monotonic()
+        if not waiting or left <= 0:
+            return _cold(waiting, {name: staged for name, staged in found.items() if staged and not staged["ok"]})
+        time.sleep(min(pause, left))
+        pause = min(pause * 1.5, _GATE_MOST)
+
+
+def _staged(row: dict[str, Any], site: str, release: str) -> dict[str, Any] | None:
+    """What this edge said of this release."""
+    staged: list[dict[str, Any]] = row.get("staged", [])
+    return next((said for said in staged if said["site"] == site and said["release"] == release), None)
+
+
+def _cold(silent: list[str], failed: dict[str, dict[str, Any]]) -> str:
+    said = [f"{name} said nothing in time" for name in silent]
+    said += [f"{name} could not fetch it ({staged.get('error', 'no reason given')})" for name, staged in failed.items()]
+    return f"live before every edge was warm: {'; '.join(said)}; they fetch on demand" if said else ""
 
 
 def wait_for_edges(
@@ -81,12 +117,11 @@ def _look(origin: Origin, sequence: int, wait: str | None, seconds: float) -> Ed
     """The edges now, or as soon as all of them serve the sequence, at most after these seconds."""
     if wait not in (None, "all"):
         seconds = min(seconds, _LOOK_AGAIN)  # the origin answers when *all* are there; some are seen by looking
-    try:
-        answer = origin.get("/api/v1/edges", timeout=30 + seconds, sequence=sequence, wait=round(seconds, 3))
-    except Rejected as error:
-        if error.status == 403 and wait is None:
-            return Edges()  # a token that may publish need not see the ring
-        stopped(error)
+    answer = origin.get("/api/v1/edges", timeout=SILENCE_SECONDS + seconds, sequence=sequence, wait=round(seconds, 3))
     rows = [row for row in answer["edges"] if row["present"]]
     behind = [str(row["node"]) for row in rows if row["sequence"] < sequence]
     return Edges(len(rows) if wait in (None, "all") else int(str(wait)), int(answer["sequence"]), rows, behind)
+
+
+def _rows(origin: Origin) -> list[dict[str, Any]]:
+    return [row for row in origin.get("/api/v1/edges")["edges"] if row["present"]]
