@@ -18,6 +18,7 @@ from origin.errors import BadRequest
 from origin.feed import pack
 from origin.origin import Origin
 from origin.reading import source
+from origin.world import control_of
 
 WAIT_MAX = 60.0
 CAR_TYPE = "application/vnd.ipld.car"
@@ -86,14 +87,19 @@ def _edge(request: Request, origin: Origin, since: int) -> Edge:
 
 
 def _last_word(origin: Origin, key: str, since: int) -> bytes | None:
-    """For a node that trusts a key rotated away: that key's last record with its Catalog, if the node lacks it."""
+    """For a node that trusts a key rotated away: that key's last record and Catalog, if the node lacks them.
+
+    With all control blocks of today: from here on the node counts as having seen them.
+    """
     catalog = origin.catalog
     if not key or key == catalog.head.name:
         return None
     last = catalog.last_words.get(key)
     if last is None or last.sequence <= since:
         return None
-    return pack(last.record, last.catalog, [source(origin.store)(last.catalog)])
+    return pack(
+        last.record, last.catalog, [source(origin.store)(last.catalog), *control_of(catalog.world, origin.store)]
+    )
 
 
 def _rows(value: Any) -> list[dict[str, Any]]:

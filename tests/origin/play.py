@@ -204,7 +204,6 @@ def origin(state: Path, **settings: Any) -> Iterator[Client]:
             asyncio.run(main())
         except BaseException as error:
             here["error"] = error
-            raise
         finally:
             ready.set()
 
@@ -212,8 +211,8 @@ def origin(state: Path, **settings: Any) -> Iterator[Client]:
     thread.start()
     ready.wait()
     try:
-        if "error" in here:
-            raise here["error"]
+        if "running" not in here:
+            raise here.pop("error")
         client = Client(here["running"].url, (state / "admin-token").read_text().strip())
         client.running = here["running"]  # type: ignore[attr-defined]
         client.loop = here["loop"]  # type: ignore[attr-defined]
@@ -222,6 +221,8 @@ def origin(state: Path, **settings: Any) -> Iterator[Client]:
         if "loop" in here:
             here["loop"].call_soon_threadsafe(here["running"].stop)
         thread.join()
+        if "error" in here:
+            raise here["error"]
 
 
 def parts(client: Client) -> Any:

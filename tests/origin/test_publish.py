@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -237,7 +238,7 @@ def test_a_folder_large_enough_for_a_hamt_is_compared_too(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("fields", "error"), [({"size": 3}, "bad_release"), ({"root": CID.of(RAW, b"a")}, "bad_release")]
 )
-def test_a_release_that_lies_about_itself_is_refused(tmp_path: Path, fields: dict[str, object], error: str) -> None:
+def test_a_release_that_lies_about_itself_is_refused(tmp_path: Path, fields: dict[str, Any], error: str) -> None:
     """Its size is the sum of its rows, and its Root is a folder."""
     made = make({"a.txt": b"a"}, **fields)
     with origin(tmp_path / "state") as client:
@@ -468,13 +469,13 @@ def test_one_refused_change_does_not_harm_those_it_came_with(tmp_path: Path) -> 
         origin_ = parts(client)
 
         async def together() -> list[object]:
-            def put(name: str, host: str) -> object:
+            def put(name: str, host: str) -> Any:
                 return origin_.catalog.submit(
                     lambda draft: draft.put(changes.configure(draft.site(name, or_new=True), [host], {}))
                 )
 
             waits = [put("a", "a.test"), put("b", "a.test"), put("c", "c.test")]
-            return await asyncio.gather(*waits, return_exceptions=True)  # type: ignore[arg-type]
+            return list(await asyncio.gather(*waits, return_exceptions=True))
 
         results = asyncio.run_coroutine_threadsafe(together(), client.loop).result()  # type: ignore[attr-defined]
         assert isinstance(results[1], Conflict)
