@@ -20,7 +20,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
@@ -231,10 +231,23 @@ class SiteApp:
 def public_app(site_app: SiteApp) -> Starlette:
     """The ASGI app of the public listener."""
 
-    async def health(request: Request) -> PlainTextResponse:
-        return PlainTextResponse("ok\n", headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+    async def health(request: Request) -> Response:
+        """Up; and to who asks for JSON, which release of the Host's site is served, as the demo shows it."""
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Accept"}
+        if "application/json" in request.headers.get("accept", ""):
+            return JSONResponse(_served(site_app, request.headers.get("host", "")), headers=headers)
+        return PlainTextResponse("ok\n", headers=headers)
 
     return Starlette(routes=[Route(HEALTH, health), Mount("", app=site_app)])
+
+
+def _served(site_app: SiteApp, host: str) -> dict[str, str]:
+    """What this edge serves under a Host, by names alone: a CID gives nothing away of what it names."""
+    said = {"status": "ok", "edge": site_app.ready.name}
+    view = site_app.router.view_of_field(host.encode("latin-1"))
+    if view is None or view.live is None:
+        return said
+    return {**said, "site": view.site.name, "release": str(view.live.cid), "root": str(view.live.release.root)}
 
 
 _RETRY = (("Retry-After", "5"),)

@@ -216,7 +216,7 @@ class Follower:
 
     async def _request(self) -> StoredHead | None:
         """Ask for anything newer than what is stored here. None: nothing is."""
-        wait = WAIT if self.head is not None else 0.0
+        wait = self._patience()
         query = {"since": str(self.stored), "wait": f"{wait:g}", "node": self.node, "region": self.region}
         query["key"] = self._newest_key()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=wait + PATIENCE)
@@ -228,6 +228,13 @@ class Follower:
             if response.status != 200:
                 raise HeadError(f"{url}: {response.status} {(await response.text())[:200]}")
             return await self._read(response)
+
+    def _patience(self) -> float:
+        """How long the origin may stay silent. Sites that limit their staleness must hear of it well within that."""
+        if self.head is None:
+            return 0.0
+        limits = [view.max_stale for view in self.router.sites.values() if view.max_stale is not None]
+        return min([WAIT, *(limit / 3 for limit in limits)])
 
     def _newest_key(self) -> str:
         """The key whose Heads are looked for: the origin uses it to tell a node that slept through a rotation."""

@@ -1,6 +1,7 @@
 """Staging: when a Head shows a release that is coming, warm it and tell the origin how that went.
 
-Here lives one task per site and release. Not here: what is fetched (edge/control/warm), the words (edge/control/report).
+Here lives one task per site and release. Not here: what is fetched (edge/control/warm), how it is told
+(edge/control/report).
 """
 
 from __future__ import annotations

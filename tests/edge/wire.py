@@ -94,7 +94,7 @@ async def wire(
 ) -> AsyncIterator[Wire]:
     """A connection to a node's public (or private) listener."""
     url = urlsplit(node.private_url if private else node.public_url)
-    reader, writer = await asyncio.open_connection(url.hostname, url.port, limit=1 << 24, **options)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port, limit=1 << 24)
     connection = Wire(reader, writer, host)
     try:
         yield connection

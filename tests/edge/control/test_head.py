@@ -1,0 +1,485 @@
+"""Following the Head: what is taken, what is refused, what survives, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from content import ipns
+from content.cid import CID, RAW
+from edge.control.stored import CONTROL, HEAD, HeadStore
+from edge.node import Node
+from tests.edge.origin import TinyOrigin
+from tests.edge.sites import World
+from tests.edge.wire import config_of, edge, fetch, running
+
+Play = Callable[[Node, TinyOrigin, World], Awaitable[None]]
+
+
+def new_world() -> World:
+    world = World()
+    world.publish("demo", {"index.html": b"one", "same.txt": b"same", "chunk-aaaaaaa1.js": b"chunk one"})
+    return world
+
+
+def play(folder: Path, act: Play, **fields: Any) -> None:
+    async def run() -> None:
+        world = new_world()
+        async with edge(folder, world, **fields) as (node, origin):
+            await origin.serving(world.sequence)
+            await act(node, origin, world)
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.005)
+
+
+def test_a_flip_is_seen_whole(tmp_path: Path) -> None:
+    """A new Head changes what every path answers, hot or not, and keeps what has not changed in memory."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        for path in ("/", "/same.txt", "/chunk-aaaaaaa1.js"):
+            await fetch(node, path)
+        world.publish("demo", {"index.html": b"two", "same.txt": b"same", "chunk-bbbbbbb2.js": b"chunk two"})
+        await origin.serving(await origin.sign())
+        assert (await fetch(node, "/")).body == b"two"
+        assert (await fetch(node, "/same.txt")).outcome == "memory"
+        assert (await fetch(node, "/chunk-bbbbbbb2.js")).body == b"chunk two"
+        assert (await fetch(node, "/chunk-aaaaaaa1.js")).status == 404
+
+    play(tmp_path, act)
+
+
+def test_next_lends_its_chunks_and_nothing_else(tmp_path: Path) -> None:
+    """Between the two commits the coming release's chunks answer, its pages do not; then it is live at once."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        files = {"index.html": b"two", "new.html": b"new", "chunk-bbbbbbb2.js": b"chunk two"}
+        staged = world.publish("demo", files, stage_only=True)
+        await origin.serving(await origin.sign())
+        got = await fetch(node, "/chunk-bbbbbbb2.js")
+        assert (got.status, got.headers["cache-control"]) == (200, "public, max-age=31536000, immutable")
+        assert (await fetch(node, "/new.html")).status == 404
+        assert (await fetch(node, "/")).body == b"one"
+        assert staged.next is not None
+        report = await origin.staged(staged.next.release)
+        assert (report["site"], report["ok"]) == ("demo", True)
+        world.activate("demo")
+        await origin.serving(await origin.sign())
+        assert (await fetch(node, "/new.html")).body == b"new"
+
+    play(tmp_path, act)
+
+
+def test_what_comes_is_warm_before_it_is_live(tmp_path: Path) -> None:
+    """Alone in its ring an edge owns every block: after its report a flip needs nothing from the origin."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        big = b"".join(b"%07d\n" % n for n in range(300_000))
+        files = {"index.html": b"two", "page.html": b"<p>page</p>" * 200, "big.bin": big}
+        staged = world.publish("demo", files, stage_only=True)
+        await origin.sign()
+        assert staged.next is not None
+        report = await origin.staged(staged.next.release)
+        assert report["ok"]
+        assert report["blocks"] >= 6
+        world.activate("demo")
+        sequence = await origin.sign()
+        await origin.serving(sequence)
+        asked = sum(origin.asked.values())
+        for path in ("/", "/page.html", "/big.bin"):
+            assert (await fetch(node, path)).outcome == "memory"
+        assert sum(origin.asked.values()) == asked
+
+    play(tmp_path, act)
+
+
+def test_what_cannot_be_warmed_is_said(tmp_path: Path) -> None:
+    """A block that is nowhere: the report says so, and the edge serves on."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        origin.lacking.add(CID.of(RAW, b"two"))
+        staged = world.publish("demo", {"index.html": b"two"}, stage_only=True)
+        await origin.sign()
+        assert staged.next is not None
+        report = await origin.staged(staged.next.release)
+        assert not report["ok"]
+        assert str(CID.of(RAW, b"two")) in report["error"]
+        assert (await fetch(node, "/")).body == b"one"
+
+    play(tmp_path, act)
+
+
+def refused_heads() -> list[tuple[str, Callable[[World], None]]]:
+    """Reason → what the World then signs."""
+
+    def lower(world: World) -> None:
+        world.sign(sequence=world.sequence - 1)
+
+    def fork(world: World) -> None:
+        world.publish("demo", {"index.html": b"forged"})
+        world.sign(sequence=world.sequence)
+
+    def signature(world: World) -> None:
+        world.publish("demo", {"index.html": b"forged"})
+        world.sign(key=Ed25519PrivateKey.generate())
+
+    def expired(world: World) -> None:
+        world.publish("demo", {"index.html": b"late"})
+        world.sign(hours=-1)
+
+    def broken(world: World) -> None:
+        world.publish("demo", {"index.html": b"forged"})
+        world.sign()
+        world.head = ipns.create(world.key, f"/ipfs/{CID.of(RAW, b'x')}", world.sequence, time.time() + 3600, 60)
+
+    return [(act.__name__, act) for act in (lower, fork, signature, expired, broken)]
+
+
+@pytest.mark.parametrize(("reason", "sign"), refused_heads(), ids=[row[0] for row in refused_heads()])
+def test_a_head_that_is_not_to_be_believed(tmp_path: Path, reason: str, sign: Callable[[World], None]) -> None:
+    """It is refused and counted by reason, the old one stays; the next good one is taken."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        good = world.sequence
+        sign(world)
+        blocks = world.car()
+        assert not await node.follower.take(_offered(blocks))
+        assert node.follower.counts.refused == {reason: 1}
+        assert (node.follower.sequence, (await fetch(node, "/")).body) == (good, b"one")
+        world.publish("demo", {"index.html": b"good"})
+        world.sign(sequence=good + 10)
+        assert await node.follower.take(_offered(world.car()))
+        assert (await fetch(node, "/")).body == b"good"
+
+    play(tmp_path, act)
+
+
+def _offered(data: bytes) -> Any:
+    from content import car
+    from edge.control.stored import StoredHead
+
+    return StoredHead.from_blocks(*car.read(data))
+
+
+def test_a_lower_sequence_is_refused_after_a_restart_too(tmp_path: Path) -> None:
+    """The highest sequence seen is durable, even should control.car be lost."""
+
+    async def run() -> None:
+        world = new_world()
+        world.sign(sequence=5000)
+        origin = await TinyOrigin(world).start()
+        async with running(config_of(tmp_path, origin)):
+            await origin.serving(5000)
+        (tmp_path / "edge-1" / CONTROL).write_bytes(b"rot")
+        world.sign(sequence=4000)
+        async with running(config_of(tmp_path, origin), wait=False) as node:
+            await until(lambda: node.follower.counts.refused["lower"] > 0)
+            assert node.follower.sequence == 0
+            assert (await fetch(node, "/")).status == 421
+            world.sign(sequence=5000)
+            await until(lambda: node.follower.sequence == 5000)
+            assert (await fetch(node, "/")).body == b"one"
+        await origin.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_restarted_edge_serves_before_it_speaks(tmp_path: Path) -> None:
+    """The origin dead, the edge restarted: what it holds it serves at once, from its disk."""
+
+    async def run() -> None:
+        world = new_world()
+        world.sign()
+        origin = await TinyOrigin(world).start()
+        config = config_of(tmp_path, origin)
+        async with running(config) as node:
+            assert (await fetch(node, "/")).body == b"one"
+        await origin.stop()
+        async with running(config) as node:
+            got = await fetch(node, "/")
+            assert (got.body, got.outcome) == (b"one", "disk")
+            assert (await fetch(node, "/same.txt")).status == 504
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_the_head_of_another_origin_is_not_served(tmp_path: Path) -> None:
+    """A state folder whose Head no trusted key signed: the edge begins anew."""
+
+    async def run() -> None:
+        old, new = new_world(), World()
+        new.publish("demo", {"index.html": b"new origin"})
+        for world in (old, new):
+            world.sign()
+        first, second = await TinyOrigin(old).start(), await TinyOrigin(new).start()
+        async with running(config_of(tmp_path, first)):
+            await first.serving(old.sequence)
+        async with running(config_of(tmp_path, second)) as node:
+            await second.serving(new.sequence)
+            assert (await fetch(node, "/")).body == b"new origin"
+        await first.stop()
+        await second.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+@pytest.mark.parametrize("rot", [b"", b"rot", None])
+def test_a_damaged_store_is_a_cold_start(tmp_path: Path, rot: bytes | None) -> None:
+    """control.car empty, rotten or cut: nothing is served from it, and the origin heals it."""
+
+    async def run() -> None:
+        world = new_world()
+        world.sign()
+        origin = await TinyOrigin(world).start()
+        config = config_of(tmp_path, origin)
+        async with running(config):
+            await origin.serving(world.sequence)
+        file = config.state / CONTROL
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-10] if rot is None else rot)
+        async with running(config) as node:
+            await until(lambda: node.follower.sequence == world.sequence)
+            assert file.read_bytes() == whole
+        await origin.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_renewal_keeps_the_sequence(tmp_path: Path) -> None:
+    """Same sequence and value with a later end is taken and stored, and nothing is swapped; an earlier end is not."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        swaps = node.follower.counts.swaps
+        world.sign(sequence=world.sequence, hours=99)
+        await node.follower.take(_offered(world.car()))
+        assert node.follower.seconds_left > 98 * 3600
+        assert (node.config.state / HEAD).read_bytes() == world.head
+        world.sign(sequence=world.sequence, hours=10)
+        await node.follower.take(_offered(world.car()))
+        assert node.follower.seconds_left > 98 * 3600
+        assert (node.follower.counts.swaps, node.follower.counts.refused) == (swaps, {})
+
+    play(tmp_path, act)
+
+
+def test_a_head_near_its_end_is_renewed(tmp_path: Path) -> None:
+    """When little of the record is left and nothing new comes, the record alone is fetched."""
+
+    async def run() -> None:
+        world = new_world()
+        world.sign(hours=1)
+        async with edge(tmp_path, world) as (node, origin):
+            await origin.serving(world.sequence)
+            world.sign(sequence=world.sequence, hours=48)
+            node.follower.hint(world.sequence + 1)  # ends the waiting request
+            world.sites["demo"] = replace(world.sites["demo"])
+            await node.follower._renew()
+            assert node.follower.seconds_left > 47 * 3600
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_head_past_its_end_is_served_as_stale(tmp_path: Path) -> None:
+    """The origin away, the record over: answers go on, say so, and are counted."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        await fetch(node, "/")
+        await origin.stop()
+        node.follower.clock = lambda: time.time() + 49 * 3600
+        await until(lambda: node.answers.is_stale)
+        for path in ("/", "/"):
+            got = await fetch(node, path)
+            assert (got.status, got.body, got.outcome) == (200, b"one", "stale")
+        assert node.numbers.values()["rim_head_stale"] == 1
+        assert node.answers.counts.outcomes["stale"] == 2  # type: ignore[index]
+
+    play(tmp_path, act)
+
+
+def test_a_named_successor_is_trusted(tmp_path: Path) -> None:
+    """A Catalog names the next key: its Heads are believed from then on, after a restart too; others never."""
+
+    async def run() -> None:
+        world = new_world()
+        origin = await TinyOrigin(world).start()
+        config = config_of(tmp_path, origin)
+        successor = Ed25519PrivateKey.generate()
+        world.successor = ipns.name_of(successor.public_key())
+        world.sign()
+        async with running(config) as node:
+            await origin.serving(world.sequence)
+            assert node.follower.trusted[-1] == world.successor
+        world.key, world.successor = successor, None
+        world.publish("demo", {"index.html": b"by the successor"})
+        world.sign()
+        async with running(config) as node:
+            await origin.serving(world.sequence)
+            assert (await fetch(node, "/")).body == b"by the successor"
+        async with running(config) as node:
+            assert (await fetch(node, "/")).body == b"by the successor"
+        await origin.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_the_head_is_durable_before_it_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the moment of the swap the new record lies on disk."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        seen: list[bool] = []
+        swap = node.router.swap
+
+        def spy(views: Any) -> None:
+            stored = HeadStore(node.config.state).load()
+            seen.append(stored is not None and stored.record == world.head)
+            swap(views)
+
+        monkeypatch.setattr(node.router, "swap", spy)
+        world.publish("demo", {"index.html": b"two"})
+        await origin.serving(await origin.sign())
+        assert seen == [True]
+
+    play(tmp_path, act)
+
+
+def test_a_full_disk_gets_no_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Head cannot be stored: it is served, but the origin is told of the stored one until it can be."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        old, save = world.sequence, node.follower.store.save
+
+        def full(head: Any) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(node.follower.store, "save", full)
+        world.publish("demo", {"index.html": b"two"})
+        new = await origin.sign()
+        await until(lambda: node.follower.sequence == new)
+        assert (await fetch(node, "/")).body == b"two"
+        assert node.follower.stored == old
+        monkeypatch.setattr(node.follower.store, "save", save)
+        await origin.serving(new)
+        assert node.follower.stored == new
+
+    play(tmp_path, act)
+
+
+PURGES = [("path", "/same.txt"), ("prefix", "/sa"), ("site", "")]
+
+
+@pytest.mark.parametrize(("kind", "value"), PURGES)
+def test_a_purged_live_path_is_fetched_anew(tmp_path: Path, kind: str, value: str) -> None:
+    """After the receipt a purged path is not in memory nor on disk: it is fetched and proved before it answers."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        cid = CID.of(RAW, b"same")
+        assert (await fetch(node, "/same.txt")).status == 200
+        assert await node.disk.put((await node.loader.get(cid)).block)
+        world.purge("demo", kind, value)
+        await origin.serving(await origin.sign())
+        assert cid not in node.memory
+        assert cid not in node.disk
+        got = await fetch(node, "/same.txt")
+        assert (got.body, got.outcome) == (b"same", "origin")
+        assert origin.asked[str(cid)] == 2
+
+    play(tmp_path, act)
+
+
+def test_a_purge_of_one_path_cools_no_other(tmp_path: Path) -> None:
+    """What the floor does not cover stays at hand."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        await fetch(node, "/")
+        world.purge("demo", "path", "/same.txt")
+        await origin.serving(await origin.sign())
+        assert (await fetch(node, "/")).outcome == "memory"
+
+    play(tmp_path, act)
+
+
+def test_a_hint_ends_the_waiting(tmp_path: Path) -> None:
+    """The waiting request hangs on a mute origin; a peer knows of a newer Head: the edge asks anew at once."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        asked = len(origin.head_requests)
+        world.publish("demo", {"index.html": b"two"})
+        world.sign()  # not announced: the waiting request stays as it is
+        node.follower.hint(world.sequence)
+        await until(lambda: len(origin.head_requests) > asked)
+        await origin.serving(world.sequence)
+        assert (await fetch(node, "/")).body == b"two"
+        before = len(origin.head_requests)
+        for _ in range(5):
+            node.follower.hint(world.sequence)  # known already
+        await asyncio.sleep(0)
+        assert len(origin.head_requests) == before
+
+    play(tmp_path, act)
+
+
+def test_a_fetch_from_a_newer_node_is_a_hint(tmp_path: Path) -> None:
+    """Rim-Sequence on a peer's answer makes an edge look."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        assert node.client.on_sequence is not None
+        node.client.on_sequence(world.sequence + 7)
+        asked = len(origin.head_requests)
+        await until(lambda: len(origin.head_requests) > asked)
+
+    play(tmp_path, act)
+
+
+def test_an_edge_starts_without_its_origin(tmp_path: Path) -> None:
+    """Nothing stored, nobody there: it is alive but not ready; when the origin comes, it follows by itself."""
+
+    async def run() -> None:
+        world = new_world()
+        world.sign()
+        origin = await TinyOrigin(world).start()
+        config = config_of(tmp_path, origin)
+        await origin.stop()
+        async with running(config, wait=False) as node:
+            assert (await fetch(node, "/")).status == 421
+            assert not node.follower.ready.is_set()
+            await until(lambda: node.follower.counts.errors > 0)
+            await origin.start()
+            await asyncio.wait_for(node.ready(), 20)
+            assert (await fetch(node, "/")).body == b"one"
+        await origin.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_many_sites_share_what_did_not_change(tmp_path: Path) -> None:
+    """One site of 200 changes: its view is new, the others are the same objects."""
+
+    async def run() -> None:
+        world = World()
+        for number in range(200):
+            world.publish(f"site-{number}", {"index.html": b"%d" % number})
+        async with edge(tmp_path, world) as (node, origin):
+            before = dict(node.router.sites)
+            world.publish("site-7", {"index.html": b"changed"})
+            await origin.serving(await origin.sign())
+            after = node.router.sites
+            assert [name for name in before if before[name] is not after[name]] == ["site-7"]
+            assert (await fetch(node, "/", "site-7.localhost")).body == b"changed"
+            assert (await fetch(node, "/", "site-8.localhost")).body == b"8"
+            del world.sites["site-8"]
+            await origin.serving(await origin.sign())
+            assert (await fetch(node, "/", "site-8.localhost")).status == 421
+
+    asyncio.run(asyncio.wait_for(run(), 60))
