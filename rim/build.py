@@ -39,10 +39,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """An encoding, or one block of a long one."""
+    """An encoding that is one block, or one block of a long one."""
 
     encoding: CID
     length: int
+    whole: bool
 
 
 Piece = bytes | Part | Coded
@@ -118,7 +119,7 @@ class Pieces:
             return piece
         if isinstance(piece, Part):
             return read_part(self._folder, piece.file.path, piece.file.stat, piece.offset, piece.length)
-        return self._blob(piece.encoding) if piece.encoding == cid else self._chunk(piece.encoding, cid)
+        return self._blob(piece.encoding) if piece.whole else self._block(piece.encoding, cid)
 
     def _add_file(self, file: File) -> None:
         size = file.stat[0]
@@ -140,9 +141,13 @@ class Pieces:
 
     def _add_encoding(self, cid: CID, size: int) -> None:
         if size <= BLOCK_MADE:
-            self.by_cid[cid] = Coded(cid, size)
+            self.by_cid[cid] = Coded(cid, size, whole=True)
             return
-        build_file(self._blob(cid), lambda block: self.by_cid.update({block.cid: Coded(cid, len(block.data))}))
+
+        def emit(block: Block) -> None:
+            self.by_cid[block.cid] = Coded(cid, len(block.data), whole=False)
+
+        build_file(self._blob(cid), emit)
 
     def _blob(self, cid: CID) -> bytes:
         blob = self._memo.blob(cid)
@@ -150,7 +155,7 @@ class Pieces:
             raise Changed(f"encoding {cid}", "vanished from the memo")
         return blob
 
-    def _chunk(self, encoding: CID, wanted: CID) -> bytes:
+    def _block(self, encoding: CID, wanted: CID) -> bytes:
         """A block of an encoding over 1 MiB; these are few, so they are cut again each time."""
         found: dict[CID, bytes] = {}
         build_file(self._blob(encoding), lambda block: found.update({block.cid: block.data}))

@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import quote, urlsplit
@@ -86,14 +87,17 @@ class Origin:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Close all connections, also those other threads wait on: they end with Unreachable."""
-        for connection in self._open:
+    def interrupt(self) -> None:
+        """End what other threads wait for: their requests end as Unreachable."""
+        for connection in list(self._open):
             if connection.sock is not None:
-                try:
+                with suppress(OSError):
                     connection.sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    continue
+
+    def close(self) -> None:
+        """Close all connections. No other thread may be using one."""
+        for connection in self._open:
+            connection.close()
         self._open.clear()
 
     def get(self, path: str, *, timeout: float = SILENCE_SECONDS, **query: object) -> dict[str, Any]:

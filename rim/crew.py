@@ -22,10 +22,12 @@ class Cancelled(Exception):
 
 
 class Crew:
-    """Some threads. A job looks at `check()` between slices of long work, so that it ends soon after the others."""
+    """Some threads. A job looks at `check()` between slices of long work, so that it ends soon after the others;
+    `on_stop` ends what a job may be waiting for."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, on_stop: Callable[[], None] = lambda: None) -> None:
         self._workers = workers
+        self._on_stop = on_stop
         self._stop = threading.Event()
 
     def check(self) -> None:
@@ -41,6 +43,7 @@ class Crew:
                 yield future.result()
         except BaseException:
             self._stop.set()
+            self._on_stop()
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -74,7 +74,7 @@ class Sender:
         raise Failed("the origin forgot the upload's lease again and again", "look at its clock and its log")
 
     def _send(self, missing: list[CID], advance: Advance) -> None:
-        crew = Crew(_WORKERS)
+        crew = Crew(_WORKERS, self._origin.interrupt)
         for batch in crew.run(lambda batch: self._upload(batch, crew, advance), self._batches(missing)):
             self.sent.blocks += len(batch)
             self.sent.bytes += sum(map(self._pieces.length, batch))
@@ -112,6 +112,7 @@ class Sender:
 
         def attempt() -> Answer:
             nonlocal left, sent, broken
+            crew.check()
             if broken or time.monotonic() - self._asked > _ASK_AGAIN:
                 left = self._ask(batch)
             sent = 0

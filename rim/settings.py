@@ -52,7 +52,7 @@ def load(origin: str | None = None, folder: Path | None = None, *, need_token: b
     url = origin or os.environ.get("RIM_ORIGIN") or toml.get("origin") or ring.get("origin")
     if not url:
         raise Usage("no origin is known", _NO_ORIGIN)
-    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+    if not isinstance(url, str) or not _is_url(url):
         raise Usage(f"the origin {url!r} is not a URL", "write it as http://HOST:PORT or https://HOST")
     url = url.rstrip("/")
     token = os.environ.get("RIM_TOKEN") or (str(ring.get("token", "")) if url == ring.get("origin") else "")
@@ -61,6 +61,16 @@ def load(origin: str | None = None, folder: Path | None = None, *, need_token: b
     if not token.isascii() or not token.isprintable() or " " in token:
         raise Usage("RIM_TOKEN holds characters that no token has", "set it again, without quotes or line ends")
     return Settings(url, token, state, toml)
+
+
+def _is_url(text: str) -> bool:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def read_toml(folder: Path | None) -> Mapping[str, Any]:

@@ -47,14 +47,14 @@ def up(
 
 def _edge(**flags: Any) -> int:
     """Serve one edge, until SIGTERM. For an edge that `rim up` made, --state is all it needs."""
-    from edge import node
     from edge.config import BadSetting, read
+    from edge.node import serve
 
     given = {name: value for name, value in flags.items() if value not in (None, "", False)}
     # The folder's own word comes before the environment, where RIM_ORIGIN and others speak to publishers
     stored = _stored(given.get("state") or os.environ.get("RIM_EDGE_STATE"))
     try:
-        return node.serve(read({**stored, **given}, os.environ))
+        return serve(read({**stored, **given}, os.environ))
     except BadSetting as error:
         raise Usage(str(error), "`rim edge --help` lists all settings") from error
 
