@@ -1,0 +1,82 @@
+"""Settings: what is read, what wins, and what is refused with which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from content.ipns import name_of
+from edge.config import SETTINGS, BadSetting, EdgeConfig, address, is_loopback, read, size
+from edge.peers.ring import Member
+
+KEY = name_of(Ed25519PrivateKey.generate().public_key())
+GIVEN = {"name": "edge-1", "state": "/tmp/x", "origin": "http://127.0.0.1:7070/", "catalog": KEY}
+
+
+def test_every_row_is_a_field() -> None:
+    """The table and the value say the same names; every row has a variable and help."""
+    fields = set(EdgeConfig.__dataclass_fields__) - {"token", "cache_bytes", "memory_bytes"} | {"cache", "memory"}
+    assert {row.name for row in SETTINGS} - {"token_file"} == fields
+    assert all(row.env.startswith("RIM_") and row.help.endswith(".") for row in SETTINGS)
+
+
+def test_flags_before_variables_before_defaults() -> None:
+    """A flag wins over its variable, and that over the default."""
+    env = {"RIM_REGION": "eu", "RIM_CACHE": "2G", "RIM_NODE_TOKEN": "secret", "RIM_ACCESS_LOG": "yes"}
+    config = read({**GIVEN, "cache": "1G", "peers": "b=http://127.0.0.1:2;region=eu"}, env)
+    assert (config.region, config.cache_bytes, config.memory_bytes) == ("eu", 1 << 30, 512 << 20)
+    assert (config.token, config.access_log, config.origin) == ("secret", True, "http://127.0.0.1:7070")
+    assert config.members("http://127.0.0.1:9") == (
+        Member("b", "http://127.0.0.1:2", "eu"),
+        Member("edge-1", "http://127.0.0.1:9", "eu"),
+    )
+
+
+def test_an_edge_in_its_own_list_is_not_doubled() -> None:
+    """The same list of members serves every edge of the ring."""
+    config = read({**GIVEN, "peers": "edge-1=http://127.0.0.1:1,b=http://127.0.0.1:2"}, {})
+    assert len(config.members("http://127.0.0.1:9")) == 2
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"name": ""}, "name: give it"),
+    ({"name": "a b"}, "not a member's name"),
+    ({"state": None}, "state: give it"),
+    ({"origin": "ftp://x"}, "not an http"),
+    ({"catalog": ""}, "catalog: give"),
+    ({"catalog": "k51nonsense"}, "catalog"),
+    ({"public": "8080"}, "HOST:PORT"),
+    ({"public": "127.0.0.1:99999"}, "HOST:PORT"),
+    ({"cache": "much"}, "cache: 'much'"),
+    ({"weight": "0"}, "weight"),
+    ({"weight": "x"}, "weight"),
+    ({"processes": "2"}, "processes"),
+    ({"peers": "nonsense"}, "peers"),
+    ({"peers": "a=http://h,a=http://h"}, "two members"),
+    ({"private": "0.0.0.0:7000"}, "node token"),
+    ({"token_file": "/nonexistent"}, "token-file"),
+]
+
+
+@pytest.mark.parametrize(("flags", "words"), BAD)
+def test_what_cannot_be_meant(flags: dict[str, Any], words: str) -> None:
+    """Refused, naming the setting."""
+    with pytest.raises(BadSetting, match=words):
+        read({**GIVEN, **flags}, {})
+
+
+def test_a_token_from_a_file(tmp_path: Path) -> None:
+    """Its white space is not part of it."""
+    (tmp_path / "token").write_text("secret\n")
+    assert read({**GIVEN, "token_file": str(tmp_path / "token"), "private": "0.0.0.0:1"}, {}).token == "secret"
+
+
+def test_sizes_and_addresses() -> None:
+    """Units are powers of 1024; IPv6 stands in brackets; only true loopback counts as such."""
+    assert [size(text) for text in ("0", "1k", "1.5 MiB", "2GB", "1TiB")] == [0, 1024, 1536 << 10, 2 << 30, 1 << 40]
+    assert address("[::1]:80") == ("::1", 80)
+    assert [is_loopback(host) for host in ("127.0.0.1", "127.9.9.9", "::1", "localhost")] == [True] * 4
+    assert not any(is_loopback(host) for host in ("0.0.0.0", "::", "10.0.0.1", "example.com", ""))
