@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import threading
 import time
@@ -25,7 +26,7 @@ CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 30.0  # without a byte, after which a request is given up
 COMMIT_SECONDS = 300.0  # the origin proves a whole release before it answers
 FIRST_RETRIES = 3.0  # seconds of trying while the origin was never heard
-LATER_RETRIES = 20.0  # ... and once it was: long enough for its restart
+LATER_RETRIES = float(os.environ.get("RIM_RETRY", "20"))  # ... and once it was: long enough for its restart
 _BACKOFF = (0.1, 0.2, 0.4, 0.8, 1.6, 2.0)
 _AGAIN = frozenset({429, 502, 503, 504})
 _ANSWER_MAX = 256 << 20
