@@ -49,25 +49,22 @@ document.addEventListener("click", (event) => {
 });
 addEventListener("popstate", () => page === "live" && route().then(markNav));
 
-// Who answered for this very page, and which release it serves. Both come from the edge; without one, we say so.
+// Who answers here, and which release it serves. Both come from the edge; without one, we say so.
 async function tellWhoServed() {
   const line = document.querySelector("[data-served]");
-  const { edge, headers } = await ask("/"); // not the route: below /app/ there is no file, and a fetch gets an honest 404
-  const release = await releaseId(headers);
+  const { edge } = await ask("/"); // not the route: below /app/ there is no file, and a fetch gets an honest 404
+  const release = edge ? await releaseId() : "";
   for (const place of document.querySelectorAll("[data-edge]")) place.textContent = edge || "a server without a name";
   line.textContent = edge ? `Served by ${edge}` : "Served by a server that sends no Cache-Status";
   if (release) line.append(", release ", Object.assign(document.createElement("code"), { textContent: short(release), title: release }));
-  dispatchEvent(new CustomEvent("served", { detail: { edge, release } }));
 }
 
-async function releaseId(headers) {
-  const said = headers.get("rim-release") ?? headers.get("x-rim-release");
-  if (said) return said;
+async function releaseId() {
+  const { status, body } = await ask("/.rim/health", { headers: { Accept: "application/json" } });
   try {
-    const health = await (await fetch("/.rim/health", { cache: "no-store" })).json();
-    return health.release ?? health.site?.release ?? "";
+    return status === 200 ? (JSON.parse(new TextDecoder().decode(body)).release ?? "") : "";
   } catch {
-    return "";
+    return ""; // an edge that only says "ok"
   }
 }
 

@@ -28,13 +28,19 @@ function link(entry, chosen) {
 }
 
 function welcome(page, route) {
+  const missing = "/assets/never-was.0123456789ab.js";
+  const tries = element("ol", { className: "tries" });
+  const button = element("button", { type: "button" }, "Ask for a script that is missing");
+  button.addEventListener("click", async () => {
+    const answer = await ask(missing);
+    tries.append(line(`GET ${missing}`, answer, answer.status === 404 ? "An honest 404: a chunk that is missing is never the shell" : ""));
+  });
   page.append(
     element("h2", {}, route === "/app/" ? "Choose a file" : "No such file, but a page all the same"),
-    element("p", { className: "lead" }, "There is no file under ", element("code", {}, route), ". The edge answered your navigation with the site’s shell, and this script made a page of it. A script, a style or a picture that is missing gets an honest 404 instead:"),
+    element("p", { className: "lead" }, "There is no file under ", element("code", {}, route), ". The edge answered your navigation with the site’s shell, and this script made a page of it. A script, a style or a picture would not get the shell."),
+    element("p", { className: "actions" }, button),
+    tries,
   );
-  const lines = element("ol", { className: "tries" });
-  page.append(lines);
-  ask("/assets/never-was.0123456789ab.js").then((answer) => lines.append(line("GET /assets/never-was.0123456789ab.js", answer, answer.status === 404 ? "as it should be: a chunk that is missing is never the shell" : "")));
 }
 
 async function inside(page, file) {
