@@ -164,7 +164,7 @@ class Publisher:
         if self._job.warm:
             with self._phase("warm") as bar:
                 outcome.remark = wait_until_warm(
-                    self._origin, outcome.site, outcome.release, deadline, bar, max(1, sender.sent.bytes)
+                    self._origin, outcome.site, outcome.release, self._gate(deadline), bar, max(1, sender.sent.bytes)
                 )
             step("warm.done")
         with self._timed("commit"):
@@ -212,6 +212,10 @@ class Publisher:
                 stopped(error)
             return int(self._origin.get("/api/v1/status")["sequence"])
         return int(answer["sequence"])
+
+    def _gate(self, deadline: float) -> float:
+        """Until when the gate may stay shut: with --wait a fifth of the time is kept for edges to flip."""
+        return deadline if self._job.wait is None else deadline - self._job.timeout / 5
 
     def _unchanged(self, ready: Prepared, live: Mapping[str, Any]) -> Outcome:
         outcome = Outcome(self._job.site, str(ready.built.root), str(live["release"]), files=ready.built.files)
