@@ -48,6 +48,7 @@ class Ready:
         self.counts = AnswerCounts()
         self.log: Log | None = None
         self.is_stale = False  # the Head is past its end; whoever follows the Head says so
+        self._lines = {o: f"cache-status: {cache_status(o, name)}\r\n".encode("latin-1") for o in Outcome}
 
     def find(self, host: bytes, path: bytes) -> Answer | None:
         """The answer for exactly this Host field and raw path, if it waits here."""
@@ -76,7 +77,7 @@ class Ready:
 
     def status_line(self, outcome: Outcome) -> bytes:
         """The Cache-Status header line."""
-        return f"cache-status: {cache_status(outcome, self.name)}\r\n".encode("latin-1")
+        return self._lines[outcome]
 
     def count(self, method: str, target: str, status: int, size: int, outcome: Outcome) -> None:
         """One answer has been given."""

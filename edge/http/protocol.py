@@ -316,8 +316,14 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
     def _defaults(self) -> bytes:
-        """Date, and whatever uvicorn adds: it replaces the list once a second."""
-        return b"".join(b"%s: %s\r\n" % pair for pair in self.server_state.default_headers)
+        """Date, and whatever uvicorn adds: it replaces the list once a second, and only then lines are made anew."""
+        state = self.server_state
+        made: tuple[object, bytes] = getattr(state, "rim_lines", (None, b""))
+        if made[0] is not state.default_headers:
+            lines = b"".join(b"%s: %s\r\n" % pair for pair in state.default_headers)
+            made = state.default_headers, lines
+            state.rim_lines = made  # type: ignore[attr-defined]
+        return made[1]
 
     # The hot path.
 
