@@ -17,6 +17,7 @@ from rim.output import Advance
 
 _LOOK_SECONDS = 1.0  # one waiting request; then the rows are shown again
 _LOOK_AGAIN = 0.1
+_SETTLE_SECONDS = 1.0  # without --wait: who reloads the page when the command ends should see what it did
 _GATE_FIRST, _GATE_MOST = 0.01, 0.25  # between looks at the gate: a small release is warm in milliseconds
 
 
@@ -95,7 +96,7 @@ def wait_for_edges(
 
     `weight` is what one edge adds to the bar, in bytes.
     """
-    seen = _look(origin, sequence, wait, 0.0)
+    seen = _look(origin, sequence, wait, _SETTLE_SECONDS if wait is None else 0.0)
     if wait is None or seen.code == OK:
         return seen
     advance = bar(weight * len(seen.edges))
