@@ -172,8 +172,7 @@ class Follower:
         backoff = FIRST_BACKOFF
         while True:
             try:
-                await self._ask()
-                if self.stored >= self.sequence:
+                if await self._ask() and self.stored >= self.sequence:
                     backoff = FIRST_BACKOFF
                     continue
             except (aiohttp.ClientError, TimeoutError, OSError, HeadError, ContentError, Verdict) as error:
@@ -192,8 +191,9 @@ class Follower:
         except TimeoutError:
             return
 
-    async def _ask(self) -> None:
-        """One waiting request, and what it brings. A hint ends it, if it does not bring what the hint promised."""
+    async def _ask(self) -> bool:
+        """One waiting request, and what it brings; False if that was refused, and to ask again at once would bring the
+        same. A hint ends the waiting, if that does not bring what the hint promised."""
         asking = asyncio.ensure_future(self._request())
         hinted = asyncio.ensure_future(self._hint.wait())
         try:
@@ -202,17 +202,18 @@ class Follower:
                 self._hint.clear()
                 await asyncio.wait({asking}, timeout=HINT_GRACE)
             if not asking.done():
-                return  # ask anew
+                return True  # ask anew
             answer = asking.result()
         finally:
             for task in (asking, hinted):
                 task.cancel()
             await asyncio.gather(asking, hinted, return_exceptions=True)
-        if answer is not None:
-            await self.take(answer)
-        elif self.head is not None and self.seconds_left < RENEW_BELOW:
+        taken = answer is None or await self.take(answer)
+        if answer is None and self.head is not None and self.seconds_left < RENEW_BELOW:
             await self._renew()
-        self.ready.set()
+        if taken:
+            self.ready.set()
+        return taken
 
     async def _request(self) -> StoredHead | None:
         """Ask for anything newer than what is stored here. None: nothing is."""
@@ -261,7 +262,8 @@ class Follower:
             if response.status != 200:
                 raise HeadError(f"{url}: {response.status}")
             raw = await response.content.read(64 * 1024)
-        await self.take(StoredHead(raw, self.head.catalog, ()))
+        if self._verify(raw, self.clock()).sequence == self.sequence:  # else it is no renewal, and the next question
+            await self.take(StoredHead(raw, self.head.catalog, ()))  # brings the Head that it belongs to
 
     # Judgement.
 

@@ -1,5 +1,9 @@
 """Stored: the Head as it lies on this edge's disk, and the keys it believes.
 
+The disk is a cache's, so it may be full at any time, and yet a new Head must be stored before it is acknowledged. So a
+file of zeros, `reserve`, holds a place that is given up when there is no other, and taken again from what the old Head
+leaves.
+
 Here live `control.car` (record, Catalog and every control block but Indexes: enough to answer for every site before
 speaking to anyone), `head` (the record alone: what remains of the sequence should the CAR be lost) and `trusted`.
 Not here: whether a Head is to be believed (edge/control/head), or the folder itself (edge/state).
@@ -7,7 +11,10 @@ Not here: whether a Head is to be believed (edge/control/head), or the folder it
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +23,12 @@ from content.block import Block
 from content.cid import CID, RAW
 from content.errors import ContentError
 from content.ipns import key_of
+from content.limits import MiB
 from edge.cache.steps import step
 from edge.state import replace_file
 
-CONTROL, HEAD, TRUSTED = "control.car", "head", "trusted"
+CONTROL, HEAD, TRUSTED, RESERVE = "control.car", "head", "trusted", "reserve"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +63,35 @@ class HeadStore:
 
     def save(self, head: StoredHead) -> None:
         """Durable on return: after this the edge may serve it."""
-        replace_file(self._folder / CONTROL, head.to_car())
+        packed = head.to_car()
+        try:
+            self._write(packed, head.record)
+        except OSError as error:
+            if error.errno not in _NO_SPACE or not self._give_up_reserve():
+                raise
+            self._write(packed, head.record)
+        finally:
+            self._keep_reserve(len(packed) + len(head.record))
+
+    def _write(self, packed: bytes, record: bytes) -> None:
+        replace_file(self._folder / CONTROL, packed)
         step("control stored")
-        replace_file(self._folder / HEAD, head.record)
+        replace_file(self._folder / HEAD, record)
         step("head stored")
+
+    def _give_up_reserve(self) -> bool:
+        try:
+            (self._folder / RESERVE).unlink()
+        except OSError:
+            return False
+        return True
+
+    def _keep_reserve(self, size: int) -> None:
+        """Hold room for a Head half again as large as this one, if the disk has it."""
+        wanted = max(MiB, size + size // 2)
+        with suppress(OSError), open(self._folder / RESERVE, "ab") as file:
+            if file.tell() < wanted:
+                os.posix_fallocate(file.fileno(), 0, wanted)
 
     def load(self) -> StoredHead | None:
         data = self._read(CONTROL)

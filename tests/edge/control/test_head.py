@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from content import ipns
 from content.cid import CID, RAW
-from edge.control.stored import CONTROL, HEAD, HeadStore
+from edge.control import stored
+from edge.control.stored import CONTROL, HEAD, RESERVE, HeadStore
 from edge.node import Node
 from tests.edge.origin import TinyOrigin
 from tests.edge.sites import World
@@ -376,6 +377,27 @@ def test_a_full_disk_gets_no_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyP
     play(tmp_path, act)
 
 
+def test_a_full_disk_has_room_for_a_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No space is left but the reserve: the Head is stored in its place, and the reserve is there again."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        reserve, real = node.config.state / RESERVE, stored.replace_file
+        assert reserve.stat().st_size >= 1 << 20
+
+        def full(path: Path, data: bytes) -> None:
+            if reserve.exists():
+                raise OSError(errno.ENOSPC, "No space left on device")
+            real(path, data)
+
+        monkeypatch.setattr(stored, "replace_file", full)
+        world.publish("demo", {"index.html": b"two"})
+        await origin.serving(await origin.sign())
+        assert node.follower.stored == world.sequence
+        assert reserve.exists()
+
+    play(tmp_path, act)
+
+
 PURGES = [("path", "/same.txt"), ("prefix", "/sa"), ("site", "")]
 
 
@@ -458,6 +480,27 @@ def test_an_edge_starts_without_its_origin(tmp_path: Path) -> None:
             await origin.start()
             await asyncio.wait_for(node.ready(), 20)
             assert (await fetch(node, "/")).body == b"one"
+        await origin.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_an_origin_that_insists_is_not_asked_in_a_loop(tmp_path: Path) -> None:
+    """Every answer is a Head of another key: each is refused, and the edge backs off between them."""
+
+    async def run() -> None:
+        world = new_world()
+        world.sign()
+        origin = await TinyOrigin(world).start()
+        config = config_of(tmp_path, origin)
+        world.key = Ed25519PrivateKey.generate()
+        world.sign()
+        async with running(config, wait=False) as node:
+            await until(lambda: node.follower.counts.refused["signature"] >= 2)
+            begun, asked = asyncio.get_running_loop().time(), len(origin.head_requests)
+            await until(lambda: len(origin.head_requests) >= asked + 2)
+            assert asyncio.get_running_loop().time() - begun > 0.1
+            assert not node.follower.ready.is_set()
         await origin.stop()
 
     asyncio.run(asyncio.wait_for(run(), 60))
