@@ -27,6 +27,7 @@ from origin import world as worlds
 from origin.errors import OriginError, StateError
 from origin.feed import Feed, Head
 from origin.keys import Keys
+from origin.plans import Plans
 from origin.reading import Absent
 from origin.records import RENEW_AT, VALIDITY, Clock, Records
 from origin.state import State, replace_file
@@ -71,6 +72,7 @@ class Catalog:
         self._queue: list[_Waiting] = []
         self._running: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "commit")
+        self.plans = Plans(store)
         self.records = Records(state, store, keys, clock)
         self.commits = 0  # Heads written for changes
         self.changes = 0  # changes in them: more than commits when publishers come together
@@ -132,7 +134,7 @@ class Catalog:
 
     def _commit(self, changes: list[Change[Any]]) -> tuple[list[Done[Any] | Exception], list[tuple[Head, list[Block]]]]:
         with self._gate:
-            draft = Draft(self.world, self._store, self._keys.site_name)
+            draft = Draft(self.world, self._store, self.plans, self._keys.site_name)
             values = [_attempt(change, draft) for change in changes]
             heads = [self._write(draft, self._keys.catalog)] if draft.changed else []
         sequence = heads[0][0].sequence if heads else self.world.sequence
@@ -182,7 +184,7 @@ class Catalog:
         with self._gate:
             successor = self._keys.make_successor()
             step("successor key made")
-            draft = Draft(self.world, self._store, self._keys.site_name, again=True)
+            draft = Draft(self.world, self._store, self.plans, self._keys.site_name, again=True)
             draft.successor = ipns.name_of(successor.public_key())
             last = self._write(draft, self._keys.catalog)
             return [last, self._hand_over(last[0].world)]
@@ -196,7 +198,9 @@ class Catalog:
             self._keys.adopt_successor()
             step("successor adopted")
             self.last_words = self.records.last_words()
-            return self._write(Draft(world, self._store, self._keys.site_name, again=True), self._keys.catalog)
+            return self._write(
+                Draft(world, self._store, self.plans, self._keys.site_name, again=True), self._keys.catalog
+            )
 
     def _finish_rotation(self) -> None:
         if self.world.catalog.successor is not None:

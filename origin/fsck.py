@@ -61,7 +61,6 @@ def _findings(state: State, tell: Say) -> Iterator[str]:
     catalog = Catalog(state, store, Keys(state / "keys"), threading.RLock())
     tell(f"head {catalog.head.name} at {catalog.world.sequence}, {len(catalog.world.sites)} sites")
     proofs = check.Proofs(store)
-    yield from _incomplete(proofs, "the catalog", catalog.world.cid)
     for site in catalog.world.sites.values():
         yield from _site(store, proofs, site)
     for pin in Pins(state / "pins.json").all():
@@ -87,6 +86,8 @@ def _site(store: Embedded, proofs: check.Proofs, site: Site) -> Iterator[str]:
     for what, item in (("live", site.live), ("next", site.next), *(("retained", kept) for kept in site.retained)):
         if item is not None:
             items.setdefault(item.release, what)
+    if site.attic is not None:
+        yield from _incomplete(proofs, f"site {site.name}, attic", site.attic)
     for release, what in items.items():
         yield from _incomplete(proofs, f"site {site.name}, {what} release {release}", release)
     if site.live is not None:

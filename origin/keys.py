@@ -58,7 +58,7 @@ class Keys:
         """From here on the successor is the catalog key; the old private key is gone (it has signed its last)."""
         key = self.successor
         if key is not None:
-            replace_file(self._folder / "catalog.key", _pem(key))
+            replace_file(self._folder / "catalog.key", _pem(key), what="key")
             (self._folder / "next.key").unlink()
             self.catalog = key
 
@@ -67,7 +67,7 @@ def _load_or_make(path: Path) -> Ed25519PrivateKey:
     if path.exists():
         return _load(path)
     key = Ed25519PrivateKey.generate()
-    replace_file(path, _pem(key))
+    replace_file(path, _pem(key), what="key")
     return key
 
 

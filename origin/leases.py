@@ -23,7 +23,6 @@ from content.cid import CID
 from content.errors import BadCID
 from origin.errors import BadRequest, Missing
 from origin.state import replace_file
-from origin.steps import step
 
 LEASE_SECONDS = 3600  # from the last time it was extended
 LEASES_MAX = 10_000
@@ -103,8 +102,7 @@ class Leases:
             "bytes": lease.bytes,
             "cids": base64.b64encode(b"".join(lease.cids.values())).decode(),
         }
-        replace_file(self._folder / f"{lease.id}.json", json.dumps(row).encode(), sync=False)
-        step("lease kept")
+        replace_file(self._folder / f"{lease.id}.json", json.dumps(row).encode(), sync=False, what="lease")
 
     def close(self, lease_id: str) -> None:
         if self._open.pop(lease_id, None) is not None:

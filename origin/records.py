@@ -71,7 +71,7 @@ class Records:
         return {path.stem: _last_word(path) for path in self._previous.glob("*.ipns")}
 
     def keep_previous(self, name: str, record: bytes) -> None:
-        replace_file(self._previous / f"{name}.ipns", record)
+        replace_file(self._previous / f"{name}.ipns", record, what="last record")
 
     def _sign(self, site: Site, live: CID, sequence: int) -> bytes:
         release = Release.from_block(source(self._store)(live))
@@ -83,7 +83,7 @@ class Records:
         record = ipns.create(self._keys.site(site.name), value, sequence, eol, SITE_TTL, extra)
         self._signed[site.name] = (live, eol, record)
         with suppress(StoreFull, StoreFailed):  # in memory it is right; the file is mended at the next start
-            replace_file(self._site_path(site.name), record, sync=False)
+            replace_file(self._site_path(site.name), record, sync=False, what="site record")
         return record
 
     def _load(self, site: Site) -> tuple[CID, float, bytes] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from content.catalog import Site, check_site_name
@@ -37,6 +37,7 @@ class Staging:
     leases: Leases
     collector: Collector
     proofs: check.Proofs
+    planning: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def stage(
         self, token: Token, name: str, release: CID, expected: CID | None, lease: str | None, force: bool
@@ -53,6 +54,9 @@ class Staging:
             done = await self.catalog.submit(change)
         if lease is not None:
             self.leases.close(lease)  # from here on `next` keeps the blocks
+        planning = asyncio.create_task(asyncio.to_thread(self.catalog.plans.prepare, done.value, int(time.time())))
+        self.planning.add(planning)  # while nodes warm; kept here, or the loop would forget it
+        planning.add_done_callback(self.planning.discard)
         return _answer(done)
 
     async def activate(self, name: str, release: CID, expected: CID | None) -> dict[str, int]:

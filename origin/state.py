@@ -92,17 +92,18 @@ class State:
             )
 
 
-def replace_file(path: Path, data: bytes, sync: bool = True) -> None:
+def replace_file(path: Path, data: bytes, sync: bool = True, what: str = "") -> None:
     """Put these bytes under this name, whole or not at all, durable on return (temporary file, fsync, rename, fsync).
 
-    With sync=False a power loss may bring the old file back (a killed process never does): for what can be made again.
+    `what` names it in crash points (else the file's own name does). With sync=False a power loss may bring the old file
+    back (a killed process never does): for what can be made again.
     """
     temporary = path.with_name(f"{path.name}.{threading.get_ident()}.tmp")  # two threads may replace the same file
     try:
         _write_new(temporary, data, sync)
-        step(f"{path.name}: temporary file written")
+        step(f"{what or path.name}: temporary file written")
         os.rename(temporary, path)
-        step(f"{path.name}: renamed")
+        step(f"{what or path.name}: renamed")
         if sync:
             sync_folder(path.parent)
     except OSError as error:

@@ -15,9 +15,9 @@ from content.block import Block
 from content.catalog import Catalog, Site
 from content.cbor import link, typed
 from content.cid import CID
-from origin import attic
 from origin.changes import create
 from origin.errors import Conflict, Missing
+from origin.plans import Plans
 from origin.reading import read, source
 from origin.store import Store
 
@@ -60,6 +60,7 @@ class Draft:
 
     world: World
     store: Store
+    plans: Plans
     ipns_of: Callable[[str], str]  # the IPNS name of a site, whose key is made where there is none
     successor: str | None = None
     again: bool = False  # write a new Catalog though no site changed (rotation of the key)
@@ -95,7 +96,7 @@ class Draft:
         if site.ipns is None:
             site = replace(site, ipns=self.ipns_of(site.name))
         if old is not None:
-            site = replace(site, attic=read(self.store, attic.follow(old, site, self._attics.append)))
+            site = replace(site, attic=self.plans.follow(old, site, self._attics.append))
         self._move_hosts(old, site)
         self.sites[site.name] = site
         self.touched[site.name] = None

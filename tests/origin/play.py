@@ -244,19 +244,21 @@ class Process:
         return self.process.returncode
 
 
-def command(state: Path, listen: str = "127.0.0.1:0") -> list[str]:
+def command(state: Path, listen: str = "127.0.0.1:0", grace: float = 8) -> list[str]:
     code = (
         "import sys; from pathlib import Path; from origin.config import OriginConfig; from origin.node import serve; "
-        "sys.exit(serve(OriginConfig(Path(sys.argv[1]), sys.argv[2], json=True)))"
+        "sys.exit(serve(OriginConfig(Path(sys.argv[1]), sys.argv[2], json=True, grace=float(sys.argv[3]))))"
     )
-    return [sys.executable, "-c", code, str(state), listen]
+    return [sys.executable, "-c", code, str(state), listen, str(grace)]
 
 
-def start(state: Path, listen: str = "127.0.0.1:0", **environment: str) -> Process | subprocess.CompletedProcess[str]:
+def start(
+    state: Path, listen: str = "127.0.0.1:0", grace: float = 8, **environment: str
+) -> Process | subprocess.CompletedProcess[str]:
     """Start a process. A Process once it listens, or what is left of it when it ended before that."""
     env = {**os.environ, **environment}
     process = subprocess.Popen(
-        command(state, listen), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+        command(state, listen, grace), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
     )
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -269,9 +271,9 @@ def start(state: Path, listen: str = "127.0.0.1:0", **environment: str) -> Proce
 
 
 @contextmanager
-def process(state: Path, listen: str = "127.0.0.1:0", **environment: str) -> Iterator[Process]:
+def process(state: Path, listen: str = "127.0.0.1:0", grace: float = 8, **environment: str) -> Iterator[Process]:
     """A process that must come up; killed at the end if it still runs."""
-    started = start(state, listen, **environment)
+    started = start(state, listen, grace, **environment)
     assert isinstance(started, Process), started.stderr
     try:
         yield started
