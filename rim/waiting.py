@@ -13,7 +13,7 @@ from typing import Any
 
 from rim.client import SILENCE_SECONDS, Origin
 from rim.exits import OK, PARTIAL, TIMED_OUT, Usage
-from rim.output import Advance
+from rim.output import Advance, size
 
 _LOOK_SECONDS = 1.0  # one waiting request; then the rows are shown again
 _LOOK_AGAIN = 0.1
@@ -49,61 +49,69 @@ class Edges:
         return f"{self.done} of {self.wanted} edges {what}; not yet: {names}"
 
 
-def wait_until_warm(
-    origin: Origin, site: str, release: str, deadline: float, bar: Callable[[int], Advance], weight: int
-) -> str:
-    """The gate: until every edge present has said how staging this release went; who did not, or could not."""
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Which release the edges are to hold before it is live, and where to show how far they are."""
+
+    site: str
+    release: str
+    weight: int  # what one edge adds to the bar, in bytes
+    bar: Callable[[int], Advance]
+    say: Callable[[str], None]
+
+
+def wait_until_warm(origin: Origin, gate: Gate, deadline: float) -> str:
+    """Until every edge present has said how staging this release went. Who did not, or could not, in words."""
     advance: Advance | None = None
-    told = 0
+    answered: dict[str, dict[str, Any]] = {}
     pause = _GATE_FIRST
     while True:
-        rows = _rows(origin)
-        found = {str(row["node"]): _staged(row, site, release) for row in rows}
-        waiting = [name for name, staged in found.items() if staged is None]
+        rows = {str(row["node"]): _staged(row, gate) for row in _rows(origin)}
+        new = {name: staged for name, staged in rows.items() if staged and name not in answered}
+        waiting = [name for name, staged in rows.items() if staged is None]
         if waiting and advance is None:
-            advance = bar(weight * len(rows))
-        if advance is not None:
-            advance(weight * (len(found) - len(waiting) - told))
-            told = len(found) - len(waiting)
+            advance = gate.bar(gate.weight * len(rows))
+        for name, staged in new.items():
+            gate.say(_told(name, staged))
+            if advance is not None:
+                advance(gate.weight)
+        answered |= new
         left = deadline - time.monotonic()
         if not waiting or left <= 0:
-            return _cold(waiting, {name: staged for name, staged in found.items() if staged and not staged["ok"]})
+            return _cold(waiting, answered)
         time.sleep(min(pause, left))
         pause = min(pause * 1.5, _GATE_MOST)
 
 
-def _staged(row: dict[str, Any], site: str, release: str) -> dict[str, Any] | None:
-    """What this edge said of this release."""
+def _staged(row: dict[str, Any], gate: Gate) -> dict[str, Any] | None:
+    """What this edge said of the release."""
     staged: list[dict[str, Any]] = row.get("staged", [])
-    return next((said for said in staged if said["site"] == site and said["release"] == release), None)
+    return next((said for said in staged if said["site"] == gate.site and said["release"] == gate.release), None)
 
 
-def _cold(silent: list[str], failed: dict[str, dict[str, Any]]) -> str:
+def _told(name: str, staged: dict[str, Any]) -> str:
+    if not staged["ok"]:
+        return f"{name}: {staged.get('error', 'could not fetch it')}"
+    return f"{name}: {staged['blocks']} blocks, {size(staged['bytes'])} in {staged['ms'] / 1000:.1f} s"
+
+
+def _cold(silent: list[str], answered: dict[str, dict[str, Any]]) -> str:
     said = [f"{name} said nothing in time" for name in silent]
-    said += [f"{name} could not fetch it ({staged.get('error', 'no reason given')})" for name, staged in failed.items()]
+    said += [
+        f"{name} could not fetch it ({staged.get('error', 'no reason given')})"
+        for name, staged in answered.items()
+        if not staged["ok"]
+    ]
     return f"live before every edge was warm: {'; '.join(said)}; they fetch on demand" if said else ""
 
 
-def wait_for_edges(
-    origin: Origin,
-    sequence: int,
-    wait: str | None,
-    deadline: float,
-    bar: Callable[[int], Advance] = lambda total: lambda count: None,
-    weight: int = 1,
-) -> Edges:
-    """Look at the edges; with `wait` ("all", or a number) until they serve the sequence or the deadline has passed.
-
-    `weight` is what one edge adds to the bar, in bytes.
-    """
+def wait_for_edges(origin: Origin, sequence: int, wait: str | None, deadline: float) -> Edges:
+    """Look at the edges; with `wait` ("all", or a number) until they serve the sequence or the deadline has passed."""
     seen = _look(origin, sequence, wait, _SETTLE_SECONDS if wait is None else 0.0)
     if wait is None or seen.code == OK:
         return seen
-    advance = bar(weight * len(seen.edges))
-    advance(weight * seen.done)
     while seen.code != OK and (left := deadline - time.monotonic()) > 0:
-        before, seen = seen.done, _look(origin, sequence, wait, min(left, _LOOK_SECONDS))
-        advance(weight * (seen.done - before))
+        seen = _look(origin, sequence, wait, min(left, _LOOK_SECONDS))
     return seen
 
 

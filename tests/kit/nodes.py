@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from edge.peers.client import LIES
+
 RIM = [sys.executable, "-m", "rim"]
 
 
@@ -56,8 +58,13 @@ class Answer:
 
 
 def fetch(
-    base: str, path: str, host: str | None = None, headers: Mapping[str, str] | None = None, method: str = "GET",
-    body: bytes | None = None, timeout: float = 60.0,
+    base: str,
+    path: str,
+    host: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    method: str = "GET",
+    body: bytes | None = None,
+    timeout: float = 60.0,
 ) -> Answer:
     """One request on a connection of its own. `path` is sent as it is."""
     url = urlsplit(base)
@@ -87,9 +94,14 @@ class Process:
     errors: Path | None = None
 
     def start(self, seconds: float = 30.0) -> dict[str, Any]:
+        self._reap(0)  # one that died by itself may still hold its pipe
         stderr = open(self.errors, "ab") if self.errors else subprocess.DEVNULL  # noqa: SIM115 - the child holds it
         self.process = subprocess.Popen(
-            self.command, stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL, env={**os.environ, **self.env}
+            self.command,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **self.env},
         )
         if self.errors:
             stderr.close()  # type: ignore[union-attr]
@@ -197,6 +209,13 @@ class Edge(Process):
                 return float(line.rsplit(" ", 1)[1])
         return 0.0
 
+    def lies(self) -> dict[str, float]:
+        """The lies of other nodes that this one has counted, by kind."""
+        text = fetch(self.private, "/metrics").body.decode()
+        counted = (line.removeprefix('rim_peer_faults_total{fault="').split('"} ') for line in text.splitlines()
+                   if line.startswith("rim_peer_faults_total{"))  # fmt: skip
+        return {kind: float(count) for kind, count in counted if kind in LIES}
+
 
 @dataclass
 class Cluster:
@@ -213,7 +232,12 @@ class Cluster:
     def rim(self, *arguments: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run a `rim` command as its user would, against this origin."""
         done = subprocess.run(
-            [*RIM, *arguments], env=self.env(), capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
+            [*RIM, *arguments],
+            env=self.env(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
         )
         assert not check or done.returncode == 0, f"rim {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
@@ -229,7 +253,9 @@ class Cluster:
                 node.stop()
 
 
-def cluster(root: Path, edges: int = 3, via: Callable[[str], str] = str, regions: tuple[str, ...] = ("local",)) -> Cluster:
+def cluster(
+    root: Path, edges: int = 3, via: Callable[[str], str] = str, regions: tuple[str, ...] = ("local",)
+) -> Cluster:
     """Start an origin and a ring; `via` turns the origin's address into the one the edges are given."""
     origin = Origin(root / "origin")
     origin.start()

@@ -68,7 +68,11 @@ class CountingProxy:
         body = await request.read()
         try:
             async with self._session.request(
-                request.method, self.upstream + request.raw_path, headers=headers, data=body or None, allow_redirects=False
+                request.method,
+                self.upstream + request.raw_path,
+                headers=headers,
+                data=body or None,
+                allow_redirects=False,
             ) as answer:
                 content = await answer.read()
         except aiohttp.ClientError:

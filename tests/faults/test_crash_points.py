@@ -1,0 +1,130 @@
+"""Killed at every named step, in the publisher and in the origin: the old or the new release is there, whole.
+
+The steps are enumerated, not listed: the n-th one ends the process (`os._exit`), n = 1, 2, 3 … until a run completes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.kit.nodes import RIM, Cluster, Edge, Origin, until
+from tests.stories.test_ring import files_of, make_site
+
+CRASHED = 137
+
+
+def whole_release(edge: Edge, old: dict[str, bytes], new: dict[str, bytes]) -> str:
+    """Which release the edge serves: every file of it must be there and of it alone (looked at again after a flip)."""
+    while True:
+        page = edge.get("site", "/index.html")
+        assert page.status == 200, page
+        name, files = ("old", old) if page.body == old["/index.html"] else ("new", new)
+        wrong = [path for path, data in files.items() if (a := edge.get("site", path)).status != 200 or a.body != data]
+        if edge.get("site", "/index.html").body == page.body:
+            assert not wrong, (name, wrong)
+            return name
+
+
+def start_ring(root: Path) -> Cluster:
+    origin = Origin(root / "origin")
+    origin.start()
+    token = origin.node_token()
+    edge = Edge("edge-1", root / "edge-1")
+    edge.join(origin.url, origin.catalog, token, [edge]).start()
+    return Cluster(origin, [edge], token)
+
+
+def test_publisher_killed_at_every_step(tmp_path: Path) -> None:
+    """The publisher dies at step n: a visitor sees the old release or the new one; the same publish then succeeds."""
+    ring = start_ring(tmp_path)
+    try:
+        folder = make_site(tmp_path / "site", 1, files=3)
+        ring.publish(folder, "site")
+        outcomes: dict[str, str] = {}
+        for n in range(1, 200):
+            old = files_of(folder)
+            make_site(folder, n + 1, files=3)
+            new = files_of(folder)
+            log = tmp_path / "steps.log"
+            log.unlink(missing_ok=True)
+            env = {**ring.env(), "RIM_PUBLISH_CRASH_AT": str(n), "RIM_STEPS_LOG": str(log)}
+            done = subprocess.run(
+                [*RIM, "publish", str(folder), "--site", "site"], env=env, capture_output=True, text=True
+            )
+            seen = whole_release(ring.edges[0], old, new)
+            if done.returncode == 0:
+                assert seen == "new"
+                break
+            assert done.returncode == CRASHED, (n, done)
+            outcomes[log.read_text().split()[-1]] = seen
+            ring.publish(folder, "site")
+            assert whole_release(ring.edges[0], old, new) == "new"
+        else:
+            raise AssertionError("no run completed")
+        print(f"publisher: {n - 1} crash points: {outcomes}")
+        assert n > 5, "the publisher names its steps"
+    finally:
+        ring.stop()
+
+
+def test_origin_killed_at_every_step(tmp_path: Path) -> None:
+    """The origin dies at step n of a publish, is started again, and the same publish succeeds; no acknowledged one is lost."""
+    ring = start_ring(tmp_path)
+    try:
+        folder = make_site(tmp_path / "site", 1, files=3)
+        ring.publish(folder, "site")
+        crashed = 0
+        for n in range(1, 200):
+            old = files_of(folder)
+            make_site(folder, n + 1, files=3)
+            new = files_of(folder)
+            ring.origin.stop()
+            ring.origin.env = {"RIM_CRASH_AT": str(n)}
+            try:
+                ring.origin.start()
+            except AssertionError:  # a step of the start itself
+                assert ring.origin.process is not None
+                assert ring.origin.process.returncode == CRASHED
+                crashed += 1
+                ring.origin.env = {}
+                ring.origin.start()
+                continue
+            done = subprocess.run(
+                [*RIM, "publish", str(folder), "--site", "site", "--timeout", "5"],
+                env={**ring.env(), "RIM_RETRY": "0.2"}, capture_output=True, text=True,
+            )  # fmt: skip
+            died = ring.origin.process is not None and ring.origin.process.poll() is not None
+            acknowledged = done.returncode == 0
+            ring.origin.env = {}
+            if died:
+                crashed += 1
+                ring.origin.start()
+            seen = whole_release(ring.edges[0], old, new)
+            if acknowledged:
+                until(
+                    "the edge serves what was acknowledged",
+                    lambda o=old, w=new: whole_release(ring.edges[0], o, w) == "new",
+                )
+            ring.publish(folder, "site")
+            until("the new release", lambda o=old, w=new: whole_release(ring.edges[0], o, w) == "new")
+            if not died:
+                break
+            print(
+                f"origin step {n}: {'acknowledged' if acknowledged else done.returncode}, edge saw the {seen} release"
+            )
+        else:
+            raise AssertionError("no run completed")
+        print(f"origin: {crashed} crash points")
+        assert crashed > 5, "the origin names its steps"
+        ring.origin.stop()
+        fsck = subprocess.run(
+            [*RIM, "origin", "fsck", "--state", str(ring.origin.state)], capture_output=True, text=True
+        )
+        assert fsck.returncode == 0, fsck
+    finally:
+        ring.stop()
+    assert shutil.disk_usage(tmp_path).free > 0
+    assert os.path.exists(ring.origin.state / "head")
