@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
@@ -24,19 +23,17 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from content import walk
-from content.cid import CID, RAW
-from content.errors import BadNode, ContentError
-from content.media import media_type
-from content.walk import Leaf, Walk
-from edge.cache.loader import Loader, Source, Unavailable
-from edge.http.answer import REVALIDATE, Answer, Asking, Choice, is_shared_across_sites
-from edge.http.outcome import OF_SOURCE, Outcome
+from content.errors import ContentError
+from edge.bodies import open_body
+from edge.cache.loader import Loader, Unavailable
+from edge.http.answer import Answer
+from edge.http.outcome import Outcome
 from edge.http.problem import Problem
-from edge.http.target import BadTarget, host_of, path_of, quoted
+from edge.http.target import BadTarget, host_of, path_of
 from edge.pages import index_page
 from edge.ready import Ready
-from edge.site.rules import SHELL_VARY, is_navigation
+from edge.replies import RETRY, Asked, Reply, preflight, redirect, unavailable
+from edge.site.rules import SHELL_VARY
 from edge.site.view import Found, Meaning, Missing, Moved, SiteView
 
 logger = logging.getLogger("rim.edge")
@@ -44,51 +41,6 @@ RESERVED = "/.rim/"
 HEALTH = RESERVED + "health"
 _ALLOW = ("Allow", "GET, HEAD, OPTIONS")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_FARTHEST = (Source.GATEWAY, Source.ORIGIN, Source.PEER, Source.DISK, Source.MEMORY)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request, as far as this side looks at it."""
-
-    method: str
-    raw_path: bytes
-    query: bytes
-    fields: dict[bytes, bytes]
-    asking: Asking
-
-    @classmethod
-    def read(cls, scope: Scope) -> Asked:
-        headers: list[tuple[bytes, bytes]] = scope["headers"]
-        asking = Asking.read(scope["method"], headers)
-        return cls(scope["method"], scope["raw_path"], scope["query_string"], dict(headers), asking)
-
-    @property
-    def host(self) -> bytes:
-        return self.fields.get(b"host", b"")
-
-    @property
-    def is_navigation(self) -> bool:
-        return is_navigation(self.fields.get(b"sec-fetch-mode"), self.fields.get(b"accept"))
-
-    @property
-    def target(self) -> str:
-        query = b"?" + self.query if self.query else b""
-        return (self.host + self.raw_path + query).decode("latin-1")
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What to send: a status, header lines (each ended by CRLF), where it came from, the body in pieces."""
-
-    status: int
-    head: bytes
-    outcome: Outcome
-    body: AsyncGenerator[bytes, None] | bytes = b""
-
-    @classmethod
-    def of(cls, problem: Problem, outcome: Outcome) -> Reply:
-        return cls(problem.status, problem.head, outcome, problem.body)
 
 
 class SiteApp:
@@ -110,15 +62,16 @@ class SiteApp:
         try:
             reply = await self._reply(asked)
         except Problem as problem:
-            reply = Reply.of(problem, _OUTCOMES.get(problem.status, Outcome.ERROR))
+            reply = Reply.of(problem)
         except Unavailable as error:
-            reply = Reply.of(_unavailable(error), Outcome.ERROR)
+            logger.warning("%s: %s", asked.target, error)
+            reply = Reply.of(unavailable(error))
         except ContentError as error:
             logger.error("%s: %s", asked.target, error)
-            reply = Reply.of(Problem(502, "What was published here does not hold together."), Outcome.ERROR)
+            reply = Reply.of(Problem(502, "What was published here does not hold together."))
         except Exception:
             logger.exception("while answering %s", asked.target)
-            reply = Reply.of(Problem(500, "This edge failed; the fault is in its log."), Outcome.ERROR)
+            reply = Reply.of(Problem(500, "This edge failed; the fault is in its log."))
         await self._send(asked, reply, scope, send)
 
     async def _reply(self, asked: Asked) -> Reply:
@@ -127,17 +80,17 @@ class SiteApp:
         if path.startswith(RESERVED):
             raise Problem(404, "Paths below /.rim/ are the edge's own.")
         if asked.method == "OPTIONS":
-            return _preflight(path)
+            return preflight(path)
         if asked.method not in ("GET", "HEAD"):
             raise Problem(405, "Only GET and HEAD are served here.", headers=(_ALLOW,))
         if view.max_stale is not None and self.contact_age() > view.max_stale:
-            raise Problem(503, "This site asks not to be served so long without its origin.", headers=_RETRY)
+            raise Problem(503, "This site asks not to be served so long without its origin.", headers=RETRY)
         meaning: Meaning = await self.loader.run(view.resolve(path, asked.is_navigation))
         match meaning:
             case Found():
                 return await self._asset(asked, view, meaning)
             case Moved():
-                return _redirect(meaning.path, asked.query)
+                return redirect(meaning.path, asked.query)
             case Missing():
                 raise Problem(404, "This site has no such path.")
 
@@ -169,36 +122,18 @@ class SiteApp:
         vary = SHELL_VARY if found.is_shell else ()
         answer = Answer(found.asset, immutable=found.immutable, status=found.status, vary=vary)
         choice = answer.choose(asked.asking)
-        body, outcome = await self._open(choice)
+        body, outcome = await open_body(self.loader, choice)
         if not found.is_shell:  # a shell is chosen by more than host and path
             self.ready.keep(view, asked.raw_path, answer)
         if found.status == 404:
             outcome = Outcome.NEGATIVE
         return Reply(choice.status, choice.head, outcome, body)
 
-    async def _open(self, choice: Choice) -> tuple[AsyncGenerator[bytes, None] | bytes, Outcome]:
-        """The chosen bytes and where the first of them came from. Raises Unavailable, BadNode."""
-        if choice.body is None:
-            return b"", Outcome.HIT
-        if choice.body.codec == RAW:
-            loaded = await self.loader.get(choice.body)
-            data = loaded.block.data
-            if len(data) != choice.size:
-                raise BadNode(f"{choice.body}: {len(data)} bytes, the index says {choice.size}")
-            whole = choice.stop - choice.start == choice.size
-            return data if whole else data[choice.start : choice.stop], OF_SOURCE[loaded.source]
-        leaves = await self.loader.run(_plan(choice.body, choice.size, choice.start, choice.stop))
-        seen: set[Source] = set()
-        pieces = self.loader.read(leaves, seen=seen)
-        first = await anext(pieces, b"")
-        source = next((source for source in _FARTHEST if source in seen), Source.MEMORY)
-        return _chain(first, pieces), OF_SOURCE[source]
-
     async def _send(self, asked: Asked, reply: Reply, scope: Scope, send: Send) -> None:
         """Write the reply; where the body breaks, cut the connection."""
         outcome = self.ready.outcome(reply.outcome)
         lines = reply.head
-        if reply.status in (404, 416) or reply.status < 400 or reply.status >= 500:
+        if reply.tells_cache_status:
             lines += self.ready.status_line(outcome)
         await send({"type": "http.response.start", "status": reply.status, "headers": _pairs(lines)})
         sent = 0
@@ -248,49 +183,6 @@ def _served(site_app: SiteApp, host: str) -> dict[str, str]:
     if view is None or view.live is None:
         return said
     return {**said, "site": view.site.name, "release": str(view.live.cid), "root": str(view.live.release.root)}
-
-
-_RETRY = (("Retry-After", "5"),)
-_OUTCOMES = {200: Outcome.HIT, 404: Outcome.NEGATIVE}
-
-
-def _unavailable(error: Unavailable) -> Problem:
-    logger.warning("%s", error)
-    if error.absent:
-        return Problem(502, "The origin does not hold what was published here.", headers=_RETRY)
-    return Problem(504, "Nobody who holds this could be reached in time.", headers=_RETRY)
-
-
-def _preflight(path: str) -> Reply:
-    """OPTIONS: what is allowed; and for types that other origins may use, that they may."""
-    lines = b"allow: GET, HEAD, OPTIONS\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
-    if is_shared_across_sites(media_type(path)):
-        lines += b"access-control-allow-origin: *\r\naccess-control-allow-methods: GET, HEAD, OPTIONS\r\n"
-        lines += b"access-control-allow-headers: *\r\naccess-control-max-age: 86400\r\n"
-    return Reply(204, lines, Outcome.HIT)
-
-
-def _redirect(path: str, query: bytes) -> Reply:
-    """308 to the folder itself, with the query as it came. A path of the Index never begins with two slashes, so this
-    never leads to another host."""
-    location = quoted(path).encode() + (b"?" + query if query else b"")
-    lines = b"location: %s\r\ncontent-length: 0\r\ncache-control: %s\r\nx-content-type-options: nosniff\r\n"
-    return Reply(308, lines % (location, REVALIDATE), Outcome.HIT)
-
-
-def _plan(cid: CID, size: int, start: int, stop: int) -> Walk[list[Leaf]]:
-    """The leaves that hold [start, stop) of a file that must be `size` bytes long."""
-    entry = yield from walk.stat(cid)
-    if entry.kind != "file" or entry.size != size:
-        raise BadNode(f"{cid}: a {entry.kind} of {entry.size} bytes, the index says a file of {size}")
-    return (yield from walk.leaves(cid, start, stop))
-
-
-async def _chain(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(rest):
-        yield first
-        async for piece in rest:
-            yield piece
 
 
 def _pairs(lines: bytes) -> list[tuple[bytes, bytes]]:

@@ -32,11 +32,13 @@ from edge.cache.loader import Loader
 from edge.cache.memory import Memory
 from edge.config import EdgeConfig, address, is_loopback
 from edge.control.admin import Private, private_app
+from edge.control.asking import HeadClient
 from edge.control.head import Follower, Head
 from edge.control.log import access_log
 from edge.control.report import Reporter
 from edge.control.staging import Stager
 from edge.control.stored import HeadStore
+from edge.control.trust import Trust
 from edge.control.warm import Warmer
 from edge.control.watchdog import Watchdog
 from edge.explain import Explainer
@@ -133,13 +135,10 @@ class Node:
         )
         self.router = Router(config.site_domain)
         self.warmer = Warmer(self.loader, config.name, config.region, config.cache_bytes // _WARM_SHARE)
+        self.source = HeadClient(config.origin, config.name, config.region, config.token, self.client)
         self.follower = Follower(
-            node=config.name,
-            region=config.region,
-            origin=config.origin,
-            trusted=config.catalog,
-            token=config.token,
-            client=self.client,
+            source=self.source,
+            trust=Trust(config.catalog),
             loader=self.loader,
             router=self.router,
             store=HeadStore(config.state),
@@ -167,7 +166,7 @@ class Node:
             self.answers,
             self.loader,
             development=config.site_domain == "localhost",
-            contact_age=self.follower.contact_age,
+            contact_age=self.source.contact_age,
         )
         admin = Private(
             node=config.name,

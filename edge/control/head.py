@@ -1,7 +1,7 @@
 """Head: follows the origin's one signed pointer, and makes what it names the truth of this edge.
 
-Here lives the waiting request, the judgement of a Head, and the order: verify → read → store durably → forget what was
-purged → swap. Not here: the files (edge/control/stored), the views (edge/control/views), warming (edge/control/warm).
+Here lives the judgement of a Head, and the order: verify → read → store durably → forget what was purged → swap. Not
+here: the requests (edge/control/asking), the keys (trust), the files (stored), the views (views), warming (warm).
 
 A Head is taken only if a trusted key signed it, it has not ended, and its sequence is higher than any seen. Equal
 sequence and value with a later end is a renewal. Equal sequence with another value is a fork: two histories were
@@ -16,37 +16,30 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import aiohttp
 
-from content import car, ipns
+from content import ipns
 from content.block import Block
 from content.cid import CID
 from content.errors import BadCID, BadNode, BadRecord, ContentError
-from content.limits import MiB
 from edge.cache.flight import Verdict
 from edge.cache.loader import Loader
+from edge.control.asking import HeadClient, HeadError
 from edge.control.purge import purged
 from edge.control.stored import HeadStore, StoredHead
+from edge.control.trust import Trust
 from edge.control.views import World, build
-from edge.peers.client import PeerClient
 from edge.site.router import Router
 
 logger = logging.getLogger("rim.edge")
 
 WAIT = 30.0  # s that the origin may hold a request for the Head
-PATIENCE = 10.0  # s beyond that until it counts as dead
-CONNECT = 2.0
-ANSWER_MAX = 256 * MiB  # of one CAR of control blocks; the Catalog of 10,000 sites is a tenth of it
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0
 HINT_GRACE = 0.5  # s that a waiting request gets to bring what a hint promises, before it is asked again
 RENEW_BELOW = 24 * 3600.0  # s left of a record below which its renewal is looked for
-
-
-class HeadError(Exception):
-    """The origin could not be asked, or answered with something else than a Head."""
 
 
 @dataclass(slots=True)
@@ -75,24 +68,16 @@ class Follower:
     def __init__(
         self,
         *,
-        node: str,
-        region: str,
-        origin: str,
-        trusted: Iterable[str],
-        token: str | None,
-        client: PeerClient,
+        source: HeadClient,
+        trust: Trust,
         loader: Loader,
         router: Router,
         store: HeadStore,
         on_swap: Callable[[Head], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.node = node
-        self.region = region
-        self.origin = origin
-        self.configured = tuple(trusted)
-        self.successors: frozenset[str] = frozenset()
-        self.client = client
+        self.source = source
+        self.trust = trust
         self.loader = loader
         self.router = router
         self.store = store
@@ -103,18 +88,12 @@ class Follower:
         self.floor = 0  # no lower sequence is taken
         self.counts = HeadCounts()
         self.ready = asyncio.Event()  # there is something to say: a Head, or an origin that has none newer
-        self.contact: float | None = None  # of the loop's clock
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._hint = asyncio.Event()
         self._hinted = 0
 
     @property
     def sequence(self) -> int:
         return self.head.record.sequence if self.head else 0
-
-    @property
-    def trusted(self) -> tuple[str, ...]:
-        return (*self.configured, *sorted(self.successors.difference(self.configured)))
 
     @property
     def seconds_left(self) -> float:
@@ -124,10 +103,6 @@ class Follower:
     @property
     def is_stale(self) -> bool:
         return self.head is not None and self.seconds_left <= 0
-
-    def contact_age(self) -> float:
-        """Seconds since the origin last answered; without end while it never has."""
-        return float("inf") if self.contact is None else asyncio.get_running_loop().time() - self.contact
 
     def hint(self, sequence: int) -> None:
         """Somebody says that there is a newer Head: look now. A lie costs one question, and each number counts once."""
@@ -139,14 +114,14 @@ class Follower:
 
     async def restore(self) -> bool:
         """Serve the stored Head, if there is one. Its end is not looked at: an old truth is better than none."""
-        self.successors = await asyncio.to_thread(self.store.trusted)
+        self.trust.successors = await asyncio.to_thread(self.store.trusted)
         if record := await asyncio.to_thread(self.store.record):
-            self.floor = self._sequence_of(record)
+            self.floor = self.trust.sequence_of(record)
         stored = await asyncio.to_thread(self.store.load)
         if stored is None:
             return False
         try:
-            record_read = self._verify(stored.record, None)
+            record_read = self.trust.verify(stored.record, None)
             world = await build(stored.catalog, stored.blocks, None, self._nowhere)
             self._check_named(record_read, stored.catalog, world)
         except (ContentError, Verdict) as error:
@@ -155,12 +130,6 @@ class Follower:
         self.stored = record_read.sequence
         await self._serve(Head(record_read, stored.record, stored.catalog, world))
         return True
-
-    def _sequence_of(self, record: bytes) -> int:
-        try:
-            return self._verify(record, None).sequence
-        except BadRecord:
-            return 0  # of an origin that this edge does not follow any more
 
     async def _nowhere(self, cid: CID) -> Block:
         raise BadNode(f"{cid} is not among the stored control blocks")
@@ -194,7 +163,7 @@ class Follower:
     async def _ask(self) -> bool:
         """One waiting request, and what it brings; False if that was refused, and to ask again at once would bring the
         same. A hint ends the waiting, if that does not bring what the hint promised."""
-        asking = asyncio.ensure_future(self._request())
+        asking = asyncio.ensure_future(self.source.newer_than(self.stored, self._newest_key(), self._patience()))
         hinted = asyncio.ensure_future(self._hint.wait())
         try:
             await asyncio.wait({asking, hinted}, return_when=asyncio.FIRST_COMPLETED)
@@ -215,21 +184,6 @@ class Follower:
             self.ready.set()
         return taken
 
-    async def _request(self) -> StoredHead | None:
-        """Ask for anything newer than what is stored here. None: nothing is."""
-        wait = self._patience()
-        query = {"since": str(self.stored), "wait": f"{wait:g}", "node": self.node, "region": self.region}
-        query["key"] = self._newest_key()
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=wait + PATIENCE)
-        url = f"{self.origin}/api/v1/head"
-        async with self.client.session.get(url, params=query, headers=self._headers, timeout=timeout) as response:
-            self.contact = asyncio.get_running_loop().time()
-            if response.status == 204:
-                return None
-            if response.status != 200:
-                raise HeadError(f"{url}: {response.status} {(await response.text())[:200]}")
-            return await self._read(response)
-
     def _patience(self) -> float:
         """How long the origin may stay silent. Sites that limit their staleness must hear of it well within that."""
         if self.head is None:
@@ -240,37 +194,22 @@ class Follower:
     def _newest_key(self) -> str:
         """The key whose Heads are looked for: the origin uses it to tell a node that slept through a rotation."""
         if self.head is None:
-            return self.configured[0]
+            return self.trust.configured[0]
         return self.head.world.catalog.successor or self.head.record.name
 
-    async def _read(self, response: aiohttp.ClientResponse) -> StoredHead:
-        reader, blocks, size = car.Reader(), [], 0
-        async for piece in response.content.iter_any():
-            size += len(piece)
-            if size > ANSWER_MAX:
-                raise HeadError(f"{size} bytes of control blocks")
-            blocks += reader.feed(piece)
-        reader.finish()
-        return StoredHead.from_blocks(reader.roots, blocks)
-
     async def _renew(self) -> None:
-        """Fetch the record alone: a renewal keeps the sequence, so the waiting request does not tell of it."""
+        """Take the record's renewal, if there is one."""
         assert self.head is not None
-        url = f"{self.origin}/ipns/{self.head.record.name}?format=ipns-record"
-        timeout = aiohttp.ClientTimeout(total=PATIENCE, sock_connect=CONNECT)
-        async with self.client.session.get(url, headers=self._headers, timeout=timeout) as response:
-            if response.status != 200:
-                raise HeadError(f"{url}: {response.status}")
-            raw = await response.content.read(64 * 1024)
-        if self._verify(raw, self.clock()).sequence == self.sequence:  # else it is no renewal, and the next question
-            await self.take(StoredHead(raw, self.head.catalog, ()))  # brings the Head that it belongs to
+        raw = await self.source.record(self.head.record.name)
+        if self.trust.verify(raw, self.clock()).sequence == self.sequence:  # else it is no renewal, and the next
+            await self.take(StoredHead(raw, self.head.catalog, ()))  # question brings the Head that it belongs to
 
     # Judgement.
 
     async def take(self, offered: StoredHead) -> bool:
         """Serve this Head if it is to be believed and newer. False: it was refused, or is what is served already."""
         try:
-            record = self._verify(offered.record, self.clock())
+            record = self.trust.verify(offered.record, self.clock())
         except ipns.Expired as error:
             return self._refuse("expired", error)
         except BadRecord as error:
@@ -298,18 +237,6 @@ class Follower:
             await self._store(kept)
         return False
 
-    def _verify(self, raw: bytes, now: float | None) -> ipns.Record:
-        """The record, if any trusted key signed it. Raises BadRecord, Expired."""
-        reason = BadRecord("no key is trusted")
-        for name in self.trusted:
-            try:
-                return ipns.verify(name, raw, now)
-            except ipns.Expired:
-                raise
-            except BadRecord as error:
-                reason = error
-        raise reason
-
     def _check_named(self, record: ipns.Record, catalog: CID, world: World) -> None:
         try:
             named = CID.parse(record.value.removeprefix("/ipfs/"))
@@ -332,10 +259,10 @@ class Follower:
         """Store, then forget what was purged, then serve. In this order a crash at any point leaves an edge that
         serves the old Head or the new one, and a receipt is never ahead of what it promises."""
         successor = head.world.catalog.successor
-        if successor is not None and successor not in self.trusted:
-            names = self.successors | {successor}
+        if successor is not None and successor not in self.trust.names:
+            names = self.trust.successors | {successor}
             await asyncio.to_thread(self.store.trust, names)
-            self.successors = names
+            self.trust.successors = names
         await self._store(head)
         await self._forget_purged(head)
         await self._serve(head)
@@ -376,4 +303,4 @@ class Follower:
             await self.on_swap(head)
 
     def __repr__(self) -> str:
-        return f"<Follower of {self.origin} at {self.sequence}{', stale' if self.is_stale else ''}>"
+        return f"<Follower of {self.source.origin} at {self.sequence}{', stale' if self.is_stale else ''}>"

@@ -20,6 +20,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from edge.http.answer import Asking
+from edge.http.deadline import Deadline
 from edge.http.outcome import Outcome
 from edge.http.problem import Problem
 from edge.ready import Ready
@@ -62,9 +63,7 @@ class Protocol(HttpToolsProtocol):
         self._ready = ready
         self._limits = limits
         self._phase = _Phase.IDLE
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
-        self._deadline: float | None = None
+        self._deadline = Deadline(self.loop, self._on_deadline)
         self._unsent = 0
         self._backlog = b""  # read, not parsed: too much is queued
         self._in_head = False
@@ -78,13 +77,11 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect(self._limits.idle)
+        self._deadline.set(self._limits.idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._deadline, self._backlog, self._deaf = None, b"", True
+        self._deadline.cancel()
+        self._backlog, self._deaf = b"", True
         self.pipeline.clear()
         super().connection_lost(exc)
 
@@ -102,35 +99,22 @@ class Protocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         self._unsent = self.transport.get_write_buffer_size()
-        self._expect(self._limits.write_stall)
+        self._deadline.set(self._limits.write_stall)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._settle()
 
-    # The timer: one handle per connection. A deadline that moves away costs one float; only a nearer one re-arms it.
+    # What is awaited, and what becomes of it when it does not come.
 
-    def _expect(self, seconds: float) -> None:
-        self._deadline = deadline = self.loop.time() + seconds
-        if self._timer is None or deadline < self._timer_at:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer, self._timer_at = self.loop.call_at(deadline, self._on_timer), deadline
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        if self._deadline is None:
-            return
-        left = self._deadline - self.loop.time()
-        if left > 0:
-            self._expect(left)
-        elif self.flow.write_paused or self.transport.is_closing():
+    def _on_deadline(self) -> None:
+        if self.flow.write_paused or self.transport.is_closing():
             self._on_write_stall()
         elif self._phase is _Phase.HEAD:
             self._refuse(408)
         else:
             self.transport.close()
-            self._expect(self._limits.write_stall)
+            self._deadline.set(self._limits.write_stall)
 
     def _on_write_stall(self) -> None:
         """The client has taken nothing for so long: give up. Has it taken something, however little: wait on."""
@@ -139,24 +123,25 @@ class Protocol(HttpToolsProtocol):
             self.transport.abort()
             return
         self._unsent = unsent
-        self._expect(self._limits.write_stall)
+        self._deadline.set(self._limits.write_stall)
 
     def _settle(self) -> None:
         """What is awaited now, and for how long."""
         if self.transport.is_closing():
             self._unsent = self.transport.get_write_buffer_size()
-            self._expect(self._limits.write_stall)
+            self._deadline.set(self._limits.write_stall)
         elif self.flow.write_paused:
             return  # its own deadline stands
         elif self._is_busy():
-            self._phase, self._deadline = _Phase.BUSY, None
+            self._phase = _Phase.BUSY
+            self._deadline.clear()
         elif self._in_head:
             if self._phase is not _Phase.HEAD:  # counted from the head's start, not from its last byte
                 self._phase = _Phase.HEAD
-                self._expect(self._limits.head_time)
+                self._deadline.set(self._limits.head_time)
         else:
             self._phase = _Phase.IDLE
-            self._expect(self._limits.idle)
+            self._deadline.set(self._limits.idle)
 
     def _is_busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

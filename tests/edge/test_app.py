@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -172,6 +173,10 @@ def test_hosts(tmp_path: Path) -> None:
         health = await fetch(node, "/.rim/health", "anything.example")
         assert (health.status, health.body) == (200, b"ok\n")
         assert (await fetch(node, "/.rim/other")).status == 404
+        told = json.loads((await fetch(node, "/.rim/health", Accept="application/json")).body)
+        live = node.router.sites["demo"].live
+        assert live is not None
+        assert (told["site"], told["release"], told["edge"]) == ("demo", str(live.cid), "edge-1")
 
     play(tmp_path, act, hosts=("www.example.com",))
 

@@ -321,7 +321,7 @@ def test_a_named_successor_is_trusted(tmp_path: Path) -> None:
         world.sign()
         async with running(config) as node:
             await origin.serving(world.sequence)
-            assert node.follower.trusted[-1] == world.successor
+            assert node.follower.trust.names[-1] == world.successor
         world.key, world.successor = successor, None
         world.publish("demo", {"index.html": b"by the successor"})
         world.sign()

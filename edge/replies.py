@@ -1,0 +1,101 @@
+"""Replies: a request as the public side looks at it, and what can be said to it.
+
+Here live the two values of edge/app, and the replies that no asset stands behind. Not here: when which is given
+(edge/app), nor the assets' own answers (edge/http/answer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from starlette.types import Scope
+
+from content.media import media_type
+from edge.cache.loader import Unavailable
+from edge.http.answer import REVALIDATE, Asking, is_shared_across_sites
+from edge.http.outcome import Outcome
+from edge.http.problem import Problem
+from edge.http.target import quoted
+from edge.site.rules import is_navigation
+
+RETRY = (("Retry-After", "5"),)
+_NOSNIFF = b"x-content-type-options: nosniff\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, as far as this side looks at it."""
+
+    method: str
+    raw_path: bytes
+    query: bytes
+    fields: dict[bytes, bytes]
+    asking: Asking
+
+    @classmethod
+    def read(cls, scope: Scope) -> Asked:
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        asking = Asking.read(scope["method"], headers)
+        return cls(scope["method"], scope["raw_path"], scope["query_string"], dict(headers), asking)
+
+    @property
+    def host(self) -> bytes:
+        return self.fields.get(b"host", b"")
+
+    @property
+    def is_navigation(self) -> bool:
+        return is_navigation(self.fields.get(b"sec-fetch-mode"), self.fields.get(b"accept"))
+
+    @property
+    def target(self) -> str:
+        """Host, path and query, for people."""
+        query = b"?" + self.query if self.query else b""
+        return (self.host + self.raw_path + query).decode("latin-1")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What to send: a status, header lines (each ended by CRLF), where it came from, the body in pieces."""
+
+    status: int
+    head: bytes
+    outcome: Outcome
+    body: AsyncGenerator[bytes, None] | bytes = b""
+
+    @classmethod
+    def of(cls, problem: Problem, outcome: Outcome | None = None) -> Reply:
+        word = outcome or _OUTCOMES.get(problem.status, Outcome.ERROR)
+        return cls(problem.status, problem.head, word, problem.body)
+
+    @property
+    def tells_cache_status(self) -> bool:
+        """Whether a cache had any part in it: not in what is wrong with the request itself."""
+        return self.status < 400 or self.status >= 500 or self.status in (404, 416)
+
+
+_OUTCOMES = {200: Outcome.HIT, 404: Outcome.NEGATIVE}
+
+
+def unavailable(error: Unavailable) -> Problem:
+    """A block cannot be had: the origin's fault, or the way to it."""
+    if error.absent:
+        return Problem(502, "The origin does not hold what was published here.", headers=RETRY)
+    return Problem(504, "Nobody who holds this could be reached in time.", headers=RETRY)
+
+
+def preflight(path: str) -> Reply:
+    """OPTIONS: what is allowed; and for types that other origins may use, that they may."""
+    lines = b"allow: GET, HEAD, OPTIONS\r\ncache-control: no-store\r\n" + _NOSNIFF
+    if is_shared_across_sites(media_type(path)):
+        lines += b"access-control-allow-origin: *\r\naccess-control-allow-methods: GET, HEAD, OPTIONS\r\n"
+        lines += b"access-control-allow-headers: *\r\naccess-control-max-age: 86400\r\n"
+    return Reply(204, lines, Outcome.HIT)
+
+
+def redirect(path: str, query: bytes) -> Reply:
+    """308 to the folder itself, with the query as it came. A path of the Index never begins with two slashes, so this
+    never leads to another host."""
+    location = quoted(path).encode() + (b"?" + query if query else b"")
+    lines = b"location: %s\r\ncontent-length: 0\r\ncache-control: %s\r\n" % (location, REVALIDATE)
+    return Reply(308, lines + _NOSNIFF, Outcome.HIT)
