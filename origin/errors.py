@@ -62,6 +62,13 @@ class Conflict(OriginError):
     code = "conflict"
 
 
+class Stalled(OriginError):
+    """A request whose body stopped coming."""
+
+    status = 408
+    code = "stalled"
+
+
 class TooLarge(OriginError):
     """A request body over its limit."""
 

@@ -21,11 +21,12 @@ from pathlib import Path
 
 from content.cid import CID
 from content.errors import BadCID
-from origin.errors import BadRequest, Missing
+from origin.errors import BadRequest, Missing, TooLarge
 from origin.state import replace_file
 
 LEASE_SECONDS = 3600  # from the last time it was extended
 LEASES_MAX = 10_000
+CIDS_MAX = 3_000_000  # of one lease: a release of a million entries, with encodings and folders
 
 
 @dataclass(slots=True)
@@ -86,6 +87,9 @@ class Leases:
     def announce(self, lease: Lease, cids: Iterable[CID]) -> None:
         """Protect these blocks from now on. Synchronous: together with the look at the store it is one slice."""
         lease.cids.update((cid.store_key, cid) for cid in cids)
+        if len(lease.cids) > CIDS_MAX:
+            self.close(lease.id)
+            raise TooLarge(f"more than {CIDS_MAX:,} blocks under one lease")
         self.extend(lease)
 
     def extend(self, lease: Lease) -> None:

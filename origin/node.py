@@ -40,7 +40,9 @@ def serve(config: OriginConfig) -> int:
             return runner.run(_serve(state, config))
     except (StateError, OriginError) as error:
         print(f"rim origin: {error}", file=sys.stderr)
-        return 1
+    except OSError as error:
+        print(f"rim origin: {config.state}: {error}", file=sys.stderr)
+    return 1
 
 
 async def _serve(state: State, config: OriginConfig) -> int:

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from origin.catalog import Catalog
@@ -18,7 +17,6 @@ from origin.check import Proofs
 from origin.config import OriginConfig
 from origin.counters import Counters
 from origin.edges import Edges
-from origin.errors import OriginError
 from origin.gc import Collected, Collector
 from origin.keys import Keys
 from origin.leases import Leases
@@ -80,11 +78,13 @@ class Origin:
         """What is done beside requests, until cancelled: renewal of records, and collection where it is switched on."""
         collected = time.monotonic()
         while True:
-            with suppress(OriginError):  # a full disk now: the record has another day, so it is tried again
+            try:
                 await self.renew()
                 if self.config.gc_interval and time.monotonic() - collected >= self.config.gc_interval:
                     collected = time.monotonic()
                     log.info("collected %s", await asyncio.to_thread(self.collect))
+            except Exception:  # a full disk, a broken block: the records have another day, so it is tried again
+                log.exception("chores")
             await asyncio.sleep(CHORE_SECONDS)
 
     async def renew(self) -> None:

@@ -22,6 +22,7 @@ from origin.steps import step
 
 VERSION = "1"
 FOLDERS = ("keys", "keys/sites", "records", "sites", "leases", "packs")
+_NOBODYS = ("lock", "lost+found")  # in an empty folder of ours, or at the top of a fresh disk
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -39,6 +40,7 @@ class State:
             self._check_version()
             for name in FOLDERS:
                 (self.path / name).mkdir(mode=0o700, exist_ok=True)
+            sync_folder(self.path)
             for leftover in self.path.glob("**/*.tmp"):
                 leftover.unlink()  # a replacement that was cut short; the old file stands
         except StateError:
@@ -79,7 +81,7 @@ class State:
         try:
             found = path.read_text("utf-8", errors="replace").strip()
         except FileNotFoundError:
-            if any(entry.name != "lock" and entry.suffix != ".tmp" for entry in self.path.iterdir()):
+            if any(entry.name not in _NOBODYS and entry.suffix != ".tmp" for entry in self.path.iterdir()):
                 raise StateError(
                     f"{self.path} is not empty and has no VERSION: choose an empty folder, or an origin's own"
                 ) from None

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -17,11 +17,12 @@ from starlette.requests import ClientDisconnect, Request
 from content.cid import CID
 from content.errors import BadCID
 from content.limits import MiB
-from origin.errors import BadRequest, Forbidden, TooLarge, Unauthorized
+from origin.errors import BadRequest, Forbidden, Stalled, TooLarge, Unauthorized
 from origin.origin import Origin
 from origin.tokens import Token
 
 JSON_BYTES = 1 * MiB
+STALL_SECONDS = 30.0  # without one byte: a dead sender must not hold its place
 CIDS_BYTES = 40 * MiB  # a release of a million entries in one question
 
 
@@ -58,14 +59,29 @@ def allowed(request: Request, scope: str, site: str | None = None) -> Token:
     return token
 
 
+async def body_chunks(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises Stalled when it stops coming, BadRequest when its client goes away."""
+    stream = request.stream()
+    try:
+        while True:
+            async with asyncio.timeout(STALL_SECONDS):
+                chunk = await anext(stream, None)
+            if chunk is None:
+                return
+            yield chunk
+    except TimeoutError as error:
+        raise Stalled(f"nothing came for {STALL_SECONDS:g} s") from error
+    except ClientDisconnect as error:  # the sender's doing, not our failure
+        raise BadRequest("the request's body was cut short", "cut_short") from error
+
+
 async def body_bytes(request: Request, limit: int) -> bytes:
     """The whole body. Raises TooLarge as soon as it is."""
     data = bytearray()
-    with gone_is_bad():
-        async for chunk in request.stream():
-            data += chunk
-            if len(data) > limit:
-                raise TooLarge(f"a body of more than {limit:,} bytes")
+    async for chunk in body_chunks(request):
+        data += chunk
+        if len(data) > limit:
+            raise TooLarge(f"a body of more than {limit:,} bytes")
     return bytes(data)
 
 
@@ -81,15 +97,6 @@ async def body_json(request: Request) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadRequest("the body is not a JSON object")
     return value
-
-
-@contextmanager
-def gone_is_bad() -> Iterator[None]:
-    """A client that goes away in the middle of its body is a bad request, not our failure."""
-    try:
-        yield
-    except ClientDisconnect as error:
-        raise BadRequest("the request's body was cut short", "cut_short") from error
 
 
 def number(request: Request, name: str, default: float = 0.0, most: float = float(2**63)) -> float:

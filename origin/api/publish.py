@@ -16,9 +16,9 @@ from origin.api.asking import (
     CIDS_BYTES,
     allowed,
     body_bytes,
+    body_chunks,
     body_json,
     cid_field,
-    gone_is_bad,
     optional_cid,
     origin_of,
     text_field,
@@ -38,8 +38,7 @@ async def missing(request: Request) -> Response:
 async def blocks(request: Request) -> Response:
     """POST /api/v1/leases/{id}/blocks"""
     token, origin = allowed(request, "publish"), origin_of(request)
-    with gone_is_bad():
-        received = await origin.uploads.receive(token, request.path_params["id"], request.stream())
+    received = await origin.uploads.receive(token, request.path_params["id"], body_chunks(request))
     origin.counters.blocks_received += received["blocks"]
     origin.counters.bytes_received += received["bytes"]
     return JSONResponse(received)
