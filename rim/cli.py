@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from rim.exits import FAILED, INTERRUPTED, OK, USAGE, Stop
+from rim.exits import FAILED, INTERRUPTED, OK, REFUSED, USAGE, Stop
 
 
 def main() -> NoReturn:
@@ -21,9 +21,15 @@ def main() -> NoReturn:
     code = FAILED
     try:
         _die_with_parent()
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names hold what no locale has
         code = run(sys.argv[1:])
     except KeyboardInterrupt:
         code = INTERRUPTED
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()  # a fault of ours: os._exit would swallow it
     finally:
         _flush()
         os._exit(code)
@@ -34,6 +40,7 @@ def run(arguments: Sequence[str]) -> int:
     from typer import Abort, Exit
     from typer._click.exceptions import ClickException  # typer carries click and does not export its errors
 
+    from content.errors import ContentError
     from rim.app import app_for
 
     try:
@@ -47,6 +54,12 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return _say("stdout was closed", "", FAILED)
+    except ContentError as error:  # a limit, or a name that no site can have
+        return _say(str(error), "nothing was changed; what was live stays", REFUSED)
+    except OSError as error:
+        return _say(
+            f"{error.filename or 'this machine'}: {error.strerror or error}", "mend that, then run it again", FAILED
+        )
     except ClickException as error:
         where = getattr(error, "ctx", None)
         return _say(error.format_message(), f"`{where.command_path if where else 'rim'} --help` says more", USAGE)

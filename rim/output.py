@@ -70,6 +70,11 @@ class Bars:
         for task in tasks:
             self._open().update(task, completed=self._open().tasks[task].total)
 
+    def say(self, text: str) -> None:
+        """A line above the bars, where there are any."""
+        if self._enabled:
+            self._open().console.print(text, markup=False, highlight=False)
+
     def close(self) -> None:
         """Leave the terminal as it was found."""
         if self._progress is not None:

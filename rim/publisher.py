@@ -32,7 +32,7 @@ from rim.scan import Scan, scan, twice
 from rim.sending import Sender
 from rim.steps import step
 from rim.urls import site_urls
-from rim.waiting import wait_for_edges, wait_until_warm
+from rim.waiting import Gate, wait_for_edges, wait_until_warm
 
 PHASES = ("scan", "encode", "build", "send", "commit", "warm")
 _EDGE_FIELDS = ("node", "region", "public", "sequence")
@@ -163,9 +163,8 @@ class Publisher:
         deadline = time.monotonic() + self._job.timeout
         if self._job.warm:
             with self._phase("warm") as bar:
-                outcome.remark = wait_until_warm(
-                    self._origin, outcome.site, outcome.release, self._gate(deadline), bar, max(1, sender.sent.bytes)
-                )
+                gate = Gate(outcome.site, outcome.release, max(1, sender.sent.bytes), bar, self._bars.say)
+                outcome.remark = wait_until_warm(self._origin, gate, self._gate_ends(deadline))
             step("warm.done")
         with self._timed("commit"):
             outcome.sequence = self._activate(outcome.release, expected)
@@ -213,7 +212,7 @@ class Publisher:
             return int(self._origin.get("/api/v1/status")["sequence"])
         return int(answer["sequence"])
 
-    def _gate(self, deadline: float) -> float:
+    def _gate_ends(self, deadline: float) -> float:
         """Until when the gate may stay shut: with --wait a fifth of the time is kept for edges to flip."""
         return deadline if self._job.wait is None else deadline - self._job.timeout / 5
 
