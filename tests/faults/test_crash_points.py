@@ -71,7 +71,7 @@ def test_publisher_killed_at_every_step(tmp_path: Path) -> None:
 
 
 def test_origin_killed_at_every_step(tmp_path: Path) -> None:
-    """The origin dies at step n of a publish, is started again, and the same publish succeeds; no acknowledged one is lost."""
+    """The origin dies at step n of a publish and is started again: the same publish succeeds, none is lost."""
     ring = start_ring(tmp_path)
     try:
         folder = make_site(tmp_path / "site", 1, files=3)
