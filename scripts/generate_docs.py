@@ -75,6 +75,7 @@ PUBLISHER = (
     ("", "`spa`", "`true`: navigations to unknown paths are answered with `/index.html`."),
     ("`RIM_STATE`", "", "Where memos and the files of `rim up` are kept; else `$XDG_STATE_HOME/rim`."),
     ("`RIM_AUTHOR`", "", "The author that a release names; else the user's name."),
+    ("`RIM_RETRY`", "", "Seconds that an origin which was heard may be away before a command gives up; else 20."),
 )
 
 
