@@ -104,7 +104,7 @@ class SiteApp:
         if view is not None:
             return view
         if self.development and host in _LOOPBACK and asked.method in ("GET", "HEAD"):
-            if asked.target.partition("?")[0] != "/":
+            if asked.raw_path != b"/":
                 raise Problem(404, f"The host {host} has one page: /. Each site has a host of its own.")
             raise Problem(200, "", html=index_page(self.ready.name, sorted(self.router.sites), asked.host))
         raise Problem(

@@ -170,6 +170,7 @@ def test_hosts(tmp_path: Path) -> None:
         assert (await fetch(node, "/", "a/b")).status == 400
         page = await fetch(node, "/", "localhost:8080")
         assert b'href="http://demo.localhost:8080/"' in page.body
+        assert (await fetch(node, "/favicon.ico", "localhost:8080")).status == 404
         health = await fetch(node, "/.rim/health", "anything.example")
         assert (health.status, health.body) == (200, b"ok\n")
         assert (await fetch(node, "/.rim/other")).status == 404
