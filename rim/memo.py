@@ -22,6 +22,7 @@ from content.cid import CID
 
 _VERSION = 1
 _KEEP_DAYS = 60
+_TRIES = 20  # at opening, while others open or close it
 _DAY = 86_400
 _SCHEMA = """
 CREATE TABLE files
@@ -139,25 +140,28 @@ class Memo:
 
 
 def _open(folder: Path | None) -> sqlite3.Connection:
+    """The memo of this folder; a private one, gone with us, where it cannot be had."""
     if folder is not None:
-        path = folder / "memo.sqlite"
-        for _ in range(2):
+        for attempt in range(_TRIES):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                return _prepare(sqlite3.connect(path, timeout=30, check_same_thread=False))
-            except sqlite3.OperationalError:
-                break  # not ours to write, or the disk is full
+                return _prepare(sqlite3.connect(folder / "memo.sqlite", timeout=30, check_same_thread=False))
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    break  # not ours to write, or the disk is full
+                time.sleep(0.02 * (attempt + 1))  # the switch to WAL, and its end, wait for nobody
             except sqlite3.DatabaseError:
-                for name in (path, *folder.glob("memo.sqlite-*")):
+                for name in folder.glob("memo.sqlite*"):
                     name.unlink(missing_ok=True)
             except OSError:
                 break
-    return _prepare(sqlite3.connect("", check_same_thread=False))  # SQLite's own temporary file, gone with us
+    return _prepare(sqlite3.connect("", check_same_thread=False))
 
 
 def _prepare(db: sqlite3.Connection) -> sqlite3.Connection:
     try:
-        db.execute("PRAGMA journal_mode=WAL")
+        if db.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")  # no fsync per commit: a memo lost in a power cut is made again
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version == 0:
