@@ -58,7 +58,10 @@ class State:
 
     def _release(self) -> None:
         if self._lock >= 0:
-            os.close(self._lock)  # closing releases the flock; the file stays (unlinking it would race a second origin)
+            # Closing alone would not do while a child between fork and exec has the descriptor too. The file stays:
+            # unlinking it would race a second origin.
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            os.close(self._lock)
             self._lock = -1
 
     def __truediv__(self, name: str) -> Path:
