@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -34,6 +35,7 @@ _MIB = 1 << 20
 _MEMORY_LEAST = 512 * _MIB
 _CACHE_MOST = 10 << 30
 _NAP_SECONDS = 0.5
+_INNER_PORTS = range(20_000, 32_768)  # Linux lends from 32,768 on (ip_local_port_range)
 _JOIN_SECONDS = 30.0  # for the edges to appear at the origin
 
 
@@ -286,12 +288,19 @@ def _public_ports(first: int, count: int) -> list[int]:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nobody has now. Held all at once while choosing, so that they differ."""
-    with contextlib.ExitStack() as stack:
-        socks = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in socks:
-            sock.bind((_HOST, 0))
-        return [int(sock.getsockname()[1]) for sock in socks]
+    """Ports that nobody has now, below those that the kernel lends to outgoing connections: one of these could take a
+    port between our look and the child's bind."""
+    ports: list[int] = []
+    for port in random.SystemRandom().sample(_INNER_PORTS, len(_INNER_PORTS)):
+        with socket.socket() as sock:
+            try:
+                sock.bind((_HOST, port))
+            except OSError:
+                continue
+        ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise Failed("no port is free for the nodes of this ring", "end other servers on this machine")
 
 
 def _is_known(url: str, token: str) -> bool:

@@ -61,6 +61,7 @@ def interrupted(command: list[str], env: dict[str, str], after: float | None) ->
     if b"Traceback" in errors:  # Python's own start may be cut; ours may not
         assert not re.search(rb'File "[^"]*/(rim|content|origin|edge)/', errors), errors.decode()
         return INTERRUPTED, process.pid
+    print(errors.decode(), end="")
     return process.returncode, process.pid
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.kit.nodes import RIM, Answer, Process, fetch, quoted
+from tests.kit.nodes import RIM, Answer, Process, fetch, free_port, quoted
 
 
 def free_ports(count: int) -> int:
@@ -28,7 +28,7 @@ def free_ports(count: int) -> int:
     while True:
         held: list[socket.socket] = []
         try:
-            held.append(_bound(0))
+            held.append(_bound(free_port()))
             first = int(held[0].getsockname()[1])
             held.extend(_bound(first + n) for n in range(1, count))
             return first
