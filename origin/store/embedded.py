@@ -24,7 +24,7 @@ from content.limits import MiB
 from origin.errors import StateError
 from origin.state import store_error, sync_folder
 from origin.steps import step
-from origin.store.pack import HEADER, Pack, Section, prefix
+from origin.store.pack import HEADER, Pack, prefix
 
 PACK_BYTES = 512 * MiB  # a pack past this is closed: compaction needs at most this much free space
 BATCH_BYTES = 32 * MiB  # written between two fsyncs: 14 ms of fsync seen on a cloud disk, and bounds the torn tail
@@ -48,8 +48,10 @@ class Embedded:
         self.cut_bytes = 0  # torn tail taken away at start
         self.writing = threading.RLock()
         self._touched: set[bytes] | None = None
-        self.packs = [self._load(path) for path in sorted(folder.glob("*.car"))]
-        self._cut_torn_tail()
+        self.packs: list[Pack] = []
+        paths = sorted(folder.glob("*.car"))
+        for path in paths:
+            self._load(path, last=path is paths[-1])
 
     def __repr__(self) -> str:
         return f"<Embedded {self.blocks} blocks, {self.bytes} B, {len(self.packs)} packs>"
@@ -148,37 +150,25 @@ class Embedded:
         step("pack created")
         return pack
 
-    def _load(self, path: Path) -> Pack:
+    def _load(self, path: Path, last: bool) -> None:
+        """Enter what a pack holds. The last pack's tail is hashed, and cut after the last section that verifies."""
         pack = Pack.open(path)
-        if pack.size >= len(HEADER) and pack.read(0, len(HEADER)) != HEADER:
-            raise StateError(f"{path} is not a pack of this store")
-        for cid, _, offset, length in pack.sections():
-            self.enter((cid.store_key,), ((pack, offset, length),))
-        return pack
-
-    def _cut_torn_tail(self) -> None:
-        if not self.packs:
+        if last and pack.size < len(HEADER):  # killed while the pack itself was made
+            path.unlink()
             return
-        pack = self.packs[-1]
-        sections = list(pack.sections())
-        tail = pack.size - TAIL_BYTES
+        if pack.read(0, len(HEADER)) != HEADER:
+            raise StateError(f"{path} is not a pack of this store")
+        hashed_from = pack.size - TAIL_BYTES if last else pack.size
         good = len(HEADER)
-        for section in sections:
-            if section[1] < tail or pack.verify(section):
-                good = section[2] + section[3]
-            else:
-                self._disown(pack, section)
-        if pack.size < len(HEADER):  # killed while the pack itself was made
-            pack.path.unlink()
-            self.packs.pop()
-        elif good < pack.size:
+        for section in pack.sections():
+            cid, start, offset, length = section
+            if start < hashed_from or pack.verify(section):
+                self.enter((cid.store_key,), ((pack, offset, length),))
+                good = offset + length
+        if last and good < pack.size:
             self.cut_bytes = pack.size - good
             pack.cut(good)
-
-    def _disown(self, pack: Pack, section: Section) -> None:
-        key = section[0].store_key
-        if self.index.get(key) == (pack, section[2], section[3]):
-            self.forget((key,))
+        self.packs.append(pack)
 
 
 class _Batch:
