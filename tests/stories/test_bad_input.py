@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -184,6 +185,32 @@ def test_origin_dies_in_the_middle_of_an_upload(tmp_path: Path) -> None:
     finally:
         if origin.process and origin.process.poll() is None:
             origin.stop()
+
+
+def test_an_origin_that_stalls_is_waited_for(tmp_path: Path) -> None:
+    """SIGSTOP in the middle of a publish, and SIGCONT two seconds later: the publish ends with 0 and is whole."""
+    origin = Origin(tmp_path / "origin")
+    origin.start()
+    ring = Cluster(origin, [])
+    assert origin.process is not None
+    try:
+        folder = make_site(tmp_path / "site", 1, files=40)
+        log = tmp_path / "steps.log"
+        env = {**ring.env(), "RIM_STEPS_LOG": str(log)}
+        publisher = subprocess.Popen(
+            [*RIM, "publish", str(folder), "--site", "site", "--json"], env=env, stdout=subprocess.PIPE, text=True
+        )
+        until("it begins to build", lambda: log.exists() and "encode.done" in log.read_text())
+        os.kill(origin.process.pid, signal.SIGSTOP)
+        time.sleep(2)  # the fault itself, not a wait for something
+        assert publisher.poll() is None or publisher.returncode == 0
+        os.kill(origin.process.pid, signal.SIGCONT)
+        result, _ = publisher.communicate(timeout=60)
+        assert publisher.returncode == 0
+        assert json.loads(result)["files"] == len(files_of(folder))
+    finally:
+        os.kill(origin.process.pid, signal.SIGCONT)
+        origin.stop()
 
 
 def test_unknown_sites_and_hosts(ring: Cluster, tmp_path: Path) -> None:
