@@ -48,11 +48,14 @@ def _move(old: Site, new: Site, changes: Changes) -> Walk[None]:
         return
     before = yield from _index(old.live)
     after = yield from _index(new.live)
+    retained = any(item.release == old.live.release for item in new.retained)
     for key, was, now in (yield from tree.diff(before, after)):
         if now is not None:
             changes[key] = None
-        elif _keeps(new, key, was, old.live.generation):
+        elif retained and _keeps(new, key, was, old.live.generation):
             changes[key] = was
+        elif was.get("imm"):  # purged since, or not retained (it was rolled back to); a newer release may have it
+            changes[key] = yield from _elsewhere(new, key)
 
 
 def _leave(old: Site, new: Site, changes: Changes) -> Walk[None]:

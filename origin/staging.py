@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from content.cid import CID
 from content.errors import ContentError
 from origin import changes, check, quota
 from origin.catalog import Catalog, Done
-from origin.errors import Conflict, Unprocessable
+from origin.errors import Conflict, Missing, Unprocessable
 from origin.gc import Collector
 from origin.leases import Leases
 from origin.reading import Absent
@@ -44,6 +45,8 @@ class Staging:
     ) -> dict[str, int]:
         """Commit 1."""
         check_site_name(name)
+        if lease is not None:
+            self._check_owner(token, lease)
         async with self.collector.hold(release):
             await asyncio.to_thread(self._prove, token, name, release, expected, force)
 
@@ -58,6 +61,11 @@ class Staging:
         self.planning.add(planning)  # while nodes warm; kept here, or the loop would forget it
         planning.add_done_callback(self.planning.discard)
         return _answer(done)
+
+    def _check_owner(self, token: Token, lease_id: str) -> None:
+        """A stage ends its lease, so that must be the token's own. One that is over is none: it has nothing to end."""
+        with suppress(Missing):
+            quota.owner(token, self.leases.get(lease_id))
 
     async def activate(self, name: str, release: CID, expected: CID | None) -> dict[str, int]:
         """Commit 2."""

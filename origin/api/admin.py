@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from content.cid import CID
-from origin.api.asking import allowed, body_json, origin_of, parse_cid, token_of
+from origin.api.asking import allowed_everywhere, body_json, origin_of, parse_cid, token_of
 from origin.errors import Conflict
 from origin.origin import Origin
 from origin.pins import Pin
@@ -49,7 +49,7 @@ async def pins(request: Request) -> Response:
 
 async def pin(request: Request) -> Response:
     """PUT /api/v1/pins/{cid}: keep this DAG, all of which must be here."""
-    allowed(request, "pin")
+    allowed_everywhere(request, "pin")
     origin, cid = origin_of(request), parse_cid(request.path_params["cid"])
     name = str((await body_json(request)).get("name") or "")[:NAME_CHARS]
     async with origin.collector.hold(cid):
@@ -59,7 +59,7 @@ async def pin(request: Request) -> Response:
 
 async def unpin(request: Request) -> Response:
     """DELETE /api/v1/pins/{cid}"""
-    allowed(request, "pin")
+    allowed_everywhere(request, "pin")
     origin, cid = origin_of(request), parse_cid(request.path_params["cid"])
     await asyncio.to_thread(_unpin, origin, cid)
     return JSONResponse({})
@@ -67,20 +67,20 @@ async def unpin(request: Request) -> Response:
 
 async def collect(request: Request) -> Response:
     """POST /api/v1/gc"""
-    allowed(request, "admin")
+    allowed_everywhere(request, "admin")
     collected = await asyncio.to_thread(origin_of(request).collect)
     return JSONResponse({"blocks_removed": collected.blocks_removed, "bytes_freed": collected.bytes_freed})
 
 
 async def tokens(request: Request) -> Response:
     """GET /api/v1/tokens: all but their secrets, which are not kept."""
-    allowed(request, "admin")
+    allowed_everywhere(request, "admin")
     return JSONResponse({"tokens": [token.public() for token in origin_of(request).tokens.all()]})
 
 
 async def add_token(request: Request) -> Response:
     """POST /api/v1/tokens"""
-    allowed(request, "admin")
+    allowed_everywhere(request, "admin")
     origin, wanted = origin_of(request), read_request(await body_json(request))
     token, secret = await asyncio.to_thread(lambda: origin.tokens.make(**wanted))
     return JSONResponse({**token.public(), "token": secret}, 201)
@@ -88,7 +88,7 @@ async def add_token(request: Request) -> Response:
 
 async def remove_token(request: Request) -> Response:
     """DELETE /api/v1/tokens/{id}"""
-    allowed(request, "admin")
+    allowed_everywhere(request, "admin")
     await asyncio.to_thread(origin_of(request).tokens.remove, request.path_params["id"])
     return JSONResponse({})
 
@@ -103,7 +103,7 @@ async def keys(request: Request) -> Response:
 
 async def rotate(request: Request) -> Response:
     """POST /api/v1/keys/rotate"""
-    allowed(request, "admin")
+    allowed_everywhere(request, "admin")
     origin = origin_of(request)
     old = origin.catalog.head.name
     new = await origin.catalog.rotate()

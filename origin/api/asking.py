@@ -59,6 +59,15 @@ def allowed(request: Request, scope: str, site: str | None = None) -> Token:
     return token
 
 
+def allowed_everywhere(request: Request, scope: str) -> Token:
+    """As `allowed`, for what belongs to no site. A token for some sites is refused: it could make itself a wider one,
+    or let go what another site has pinned."""
+    token = allowed(request, scope)
+    if token.sites != "*":
+        raise Forbidden(f"token {token.name!r} is for some sites only, and this is the whole origin's", scope=scope)
+    return token
+
+
 async def body_chunks(request: Request) -> AsyncIterator[bytes]:
     """The body as it comes. Raises Stalled when it stops coming, BadRequest when its client goes away."""
     stream = request.stream()

@@ -127,8 +127,29 @@ def test_a_token_for_one_site_reaches_no_other(tmp_path: Path) -> None:
             assert mine.ask(method, f"/api/v1/sites/other{path}", b"").status == 403, path
 
 
+@pytest.mark.parametrize(
+    ("scope", "method", "path"),
+    [
+        ("pin", "PUT", f"/api/v1/pins/{CID.of(RAW, b'x')}"),
+        ("pin", "DELETE", f"/api/v1/pins/{CID.of(RAW, b'x')}"),
+        ("admin", "POST", "/api/v1/gc"),
+        ("admin", "GET", "/api/v1/tokens"),
+        ("admin", "POST", "/api/v1/tokens"),
+        ("admin", "DELETE", "/api/v1/tokens/x"),
+        ("admin", "POST", "/api/v1/keys/rotate"),
+    ],
+)
+def test_a_token_for_one_site_cannot_touch_what_is_all_sites(
+    tmp_path: Path, scope: str, method: str, path: str
+) -> None:
+    """An admin of one site cannot mint a token for all, nor a pinner of one let go what another pinned."""
+    with origin(tmp_path / "state") as client:
+        answer = client.as_(client.make_token(scope, sites=["mine"])).ask(method, path, b"")
+        assert (answer.status, answer.error, answer.json["scope"]) == (403, "forbidden", scope)
+
+
 def test_a_lease_is_its_tokens_own(tmp_path: Path) -> None:
-    """Another publisher cannot write under it."""
+    """Another publisher cannot write under it, nor end it by a stage of its own."""
     made = make(site_files("lease"))
     with origin(tmp_path / "state") as client:
         one, two = (client.as_(client.make_token("publish")) for _ in range(2))
@@ -137,6 +158,11 @@ def test_a_lease_is_its_tokens_own(tmp_path: Path) -> None:
         assert (answer.status, answer.error) == (403, "not_your_lease")
         answer = two.ask("POST", f"/api/v1/sites/demo/missing?lease={lease}", b"")
         assert (answer.status, answer.error) == (403, "not_your_lease")
+        answer = two.ask("POST", "/api/v1/sites/demo/stage", {"release": str(made.cid), "lease": lease})
+        assert (answer.status, answer.error) == (403, "not_your_lease")
+        assert one.ask("POST", f"/api/v1/sites/demo/missing?lease={lease}", b"").status == 200
+        stranger = client.as_(client.make_token("admin", sites=["other"]))
+        assert stranger.ask("POST", f"/api/v1/leases/{lease}/blocks", b"", CAR).error == "not_your_lease"
         assert two.ask("POST", "/api/v1/leases/none/blocks", b"", CAR).error == "no_lease"
 
 
@@ -256,3 +282,43 @@ def test_an_empty_token_file_of_another_kind_stops_the_start(tmp_path: Path) -> 
     with pytest.raises(StateError, match=r"tokens\.json"), origin(state):
         pass
     assert os.listdir(state / "leases") == []
+
+
+def test_a_body_that_stops_coming_gives_its_place_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """408 after the time without one byte; what had come stays."""
+    import socket
+    from urllib.parse import urlsplit
+
+    from origin.api import asking
+
+    monkeypatch.setattr(asking, "STALL_SECONDS", 0.2)
+    with origin(tmp_path / "state") as client:
+        lease, _ = client.missing("demo", [])
+        address = urlsplit(client.url)
+        with socket.create_connection((address.hostname or "", address.port or 0)) as raw:
+            head = f"POST /api/v1/leases/{lease}/blocks HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+            raw.sendall(f"{head}Authorization: Bearer {client.token}\r\n\r\nsome".encode())
+            assert raw.recv(65536).startswith(b"HTTP/1.1 408 ")
+        assert client.get("/readyz").status == 200
+
+
+def test_bodies_have_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """JSON of a megabyte, CIDs of 40, blocks of a lease: at the limit taken, one past it 413."""
+    from origin import leases
+    from origin.api import asking, publish
+
+    monkeypatch.setattr(leases, "CIDS_MAX", 3)
+    monkeypatch.setattr(publish, "CIDS_BYTES", 36 * 4)
+    cids = [CID.of(RAW, bytes([number])) for number in range(5)]
+    with origin(tmp_path / "state") as client:
+        path = "/api/v1/sites/demo/missing"
+        assert client.ask("POST", path, b"".join(cids[:3])).status == 200
+        for count in (4, 5):
+            assert client.ask("POST", path, b"".join(cids[:count])).status == 413
+        assert len(parts(client).leases) == 1
+        assert client.ask("POST", path, b"".join(cids[:3])[:-1]).error == "bad_cid"
+        fits = b'{"name":"' + b" " * (asking.JSON_BYTES - 11) + b'"}'
+        assert client.ask("POST", "/api/v1/tokens", fits).status == 400
+        assert client.ask("POST", "/api/v1/tokens", fits + b" ").status == 413
+        for body in (b"[]", b"{", b"\xff", b"[" * 100_000):
+            assert client.ask("POST", "/api/v1/tokens", body).status == 400
