@@ -20,7 +20,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from content.errors import ContentError
@@ -175,7 +175,10 @@ def public_app(site_app: SiteApp) -> Starlette:
             return JSONResponse(_served(site_app, request.headers.get("host", "")), headers=headers)
         return PlainTextResponse("ok\n", headers=headers)
 
-    return Starlette(routes=[Route(HEALTH, health), Mount("", app=site_app)])
+    app = Starlette(routes=[Route(HEALTH, health)])
+    app.router.default = site_app  # not a Mount of "": its pattern ends at a line break, and a file's name may hold one
+    app.router.redirect_slashes = False
+    return app
 
 
 def _served(site_app: SiteApp, host: str) -> dict[str, str]:

@@ -130,6 +130,8 @@ def _follow(index: CID, path: str) -> Walk[tuple[Asset, bool] | None]:
     """The file at this path, through symlinks inside the Root, and whether each step of the way is immutable."""
     steady = True
     for _ in range(SYMLINK_HOPS + 1):
+        if path in NEVER_FILES:  # asked here, at each step: a link must not lead round the rule
+            return None
         asset = yield from _row(index, path)
         if asset is not None and asset.link_target is None:
             return asset, steady and asset.immutable

@@ -82,11 +82,15 @@ def _served(folder: Path, no_ignore: bool) -> list[str]:
 
 
 def _is_file_inside(folder: Path, path: str) -> bool:
+    from rim.verify import NEVER_FILES
+
     try:
         target = (folder / path).resolve(strict=True)
     except (OSError, RuntimeError):
         return False
-    return target.is_file() and target.is_relative_to(folder)
+    if not target.is_file() or not target.is_relative_to(folder):
+        return False
+    return target.relative_to(folder).as_posix() not in NEVER_FILES
 
 
 def _edges_of(site: str, url: str | None) -> list[Any]:

@@ -32,6 +32,7 @@ FILES: dict[str, File] = {
     "large.bin": LARGE,
     "empty.txt": b"",
     "a b#?%20'\".txt": b"awkward",
+    "two\nlines.txt": b"awkward too",
     "link.txt": "picture.png",
     "_headers": b"secret",
 }
@@ -64,6 +65,7 @@ def test_a_site_over_the_wire(tmp_path: Path) -> None:
                 assert got.headers["x-content-type-options"] == "nosniff"
                 assert got.headers["cache-status"].startswith("edge-1; ")
         assert (await fetch(node, "/a%20b%23%3F%2520'%22.txt")).body == b"awkward"
+        assert (await fetch(node, "/two%0Alines.txt")).body == b"awkward too"
         assert (await fetch(node, "/link.txt")).headers["content-type"] == "image/png"
         assert (await fetch(node, "/empty.txt")).body == b""
 
@@ -136,7 +138,12 @@ def test_folders_and_missing_paths(tmp_path: Path) -> None:
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
         moved = await fetch(node, "/docs?a=/b&c")
         assert (moved.status, moved.headers["location"]) == (308, "/docs/?a=/b&c")
-        for path, body in (("/docs/nope", b"<h1>no such doc</h1>"), ("/nope.js", None), ("/_headers", None)):
+        for path, body in (
+            ("/docs/nope", b"<h1>no such doc</h1>"),
+            ("/nope.js", None),
+            ("/a%0Ab", None),
+            ("/_headers", None),
+        ):
             got = await fetch(node, path)
             assert (got.status, got.headers["cache-control"]) == (404, "no-store")
             assert "etag" not in got.headers

@@ -170,6 +170,7 @@ def test_verify(ring: Up, tmp_path: Path) -> None:
     folder = site_folder(tmp_path / "odd", {**files, "_headers": "/*\n X: y", "index.html": "i"})
     (folder / "link.txt").symlink_to("per%20cent.txt")
     (folder / "nowhere").symlink_to("/etc/passwd")
+    (folder / "settings.txt").symlink_to("_headers")  # answers as what it leads to: never
     ring.publish(folder, "odd", "--wait", "all")
     done = json.loads(ring.rim("verify", "odd", str(folder), "--json").stdout)
     assert (done["files"], done["differences"]) == (6, 0)

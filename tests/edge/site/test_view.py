@@ -39,6 +39,7 @@ FILES: dict[str, File] = {
     "mutable.js": "assets/app-BQk3xY9z.js",
     "to-folder/index.html": "../about.html",
     "dot": ".",
+    "settings.txt": "rim.toml",
 }
 
 
@@ -106,6 +107,9 @@ MISSING = [
     "/_headers",
     "/_redirects",
     "/rim.toml",
+    "/settings.txt",
+    "/dot/rim.toml",
+    "/dot/dot/_headers",
     "/abs.txt",
     "//about.html",
     "/loop-a",
