@@ -54,7 +54,9 @@ def _move(old: Site, new: Site, changes: Changes) -> Walk[None]:
             changes[key] = None
         elif retained and _keeps(new, key, was, old.live.generation):
             changes[key] = was
-        elif was.get("imm"):  # purged since, or not retained (it was rolled back to); a newer release may have it
+        elif was is not None and was.get(
+            "imm"
+        ):  # purged since, or not retained (it was rolled back to); a newer release may have it
             changes[key] = yield from _elsewhere(new, key)
 
 

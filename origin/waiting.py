@@ -7,7 +7,6 @@ in turn before it may look.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 
 class Signal:
@@ -23,16 +22,27 @@ class Signal:
         """Wake all. Only from the event loop's own thread."""
         waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+            _ring(waiter)
 
-    async def wait(self, seconds: float) -> None:
-        """Until the next `notify`, or so many seconds."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await waiter
-        finally:
+    def wait(self, seconds: float) -> asyncio.Future[None]:
+        """Done at the next `notify`, or after so many seconds.
+
+        Whoever calls waits from this moment on, not from the first await: a thing that happens right after the caller
+        looked, and before the loop came to it, is not missed.
+        """
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        timer = loop.call_later(seconds, _ring, waiter)
+
+        def leave(_: asyncio.Future[None]) -> None:
+            timer.cancel()
             self._waiters.discard(waiter)
+
+        self._waiters.add(waiter)
+        waiter.add_done_callback(leave)
+        return waiter
+
+
+def _ring(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

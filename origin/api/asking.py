@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
@@ -163,9 +163,8 @@ def texts(body: dict[str, Any], name: str, most: int = 10_000) -> list[str]:
     return value
 
 
-async def unless_gone(request: Request, waiting: Awaitable[None]) -> bool:
+async def unless_gone(request: Request, work: asyncio.Future[None]) -> bool:
     """Wait, but not for a client that has gone away: False then. (Only for requests whose body has been read.)"""
-    work = asyncio.ensure_future(waiting)
     leaving = asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait((work, leaving), return_when=asyncio.FIRST_COMPLETED)
