@@ -23,6 +23,7 @@ import aiohttp
 
 from content import ipns
 from content.block import Block
+from content.catalog import Catalog
 from content.cid import CID
 from content.errors import BadCID, BadNode, BadRecord, ContentError
 from edge.cache.flight import Verdict
@@ -90,6 +91,7 @@ class Follower:
         self.ready = asyncio.Event()  # there is something to say: a Head, or an origin that has none newer
         self._hint = asyncio.Event()
         self._hinted = 0
+        self._heir: str | None = None  # the key that the last believed Catalog with a successor named
 
     @property
     def sequence(self) -> int:
@@ -123,7 +125,7 @@ class Follower:
         try:
             record_read = self.trust.verify(stored.record, None)
             world = await build(stored.catalog, stored.blocks, None, self._nowhere)
-            self._check_named(record_read, stored.catalog, world)
+            self._check_named(record_read, stored.catalog, world.catalog)
         except (ContentError, Verdict) as error:
             logger.warning("the stored Head is of no use: %s", error)
             return False
@@ -180,7 +182,7 @@ class Follower:
         taken = answer is None or await self.take(answer)
         if answer is None and self.head is not None and self.seconds_left < RENEW_BELOW:
             await self._renew()
-        if taken:
+        if taken and (answer is None or self.head is not None):
             self.ready.set()
         return taken
 
@@ -193,6 +195,8 @@ class Follower:
 
     def _newest_key(self) -> str:
         """The key whose Heads are looked for: the origin uses it to tell a node that slept through a rotation."""
+        if self._heir is not None:
+            return self._heir
         if self.head is None:
             return self.trust.configured[0]
         return self.head.world.catalog.successor or self.head.record.name
@@ -218,12 +222,34 @@ class Follower:
             return self._refuse("lower", f"{record.sequence}, {max(self.sequence, self.floor)} was seen")
         if self.head is not None and record.sequence == self.sequence:
             return await self._same_sequence(record, offered)
+        inherited = False
         try:
+            inherited = await self._inherit(record, offered)
             world = await build(offered.catalog, offered.blocks, self.head.world if self.head else None, self._fetch)
-            self._check_named(record, offered.catalog, world)
+            self._check_named(record, offered.catalog, world.catalog)
         except ContentError as error:
             return self._refuse("broken", error)
+        except Verdict:
+            if not inherited:
+                raise
+            return True  # a rotated key's last word names a world that may be gone by now; ask for the heir's
         await self._become(Head(record, offered.record, offered.catalog, world))
+        return True
+
+    async def _inherit(self, record: ipns.Record, offered: StoredHead) -> bool:
+        """Trust the successor that a believed Catalog names, before the rest of it is read; whether it is news."""
+        block = next((block for block in offered.blocks if block.cid == offered.catalog), None)
+        if block is None:
+            return False
+        catalog = Catalog.from_block(block)
+        self._check_named(record, offered.catalog, catalog)
+        if catalog.successor is None or catalog.successor == self._heir:
+            return False
+        if catalog.successor not in self.trust.names:
+            names = self.trust.successors | {catalog.successor}
+            await asyncio.to_thread(self.store.trust, names)
+            self.trust.successors = names
+        self._heir = catalog.successor
         return True
 
     async def _same_sequence(self, record: ipns.Record, offered: StoredHead) -> bool:
@@ -237,12 +263,12 @@ class Follower:
             await self._store(kept)
         return False
 
-    def _check_named(self, record: ipns.Record, catalog: CID, world: World) -> None:
+    def _check_named(self, record: ipns.Record, cid: CID, catalog: Catalog) -> None:
         try:
             named = CID.parse(record.value.removeprefix("/ipfs/"))
         except BadCID as error:
             raise BadNode(f"the record's value {record.value!r}") from error
-        if named != catalog or world.catalog.sequence != record.sequence:
+        if named != cid or catalog.sequence != record.sequence:
             raise BadNode("the record names another Catalog than the one that came with it")
 
     def _refuse(self, reason: str, detail: object) -> bool:
@@ -258,11 +284,6 @@ class Follower:
     async def _become(self, head: Head) -> None:
         """Store, then forget what was purged, then serve. In this order a crash at any point leaves an edge that
         serves the old Head or the new one, and a receipt is never ahead of what it promises."""
-        successor = head.world.catalog.successor
-        if successor is not None and successor not in self.trust.names:
-            names = self.trust.successors | {successor}
-            await asyncio.to_thread(self.store.trust, names)
-            self.trust.successors = names
         await self._store(head)
         await self._forget_purged(head)
         await self._serve(head)

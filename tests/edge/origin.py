@@ -29,6 +29,7 @@ class TinyOrigin:
         self.moved = asyncio.Condition()
         self.mute = False  # takes connections and never answers
         self.lacking: set[CID] = set()
+        self.last_words: dict[str, bytes] = {}  # a key rotated away → the CAR that answers who still asks by it
         self.held: asyncio.Event | None = None  # when set to an Event, content blocks wait for it
         self.after: dict[CID, asyncio.Event] = {}
         self.url = ""
@@ -92,6 +93,8 @@ class TinyOrigin:
         while self.mute:
             await asyncio.sleep(3600)
         since = int(request.query["since"])
+        if last := self.last_words.get(request.query["key"]):
+            return web.Response(body=last, content_type="application/vnd.ipld.car")
         try:
             async with asyncio.timeout(float(request.query["wait"])), self.moved:
                 await self.moved.wait_for(lambda: self.world.sequence > since)

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from content import ipns
+from content import car, ipns
+from content.block import Block
+from content.catalog import Catalog
 from content.cid import CID, RAW
 from edge.control import stored
-from edge.control.stored import CONTROL, HEAD, RESERVE, HeadStore
+from edge.control.stored import CONTROL, HEAD, RESERVE, HeadStore, StoredHead
 from edge.node import Node
 from tests.edge.origin import TinyOrigin
 from tests.edge.sites import World
@@ -333,6 +335,55 @@ def test_a_named_successor_is_trusted(tmp_path: Path) -> None:
         await origin.stop()
 
     asyncio.run(asyncio.wait_for(run(), 60))
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_last_word_hands_over_though_its_world_is_gone(tmp_path: Path, fresh: bool) -> None:
+    """A node slept through a rotation (or is new and was told the old name), and what the old key's last Catalog names
+    was collected since: the successor is trusted all the same, and its Head taken."""
+
+    async def run() -> None:
+        world = new_world()
+        world.sign()
+        origin = await TinyOrigin(world).start()
+        config = config_of(tmp_path, origin)
+        if not fresh:
+            async with running(config):
+                await origin.serving(world.sequence)
+        successor = Ed25519PrivateKey.generate()
+        old, world.successor = world.name, ipns.name_of(successor.public_key())
+        world.publish("demo", {"index.html": b"while it slept"})
+        world.sign()
+        gone = Catalog.from_block(world.store.get(world.catalog_cid)).sites
+        origin.lacking = {gone}
+        record = Block.make(RAW, world.head)
+        origin.last_words[old] = car.write(
+            (record.cid, world.catalog_cid), (record, world.store.get(world.catalog_cid))
+        )
+        world.key, world.successor = successor, None
+        world.publish("demo", {"index.html": b"by the successor"})
+        world.sign()
+        async with running(config) as node:
+            await origin.serving(world.sequence)
+            assert (await fetch(node, "/")).body == b"by the successor"
+            assert node.follower.sequence == world.sequence
+        await origin.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_successor_is_believed_from_the_named_catalog_only(tmp_path: Path) -> None:
+    """A true record beside another Catalog, which names a stranger's key: nothing is trusted."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        head = world.sign(sequence=world.sequence + 5)
+        stranger = ipns.name_of(Ed25519PrivateKey.generate().public_key())
+        block = replace(Catalog.from_block(world.store.get(world.catalog_cid)), successor=stranger).to_block()
+        assert not await node.follower.take(StoredHead(head, block.cid, (block,)))
+        assert node.follower.counts.refused["broken"] == 1
+        assert stranger not in node.follower.trust.names
+
+    play(tmp_path, act)
 
 
 def test_the_head_is_durable_before_it_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
