@@ -86,11 +86,12 @@ class Collector:
         touched = self._store.watch()
         try:
             mark = Reach(self._store)
-            mark.keys.update(last.catalog.store_key for last in self._catalog.last_words.values())
             mark.walk(self._roots())
             step("garbage marked")
             with self._gate:
                 mark.walk(self._roots())
+                # Under the gate: a rotation stores its last Catalog first and makes it a last word some steps later.
+                mark.keys.update(last.catalog.store_key for last in self._catalog.last_words.values())
                 self._proofs.keep(mark.nodes)
                 with self._store.writing:
                     dead = [key for key in self._store.index if key not in mark.keys and key not in touched]

@@ -129,6 +129,35 @@ def test_leases_and_pins_outlive_a_restart(tmp_path: Path) -> None:
         assert parts(client).store.has(pinned.release.root)
 
 
+def test_a_rotation_under_way_keeps_its_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collection that begins between the two halves of a rotation leaves the Catalog that names the successor, or
+    no node that trusts the old key would find the new one."""
+    from origin import catalog, gc
+
+    reached, marking = threading.Event(), threading.Event()
+    roots = gc.Collector._roots
+
+    def step(name: str) -> None:
+        if name == "last record of the old key kept":
+            reached.set()
+            marking.wait(30)
+
+    def seen(self: gc.Collector) -> list[CID]:
+        marking.set()
+        return roots(self)
+
+    with origin(tmp_path / "state") as client:
+        old = client.ok("GET", "/api/v1/keys")["catalog"]
+        monkeypatch.setattr(catalog, "step", step)
+        monkeypatch.setattr(gc.Collector, "_roots", seen)
+        rotating = threading.Thread(target=lambda: client.ok("POST", "/api/v1/keys/rotate"))
+        rotating.start()
+        assert reached.wait(30)
+        client.ok("POST", "/api/v1/gc")
+        rotating.join()
+        assert client.get(f"/api/v1/head?since=0&wait=0&node=away&key={old}").status == 200
+
+
 @pytest.mark.parametrize("moment", ["garbage marked", "garbage forgotten"])
 def test_whoever_comes_while_it_marks_is_safe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     """Between the mark and the sweep: new blocks, a new lease on old blocks, a whole publish."""
