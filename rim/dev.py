@@ -49,7 +49,7 @@ class Plan:
     port: int = 8080
     site: str | None = None
     encode: str | None = None
-    spa: bool = False
+    spa: bool | None = None
     memory: str | None = None
     cache: str | None = None
     as_json: bool = False
@@ -202,14 +202,14 @@ class Ring:
         plan = self._plan
         if plan.folder is None:
             return ""
-        from rim.commands.publish import encode_level, publishing, site_name
+        from rim.commands.publish import encode_level, publishing, site_name, spa_rule
         from rim.publisher import Job
         from rim.settings import Settings, read_toml
 
         settings = Settings(self.info["origin"], self.info["token"], self._state, read_toml(plan.folder))
         site = site_name(plan.folder, plan.site, settings)
-        spa = plan.spa or settings.toml.get("spa") is True
-        job = Job(plan.folder, site, encode=encode_level(plan.encode, settings), spa=spa, wait="all")
+        level, spa = encode_level(plan.encode, settings), spa_rule(plan.spa, settings)
+        job = Job(plan.folder, site, encode=level, spa=spa, wait="all")
         with publishing(job, settings) as publisher:
             outcome = publisher.publish()
         step("up.published")

@@ -47,7 +47,7 @@ class Job:
     site: str
     message: str = ""
     encode: str = "balanced"
-    spa: bool = False
+    spa: bool | None = None  # None: as the site's settings say
     warm: bool = True
     ignore: bool = True
     allow_empty: bool = False
@@ -134,7 +134,8 @@ class Publisher:
         with self._phase("encode") as bar:
             encodings = encode(found.folder, found.files, job.encode, self._memo, bar)
         with self._phase("build"):
-            built = build(found, encodings, Rules(spa=job.spa))
+            spa = site.get("settings", {}).get("spa") is True if job.spa is None else job.spa
+            built = build(found, encodings, Rules(spa=spa))
             pieces = Pieces(found, encodings, built, self._memo)
         return Prepared(found, built, pieces, site.get("live"), list(site.get("hosts", ())))
 

@@ -24,6 +24,15 @@ Wait = Annotated[
 ]
 Timeout = Annotated[float, typer.Option("--timeout", metavar="S", help="Seconds to wait for edges.", min=0)]
 
+Spa = Annotated[
+    bool | None,
+    typer.Option(
+        "--spa/--no-spa",
+        help="Answer navigations to unknown paths with /index.html; else as rim.toml, then the site's settings say.",
+        show_default=False,
+    ),
+]
+
 
 @contextmanager
 def open_origin(url: str | None, folder: Path | None = None) -> Iterator[Origin]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rim.commands.options import AsJson, OriginUrl, Timeout, Wait
+from rim.commands.options import AsJson, OriginUrl, Spa, Timeout, Wait
 
 if TYPE_CHECKING:
     from rim.publisher import Job, Publisher
@@ -25,7 +25,7 @@ def publish(
     wait: Wait = None,
     timeout: Timeout = 60.0,
     encode: Annotated[str | None, typer.Option(metavar="none|fast|balanced|best", help="How hard to compress.")] = None,
-    spa: Annotated[bool, typer.Option("--spa", help="Answer navigations to unknown paths with /index.html.")] = False,
+    spa: Spa = None,
     no_warm: Annotated[
         bool, typer.Option("--no-warm", help="Do not wait for edges to fetch it before it is live.")
     ] = False,
@@ -52,7 +52,7 @@ def publish(
         site=site_name(place, site, settings),
         message=message,
         encode=encode_level(encode, settings),
-        spa=spa or settings.toml.get("spa") is True,
+        spa=spa_rule(spa, settings),
         warm=not no_warm,
         ignore=not no_ignore,
         allow_empty=allow_empty,
@@ -116,6 +116,13 @@ def encode_level(flag: str | None, settings: Settings) -> str:
     if level not in LEVELS:
         raise Usage(f"--encode {level}", f"give one of {', '.join(LEVELS)}")
     return str(level)
+
+
+def spa_rule(flag: bool | None, settings: Settings) -> bool | None:
+    """The flag, else rim.toml's `spa`, else None: as the site's own settings say."""
+    if flag is None and "spa" in settings.toml:
+        return settings.toml["spa"] is True
+    return flag
 
 
 def _label(name: str) -> str:

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from rim import output
-from rim.commands.options import AsJson
-from rim.exits import OK, Usage
+from rim.commands.options import AsJson, Spa
+from rim.exits import OK, Failed, Usage
 
 EDGE_FILE = "edge.json"  # an edge's settings in its state folder, written by `rim up`
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -30,7 +30,7 @@ def up(
     ] = None,
     site: Annotated[str | None, typer.Option(help="The site's name; else rim.toml's, else the folder's.")] = None,
     encode: Annotated[str | None, typer.Option(metavar="none|fast|balanced|best", help="How hard to compress.")] = None,
-    spa: Annotated[bool, typer.Option("--spa", help="Answer navigations to unknown paths with /index.html.")] = False,
+    spa: Spa = None,
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory of each edge, e.g. 1GiB.")] = None,
     cache: Annotated[str | None, typer.Option(metavar="SIZE", help="Disk of each edge, e.g. 10GiB.")] = None,
     as_json: AsJson = False,
@@ -75,6 +75,10 @@ def _origin(context: typer.Context, **flags: Any) -> int:
         except ValueError as error:
             raise Usage(f"--{row.name}: {error}", "`rim origin --help` lists all settings") from error
     config = OriginConfig(**{"state": _origin_state(None), **values})
+    try:
+        _ = config.port
+    except ValueError as error:
+        raise Usage(f"--listen {config.listen}", "write it as HOST:PORT, e.g. 127.0.0.1:7070") from error
     return node.serve(config)
 
 
@@ -113,12 +117,16 @@ def _fsck(
     as_json: AsJson = False,
 ) -> int:
     """Read every block of a stopped origin, and name what is damaged or missing."""
+    from origin.errors import StateError
     from origin.fsck import fsck
 
-    if not as_json:
-        return fsck(_origin_state(state))
     lines: list[str] = []
-    code = fsck(_origin_state(state), lines.append)
+    try:
+        code = fsck(_origin_state(state), lines.append if as_json else None)
+    except StateError as error:
+        raise Failed(str(error), "name an origin's folder with --state; one that is in use: stop its origin") from error
+    if not as_json:
+        return code
     bad = [line.removeprefix("BAD").strip() for line in lines if line.startswith("BAD")]
     output.result("", {"ok": code == OK, "findings": bad, "lines": lines}, as_json=True)
     return code

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rim import output
 from rim.commands.options import AsJson, OriginUrl, SiteName, Timeout, Wait, open_origin
-from rim.exits import OK, Usage
+from rim.exits import OK, Refused, Usage
+
+if TYPE_CHECKING:
+    from rim.client import Origin
 
 site_app = typer.Typer(help="Add, change or remove a site.", no_args_is_help=True)
 
 Hosts = Annotated[list[str] | None, typer.Option("--host", metavar="HOST", help="A host it answers to; repeatable.")]
 Pairs = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting; VALUE as JSON, or text.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="max_stale=S: edges answer 503 after S seconds without the origin. spa=true: from the next publish on, "
+        "navigations to unknown paths get /index.html.",
+    ),
 ]
+SETTINGS = {  # what is looked at: the origin would keep any other, and nothing would come of it
+    "max_stale": (str.isdecimal, "a number of seconds, e.g. max_stale=3600"),
+    "spa": (("true", "false").__contains__, "true or false"),
+}
 
 
 def sites(origin: OriginUrl = None, as_json: AsJson = False) -> int:
@@ -39,6 +52,7 @@ def site_add(
 
     body = {"hosts": host or [], "settings": _settings(pairs)}
     with open_origin(origin) as open_:
+        _refuse_existing(open_, name)
         site = open_.send("PUT", site_path(name), body)
     output.result(f"added {name}", site, as_json=as_json)
     return OK
@@ -98,7 +112,9 @@ def releases(site: SiteName, origin: OriginUrl = None, as_json: AsJson = False) 
 
 def rollback(
     site: SiteName,
-    release: Annotated[str | None, typer.Argument(help="The release, or its beginning; else the one before.")] = None,
+    release: Annotated[
+        str | None, typer.Argument(metavar="[RELEASE]", help="The release, or its beginning; else the one before.")
+    ] = None,
     wait: Wait = None,
     timeout: Timeout = 60.0,
     origin: OriginUrl = None,
@@ -162,12 +178,27 @@ def _settings(pairs: list[str] | None) -> dict[str, Any]:
     for pair in pairs or ():
         key, equals, value = pair.partition("=")
         if not key or not equals:
-            raise Usage(f"--set {pair}", "write it as KEY=VALUE, e.g. --set spa=true")
-        try:
-            settings[key] = json.loads(value)
-        except ValueError:
-            settings[key] = value
+            raise Usage(f"--set {pair}", "write it as KEY=VALUE, e.g. --set max_stale=3600")
+        if key not in SETTINGS:
+            raise Usage(f"--set {pair}: there is no setting {key!r}", f"there is {', '.join(SETTINGS)}")
+        is_right, wanted = SETTINGS[key]
+        if value != "null" and not is_right(value):
+            raise Usage(f"--set {pair}", f"give {wanted}; or null to take it away")
+        settings[key] = json.loads(value)
     return settings
+
+
+def _refuse_existing(origin: Origin, name: str) -> None:
+    """The origin's PUT replaces: adding what is there would take its hosts away."""
+    from rim.client import Rejected, site_path
+
+    try:
+        origin.get(site_path(name))
+    except Rejected as error:
+        if error.code == "no_site":
+            return
+        raise
+    raise Refused(f"site {name!r} is there already", f"`rim site set {name}` changes it")
 
 
 def _live(site: dict[str, Any], key: str) -> Any:

@@ -19,13 +19,18 @@ from tests.rim.conftest import Shell, site_folder
 
 def test_sites_come_and_go(user: Shell) -> None:
     """Added with hosts and settings, listed, changed, removed."""
-    added = user.result("site", "add", "blog", "--host", "blog.example.org", "--set", "spa=true", "--set", "note=hi")
-    assert (added["hosts"], added["settings"]) == (["blog.example.org"], {"spa": True, "note": "hi"})
+    added = user.result("site", "add", "blog", "--host", "blog.example.org", "--set", "max_stale=60")
+    assert (added["hosts"], added["settings"]) == (["blog.example.org"], {"max_stale": 60})
+    again = user.rim("site", "add", "blog")
+    assert (again.returncode, "there already" in again.stderr) == (3, True)
+    assert "blog.example.org" in user.rim("sites").stdout, "adding it again would have taken its hosts"
     assert "blog.example.org" in user.rim("sites").stdout
+    for pair in ("spa=yes", "clean=true", "max_stale=1h", "max_stale=-1", "max_stale"):
+        assert user.rim("site", "set", "blog", "--set", pair).returncode == 2, "nothing would come of it"
     changed = user.result(
-        "site", "set", "blog", "--host", "a.example.org", "--host", "b.example.org", "--set", "note=null"
+        "site", "set", "blog", "--host", "a.example.org", "--host", "b.example.org", "--set", "max_stale=null"
     )
-    assert (changed["hosts"], changed["settings"]) == (["a.example.org", "b.example.org"], {"spa": True})
+    assert (changed["hosts"], changed["settings"]) == (["a.example.org", "b.example.org"], {})
     assert user.result("site", "set", "blog", "--host", "")["hosts"] == []
     user.result("site", "rm", "blog")
     assert "blog" not in user.rim("sites").stdout
@@ -93,6 +98,7 @@ def test_export(user: Shell, tmp_path: Path) -> None:
     assert (len(blocks), CID.parse(root)) == (done["blocks"], blocks[0].cid)
     piped = subprocess.run([*RIM, "export", "out"], env=user.environment({}), capture_output=True, timeout=60)
     assert (piped.returncode, piped.stdout) == (0, file.read_bytes())
+    assert user.rim("export", "out", "--json").returncode == 2, "stdout cannot hold both"
     assert user.rim("export", "unknown", "-o", tmp_path / "x.car").returncode == 3
     assert user.rim("export", "out", "-o", tmp_path / "no" / "x.car").returncode == 1
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"out.car"}
@@ -126,7 +132,20 @@ def test_token_times(user: Shell) -> None:
     assert (done.returncode, "expired" in done.stderr) == (3, True)
     assert user.rim("token", "add", "x", "--expires", "soon").returncode == 2
     assert user.rim("token", "add", "x", "--scope", "all").returncode == 2
-    assert user.rim("token", "revoke", "nobody").returncode == 3
+    nobody = user.rim("token", "revoke", "nobody")
+    assert (nobody.returncode, "`rim token list`" in nobody.stderr) == (3, True)
+
+
+def test_verify_where_nobody_answers(shell: Shell, tmp_path: Path) -> None:
+    """An address that nobody answers at is 1, and nothing is said to be equal."""
+    done = shell.rim("verify", "http://127.0.0.1:1/", site_folder(tmp_path / "site"))
+    assert (done.returncode, "nothing compared" in done.stdout, "equal" in done.stdout) == (1, True, False)
+
+
+def test_an_address_that_is_none(shell: Shell, tmp_path: Path) -> None:
+    """--listen without a port is a usage error, before any folder is made."""
+    done = shell.rim("origin", "--state", tmp_path / "o", "--listen", "foo")
+    assert (done.returncode, "HOST:PORT" in done.stderr, (tmp_path / "o").exists()) == (2, True, False)
 
 
 def test_fsck(shell: Shell, tmp_path: Path) -> None:
@@ -135,7 +154,8 @@ def test_fsck(shell: Shell, tmp_path: Path) -> None:
     node.start()
     shell.env = {"RIM_ORIGIN": node.url, "RIM_TOKEN": node.token}
     shell.result("publish", site_folder(tmp_path / "site"))
-    assert shell.rim("origin", "fsck", "--state", node.state).returncode == 1
+    in_use = shell.rim("origin", "fsck", "--state", node.state)
+    assert (in_use.returncode, in_use.stdout, "in use by" in in_use.stderr) == (1, "", True), "that is no damage"
     node.stop()
     assert shell.result("origin", "fsck", "--state", node.state)["ok"] is True
     pack = next((node.state / "packs").glob("*.car"))

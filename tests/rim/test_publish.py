@@ -57,6 +57,28 @@ def test_other_rules_or_encodings_are_a_change(user: Shell, tmp_path: Path) -> N
     assert third["root"] == first["root"]
 
 
+def test_spa_is_the_flag_else_toml_else_the_site(user: Shell, tmp_path: Path) -> None:
+    """A site set to spa=true keeps it from publish to publish, until --no-spa or rim.toml says otherwise."""
+    folder = site_folder(tmp_path / "shell")
+
+    def spa() -> bool:
+        shown = next(site for site in user.result("sites")["sites"] if site["name"] == "shell")
+        return shown["live"]["rules"].get("spa") is True
+
+    user.result("publish", folder)
+    assert not spa()
+    user.result("site", "set", "shell", "--set", "spa=true")
+    user.result("publish", folder)
+    assert spa()
+    user.result("publish", folder, "--no-spa")
+    assert not spa()
+    (folder / "rim.toml").write_text('site = "shell"\nspa = false\n')
+    user.result("publish", folder)
+    assert not spa()
+    user.result("publish", folder, "--spa")
+    assert spa()
+
+
 def test_only_new_blocks_are_sent(user: Shell, tmp_path: Path) -> None:
     """One changed file of many costs its block, its folders, a branch of the Index and the Release."""
     files = {f"d{n % 7}/f{n}.bin": os.urandom(500) for n in range(300)}
