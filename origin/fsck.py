@@ -9,7 +9,6 @@ It needs the folder for itself, so the origin must be down.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,21 +31,23 @@ NAMED = 20  # missing blocks named per root
 
 
 def fsck(path: Path, say: Say | None = None) -> int:
-    """Check this state folder. Says each finding; the exit code: 0 all is well, 1 something is not."""
+    """Check this state folder. Says each finding; the exit code: 0 all is well, 1 something is not.
+
+    Raises StateError where it cannot look at all: no such folder, one in use, one of another version.
+    """
     tell: Say = say or (lambda line: print(line, flush=True))
     if not (path / "VERSION").exists():
-        print(f"rim origin fsck: {path} is no state folder of an origin", file=sys.stderr)
-        return 1
+        raise StateError(f"{path} is no state folder of an origin")
     findings = 0
-    try:
-        with State(path) as state:
+    with State(path) as state:
+        try:
             for finding in _findings(state, tell):
                 findings += 1
                 tell(f"BAD  {finding}")
-    except (StateError, OriginError) as error:
-        findings += 1
-        tell(f"BAD  {error}")
-    tell("all is well" if not findings else f"{findings} findings")
+        except (StateError, OriginError) as error:
+            findings += 1
+            tell(f"BAD  {error}")
+    tell("all is well" if not findings else f"findings: {findings}")
     return 1 if findings else 0
 
 

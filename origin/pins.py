@@ -56,7 +56,7 @@ class Pins:
 
     def remove(self, cid: CID) -> None:
         if cid.v1 not in self._pins:
-            raise Missing(f"no pin {cid}")
+            raise Missing(f"no pin {cid}", "no_pin")
         self._save({key: pin for key, pin in self._pins.items() if key != cid.v1})
 
     def _save(self, pins: dict[CID, Pin]) -> None:

@@ -112,7 +112,7 @@ class Tokens:
         with self._changing:
             kept = {digest: token for digest, token in self._by_hash.items() if token.id != token_id}
             if len(kept) == len(self._by_hash):
-                raise Missing(f"no token {token_id!r}")
+                raise Missing(f"no token {token_id!r}", "no_token")
             self._save(kept)
 
     def _save(self, tokens: dict[str, Token]) -> None:

@@ -38,7 +38,7 @@ def main() -> NoReturn:
 def run(arguments: Sequence[str]) -> int:
     """One command line; its exit code. Errors are printed on stderr."""
     from typer import Abort, Exit
-    from typer._click.exceptions import ClickException  # typer carries click and does not export its errors
+    from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer carries click, not exporting these
 
     from content.errors import ContentError
     from rim.app import app_for
@@ -60,6 +60,8 @@ def run(arguments: Sequence[str]) -> int:
         return _say(
             f"{error.filename or 'this machine'}: {error.strerror or error}", "mend that, then run it again", FAILED
         )
+    except NoArgsIsHelpError:
+        return USAGE  # the help is out already
     except ClickException as error:
         where = getattr(error, "ctx", None)
         return _say(error.format_message(), f"`{where.command_path if where else 'rim'} --help` says more", USAGE)

@@ -31,6 +31,12 @@ _BACKOFF = (0.1, 0.2, 0.4, 0.8, 1.6, 2.0)
 _AGAIN = frozenset({429, 502, 503, 504})
 _ANSWER_MAX = 256 << 20
 _PART = 1 << 20
+_LISTED_BY = {
+    "no_site": "`rim sites` lists what there is",
+    "no_release": "`rim releases SITE` lists what there is",
+    "no_pin": "`rim pins` lists what there is",
+    "no_token": "`rim token list` lists what there is",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,13 +257,19 @@ def stop_for(error: Rejected) -> Stop:
         )
     if error.status == 403:
         return Refused(error.message, "ask for a token with that scope: `rim token add NAME --scope … --site …`")
-    if error.status == 404:
-        return Refused(error.message, "`rim sites` lists what there is")
+    if error.status == 404 and error.code:
+        return Refused(error.message, _LISTED_BY.get(error.code, "look at the name: the origin has nothing of it"))
     if error.status in _AGAIN or error.status >= 500:
         return Failed(f"the origin cannot do this now: {error.message}", "look at its log, then run this again")
+    if not error.code:
+        return Failed(
+            f"what answers there is no origin ({error.message})",
+            "give the origin's address (RIM_ORIGIN), not an edge's",
+        )
     hint = {
         "lost_race": "publish again: it starts from what is live now",
         "host_taken": "choose another host, or take it from that site first",
+        "incomplete": "publish the folder that holds them, then run this again",
         "immutable_changed": "name changed files anew (let the bundler hash them), or publish with --force",
     }
     return Refused(error.message, hint.get(error.code, ""))

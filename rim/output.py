@@ -46,6 +46,11 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+def count(number: int, noun: str) -> str:
+    """So many of these: 1 block, 2 blocks."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 class Bars:
     """Progress bars with bytes, rate and time left; silent unless stderr is a terminal."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from rim.client import SILENCE_SECONDS, Origin
 from rim.exits import OK, PARTIAL, TIMED_OUT, Usage
-from rim.output import Advance, size
+from rim.output import Advance, count, size
 
 _LOOK_SECONDS = 1.0  # one waiting request; then the rows are shown again
 _LOOK_AGAIN = 0.1
@@ -92,7 +92,7 @@ def _staged(row: dict[str, Any], gate: Gate) -> dict[str, Any] | None:
 def _told(name: str, staged: dict[str, Any]) -> str:
     if not staged["ok"]:
         return f"{name}: {staged.get('error', 'could not fetch it')}"
-    return f"{name}: {staged['blocks']} blocks, {size(staged['bytes'])} in {staged['ms'] / 1000:.1f} s"
+    return f"{name}: {count(staged['blocks'], 'block')}, {size(staged['bytes'])} in {staged['ms'] / 1000:.1f} s"
 
 
 def _cold(silent: list[str], answered: dict[str, dict[str, Any]]) -> str:

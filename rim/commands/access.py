@@ -21,9 +21,9 @@ SCOPES = ("publish", "purge", "pin", "admin", "edge")
 
 @token_app.command("add")
 def token_add(
-    name: Annotated[str, typer.Argument(help="Whom it is for.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whom it is for.", show_default=False)],
     scope: Annotated[
-        list[str] | None, typer.Option("--scope", help="publish, purge, pin, admin or edge; repeatable.")
+        list[str] | None, typer.Option("--scope", help="publish (the default), purge, pin, admin or edge; repeatable.")
     ] = None,
     site: Annotated[list[str] | None, typer.Option("--site", help="For this site only; repeatable.")] = None,
     expires: Annotated[str | None, typer.Option(metavar="TIME", help="E.g. 12h or 90d; else never.")] = None,

@@ -48,7 +48,7 @@ def gc(origin: OriginUrl = None, as_json: AsJson = False) -> int:
     """Remove blocks that no release, pin or running publish needs."""
     with open_origin(origin) as open_:
         answer = open_.send("POST", "/api/v1/gc", timeout=3600)
-    text = f"removed {answer['blocks_removed']} blocks, freed {output.size(answer['bytes_freed'])}"
+    text = f"removed {output.count(answer['blocks_removed'], 'block')}, freed {output.size(answer['bytes_freed'])}"
     output.result(text, answer, as_json=as_json)
     return OK
 
@@ -62,10 +62,12 @@ def export(
     """Write the live release as a CAR file, every block verified, for `ipfs dag import` or any IPFS tool."""
     from rim.exporting import export_site
 
+    if as_json and out is None:
+        raise Usage("--json and the CAR cannot both have stdout", "give -o FILE for the CAR")
     with open_origin(origin) as open_:
         done = export_site(open_, site, out)
     if out is not None:
-        text = f"{out}  {done.root}  {done.blocks} blocks  {output.size(done.bytes)}"
+        text = f"{out}  {done.root}  {output.count(done.blocks, 'block')}  {output.size(done.bytes)}"
         value = {"site": site, "root": done.root, "blocks": done.blocks, "bytes": done.bytes, "file": str(out)}
         output.result(text, value, as_json=as_json)
     return OK

@@ -59,10 +59,16 @@ def verify(
             output.note(f"{result.target.name}: and {len(result.differences) - _SHOWN} more")
     wrong = sum(len(result.differences) for result in results)
     asked = sum(not result.unreachable for result in results)
-    text = f"{len(paths)} files at {asked} of {len(results)} edges: " + (f"{wrong} differ" if wrong else "all equal")
+    text = f"{len(paths)} files at {asked} of {len(results)} edges: " + _found(wrong, asked)
     value = {"where": where, "files": len(paths), "differences": wrong, "edges": [result.value() for result in results]}
     output.result(text, value, as_json=as_json)
     return outsider.exit_code(results)
+
+
+def _found(wrong: int, asked: int) -> str:
+    if not asked:
+        return "nothing compared"
+    return f"{wrong} differ" if wrong else "all equal"
 
 
 def _served(folder: Path, no_ignore: bool) -> list[str]:
@@ -110,8 +116,8 @@ def _edges_of(site: str, url: str | None) -> list[Any]:
 
 
 def _status_text(url: str, state: dict[str, Any]) -> str:
-    counts = f"{state['sites']} sites  {state['blocks']} blocks  {output.size(state['bytes'])}"
-    head = f"{url}  sequence {state['sequence']}  {counts}"
+    held = f"{output.count(state['blocks'], 'block')}  {output.size(state['bytes'])}"
+    head = f"{url}  sequence {state['sequence']}  {output.count(state['sites'], 'site')}  {held}"
     rows = [
         (
             e["node"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,8 +29,8 @@ Pairs = Annotated[
     ),
 ]
 SETTINGS = {  # what is looked at: the origin would keep any other, and nothing would come of it
-    "max_stale": (str.isdecimal, "a number of seconds, e.g. max_stale=3600"),
-    "spa": (("true", "false").__contains__, "true or false"),
+    "max_stale": (re.compile("0|[1-9][0-9]{0,9}"), "a number of seconds, e.g. max_stale=3600"),
+    "spa": (re.compile("true|false"), "true or false"),
 }
 
 
@@ -180,9 +181,9 @@ def _settings(pairs: list[str] | None) -> dict[str, Any]:
         if not key or not equals:
             raise Usage(f"--set {pair}", "write it as KEY=VALUE, e.g. --set max_stale=3600")
         if key not in SETTINGS:
-            raise Usage(f"--set {pair}: there is no setting {key!r}", f"there is {', '.join(SETTINGS)}")
-        is_right, wanted = SETTINGS[key]
-        if value != "null" and not is_right(value):
+            raise Usage(f"--set {pair}: there is no setting {key!r}", f"there are {', '.join(SETTINGS)}")
+        form, wanted = SETTINGS[key]
+        if value != "null" and not form.fullmatch(value):
             raise Usage(f"--set {pair}", f"give {wanted}; or null to take it away")
         settings[key] = json.loads(value)
     return settings

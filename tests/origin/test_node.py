@@ -18,6 +18,7 @@ import pytest
 from content import car
 from content.block import Block
 from content.cid import RAW
+from origin.errors import StateError
 from origin.fsck import fsck
 from origin.steps import CRASH_STATUS
 from tests.origin.play import CAR, Client, Made, Process, make, origin, parts, process, site_files, start
@@ -314,9 +315,13 @@ def test_fsck_names_what_is_broken(tmp_path: Path) -> None:
     assert "keys/catalog.key can be read by others" in _findings(state)[0]
     (state / "keys" / "catalog.key").unlink()
     assert "is not signed by this folder's catalog key" in _findings(state)[0]
-    assert fsck(tmp_path / "nothing", said.append) == 1
-    with process(tmp_path / "other") as running:
-        assert f"in use by process {running.process.pid}" in _findings(tmp_path / "other")[0]
+    with pytest.raises(StateError, match="is no state folder"):
+        fsck(tmp_path / "nothing", said.append)
+    with (
+        process(tmp_path / "other") as running,
+        pytest.raises(StateError, match=f"in use by process {running.process.pid}"),
+    ):
+        fsck(tmp_path / "other", said.append)
 
 
 def _findings(state: Path) -> list[str]:

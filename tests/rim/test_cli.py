@@ -39,6 +39,14 @@ def test_errors_are_two_lines(
     assert "what" in err
 
 
+@pytest.mark.parametrize("arguments", [[], ["site"], ["token"], ["key"]])
+def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    """The help is the whole answer: no error without words behind it."""
+    assert run(arguments) == 2
+    out, err = capsys.readouterr()
+    assert ("Usage" in out, err) == (True, "")
+
+
 def test_ctrl_c_says_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever pressed it knows."""
     monkeypatch.setattr(application, "app_for", raising(KeyboardInterrupt()))

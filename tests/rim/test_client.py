@@ -226,6 +226,25 @@ def test_another_servers_page() -> None:
         origin.get("/x")
 
 
+@pytest.mark.parametrize("status", [404, 421])
+def test_an_edge_for_an_origin(status: int) -> None:
+    """A refusal that no origin would word so says whose address is wanted."""
+    with server(lambda request, number: answer(request, status, b"<html>")) as url, Origin(url, "") as origin:
+        with pytest.raises(Rejected) as caught:
+            origin.get("/x")
+        stop = client.stop_for(caught.value)
+    assert (stop.code, "no origin" in stop.message, "edge" in stop.hint) == (1, True, True)
+
+
+@pytest.mark.parametrize(
+    ("code", "command"),
+    [("no_site", "rim sites"), ("no_release", "rim releases"), ("no_pin", "rim pins"), ("no_token", "rim token list")],
+)
+def test_missing_things_are_listed_somewhere(code: str, command: str) -> None:
+    """The hint names the command that lists things of that kind."""
+    assert command in client.stop_for(Rejected(404, {"error": code, "message": "no"})).hint
+
+
 @pytest.mark.parametrize(
     ("status", "code"), [(401, 3), (403, 3), (404, 3), (409, 3), (422, 3), (500, 1), (503, 1), (507, 1)]
 )

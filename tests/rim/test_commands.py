@@ -25,7 +25,7 @@ def test_sites_come_and_go(user: Shell) -> None:
     assert (again.returncode, "there already" in again.stderr) == (3, True)
     assert "blog.example.org" in user.rim("sites").stdout, "adding it again would have taken its hosts"
     assert "blog.example.org" in user.rim("sites").stdout
-    for pair in ("spa=yes", "clean=true", "max_stale=1h", "max_stale=-1", "max_stale"):
+    for pair in ("spa=yes", "clean=true", "max_stale=007", "max_stale=1h", "max_stale=-1", "max_stale"):
         assert user.rim("site", "set", "blog", "--set", pair).returncode == 2, "nothing would come of it"
     changed = user.result(
         "site", "set", "blog", "--host", "a.example.org", "--host", "b.example.org", "--set", "max_stale=null"
