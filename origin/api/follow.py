@@ -34,9 +34,6 @@ async def head(request: Request) -> Response:
     allowed(request, "edge")
     origin, since = origin_of(request), whole(request, "since")
     edge = _edge(request, origin, since)
-    last = await asyncio.to_thread(_last_word, origin, request.query_params.get("key", ""), since)
-    if last is not None:
-        return _car(last)
     feed, until = origin.catalog.feed, time.monotonic() + number(request, "wait", 0.0, WAIT_MAX)
     with origin.edges.waits(edge):
         while feed.head.sequence <= since and not origin.stopping:
@@ -45,6 +42,9 @@ async def head(request: Request) -> Response:
                 break
     if feed.head.sequence <= since:
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
+    last = await asyncio.to_thread(_last_word, origin, request.query_params.get("key", ""), since)
+    if last is not None:  # looked for after the waiting: the key may have been rotated meanwhile
+        return _car(last)
     answer = await asyncio.to_thread(feed.since, since)
     return _car(answer)
 

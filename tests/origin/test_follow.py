@@ -298,6 +298,21 @@ def test_a_rotated_key_leads_to_its_successor(tmp_path: Path) -> None:
         assert client.ok("GET", "/api/v1/keys")["previous"] == [new, old]
 
 
+def test_who_waits_through_a_rotation_is_told_by_the_old_key(tmp_path: Path) -> None:
+    """What ends the waiting is a record that the node can verify, not the new key's, which it has yet to hear of."""
+    with origin(tmp_path / "state") as client, ThreadPoolExecutor(1) as pool:
+        node = node_of(client)
+        node.follow(key=node.trusts)
+        waiting = pool.submit(node.follow, 30, key=node.trusts)
+        while not any(edge.waiting for edge in parts(client).edges._edges.values()):
+            time.sleep(0.005)
+        rotated = client.ok("POST", "/api/v1/keys/rotate")
+        assert waiting.result() == 200
+        assert node.trusts == rotated["catalog"]
+        assert node.follow(key=node.trusts) == 200
+        assert node.sequence == rotated["sequence"]
+
+
 def test_a_client_that_goes_away_leaves_no_waiter(tmp_path: Path) -> None:
     """Its request for the Head is given up, and it is not counted as present for long."""
     import socket
