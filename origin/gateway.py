@@ -23,7 +23,7 @@ from content.walk import reachable
 from origin.api.asking import optional_token, origin_of, parse_cid
 from origin.api.sites import seen
 from origin.check import release_of
-from origin.errors import Missing, OriginError, Unauthorized
+from origin.errors import Forbidden, Missing, OriginError, Unauthorized
 from origin.origin import Origin
 from origin.reading import source
 
@@ -127,10 +127,14 @@ def _blocks(origin: Origin, root: CID) -> Generator[Block, None, None]:
 
 
 async def _check_reader(request: Request, origin: Origin, cid: CID) -> None:
-    """Control blocks need a token always. Content needs one too off loopback; on it, public content is for anyone."""
+    """Nodes read all; a publisher reads what its own sites hold, control blocks too (`rim publish --diff` needs their
+    Indexes). Off loopback nobody else reads anything; on it, public content is for anyone."""
     token = optional_token(request)
-    if token is not None and any(token.allows(scope) for scope in ("edge", "publish")):
-        return
+    if token is not None:
+        if token.is_node or (token.allows("publish") and await asyncio.to_thread(origin.public.holds, token, cid)):
+            return
+        if cid.is_control or not origin.config.loopback:
+            raise Forbidden(f"token {token.name!r} may not read this: a token of scope edge may", scope="edge")
     if cid.is_control or not origin.config.loopback:
         raise Unauthorized("a token of scope edge is needed to read this", "no_token")
     if not await asyncio.to_thread(origin.public.has, cid):

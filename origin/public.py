@@ -1,6 +1,7 @@
 """Public: which blocks anyone on this machine may read without a token.
 
-Here lives that one question: content that a retained release of a site, or a pin, reaches. Staged releases are not
+Here lives that question: content that a retained release of a site, or a pin, reaches; and its neighbour, what a
+publisher may read: all that its own sites hold. Staged releases are not
 public yet, and control blocks never are. The set is made when somebody without a token first asks (nodes never do), and
 grows with new releases; when something is given up it is made anew. Not here: who asks (origin/gateway).
 """
@@ -8,12 +9,18 @@ grows with new releases; when something is given up it is made anew. Not here: w
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
+from collections.abc import Iterable
 
+from content.catalog import Retained, Site
 from content.cid import CID
 from origin.catalog import Catalog
 from origin.pins import Pins
 from origin.reach import Reach
 from origin.store import Store
+from origin.tokens import Token
+
+_HELD_MAX = 8  # publishers with different sites that read at the same time
 
 
 class Public:
@@ -26,6 +33,21 @@ class Public:
         self._roots: frozenset[CID] = frozenset()
         self._reach = Reach(store)
         self._lock = threading.Lock()
+        self._held: OrderedDict[frozenset[CID], Reach] = OrderedDict()  # releases → what they reach
+
+    def holds(self, token: Token, cid: CID) -> bool:
+        """Whether a site of this token's holds the block, control blocks included. Call it in a thread."""
+        sites = [site for name, site in self._catalog.world.sites.items() if token.sees(name)]
+        roots = frozenset(item.release for site in sites for item in _kept(site))
+        with self._lock:
+            reach = self._held.get(roots)
+            if reach is None:
+                reach = self._held[roots] = Reach(self._store)
+                reach.walk(roots)
+                while len(self._held) > _HELD_MAX:
+                    self._held.popitem(last=False)
+            self._held.move_to_end(roots)
+            return cid.store_key in reach.keys
 
     def has(self, cid: CID) -> bool:
         """Whether anyone may read it. Reads nodes when releases have come: call it in a thread."""
@@ -42,5 +64,9 @@ class Public:
 
     def _public_roots(self) -> frozenset[CID]:
         sites = self._catalog.world.sites.values()
-        released = {item.release for site in sites for item in (*site.retained, *((site.live,) if site.live else ()))}
+        released = {item.release for site in sites for item in _kept(site)}
         return frozenset(released | {pin.cid for pin in self._pins.all()})
+
+
+def _kept(site: Site) -> Iterable[Retained]:
+    return (*site.retained, *((site.live,) if site.live else ()))

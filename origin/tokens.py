@@ -51,6 +51,11 @@ class Token:
     def sees(self, site: str) -> bool:
         return self.sites == "*" or site in self.sites
 
+    @property
+    def is_node(self) -> bool:
+        """Whether it may read what only nodes may: by scope edge, or as admin of all sites."""
+        return "edge" in self.scopes or ("admin" in self.scopes and self.sites == "*")
+
     def require(self, scope: str, site: str | None = None) -> None:
         """Raise Forbidden, saying what is lacking, unless it allows this."""
         if not self.allows(scope):

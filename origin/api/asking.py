@@ -59,6 +59,14 @@ def allowed(request: Request, scope: str, site: str | None = None) -> Token:
     return token
 
 
+def allowed_node(request: Request) -> Token:
+    """The token, if it is a node's (scope edge), or of an admin of all sites."""
+    token = allowed(request, "edge")
+    if not token.is_node:
+        raise Forbidden(f"token {token.name!r} is for some sites only, and a node serves all", scope="edge")
+    return token
+
+
 def allowed_everywhere(request: Request, scope: str) -> Token:
     """As `allowed`, for what belongs to no site. A token for some sites is refused: it could make itself a wider one,
     or let go what another site has pinned."""

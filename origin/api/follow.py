@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from origin.api.asking import allowed, body_json, number, origin_of, text_field, token_of, unless_gone, whole
+from origin.api.asking import allowed_node, body_json, number, origin_of, text_field, token_of, unless_gone, whole
 from origin.edges import Edge
 from origin.errors import BadRequest
 from origin.feed import pack
@@ -31,7 +31,7 @@ async def head(request: Request) -> Response:
     `since` is also the report "I serve N". `key`, the catalog key the node trusts, is optional: a node that was away
     during a rotation first gets the old key's last record, which names the successor.
     """
-    allowed(request, "edge")
+    allowed_node(request)
     origin, since = origin_of(request), whole(request, "since")
     edge = _edge(request, origin, since)
     feed, until = origin.catalog.feed, time.monotonic() + number(request, "wait", 0.0, WAIT_MAX)
@@ -51,7 +51,7 @@ async def head(request: Request) -> Response:
 
 async def report(request: Request) -> Response:
     """POST /api/v1/report"""
-    allowed(request, "edge")
+    allowed_node(request)
     origin, body = origin_of(request), await body_json(request)
     sequence = body.get("sequence", 0)
     if isinstance(sequence, bool) or not isinstance(sequence, int) or sequence < 0:

@@ -127,6 +127,24 @@ def test_a_token_for_one_site_reaches_no_other(tmp_path: Path) -> None:
             assert mine.ask(method, f"/api/v1/sites/other{path}", b"").status == 403, path
 
 
+def test_a_publisher_reads_what_its_own_sites_hold_and_no_other_control_block(tmp_path: Path) -> None:
+    """Its own Release and Index for `--diff`; another site's, a Head and the Catalog are for nodes."""
+    mine, other = make(site_files("mine")), make(site_files("other"))
+    with origin(tmp_path / "state") as client:
+        client.publish("mine", mine)
+        client.publish("other", other)
+        for scopes in (("publish",), ("admin",)):
+            reader = client.as_(client.make_token(*scopes, sites=["mine"]))
+            for cid in (mine.release.index, mine.cid):
+                assert reader.get(f"/ipfs/{cid}?format=raw").status == 200
+            for cid in (other.release.index, other.cid):
+                assert reader.get(f"/ipfs/{cid}?format=raw").status == 403
+            assert reader.get("/api/v1/head?since=0&node=n&region=r").status == 403
+        node = client.as_(client.make_token("edge"))
+        assert node.get(f"/ipfs/{other.cid}?format=raw").status == 200
+        assert client.as_(client.make_token("purge")).get(f"/ipfs/{mine.cid}?format=raw").status == 403
+
+
 @pytest.mark.parametrize(
     ("scope", "method", "path"),
     [
@@ -242,7 +260,7 @@ def test_control_blocks_need_a_token_of_a_node(tmp_path: Path) -> None:
                 path = f"/ipfs/{cid}?format={format_}"
                 assert client.as_(None).get(path).status == 401
                 assert client.as_("wrong").get(path).status == 401
-                assert purge.get(path).status == 401
+                assert purge.get(path).status == 403
                 assert edge.get(path).status == 200
             raw = CID.of_digest(RAW, cid.digest)
             assert client.as_(None).get(f"/ipfs/{raw}?format=raw").status == 404
