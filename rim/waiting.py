@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rim.client import SILENCE_SECONDS, Origin
+from rim.client import SILENCE_SECONDS, Origin, site_path
 from rim.exits import OK, PARTIAL, TIMED_OUT, Usage
 from rim.output import Advance, count, size
 
@@ -77,10 +77,16 @@ def wait_until_warm(origin: Origin, gate: Gate, deadline: float) -> str:
                 advance(gate.weight)
         answered |= new
         left = deadline - time.monotonic()
-        if not waiting or left <= 0:
+        if not waiting or left <= 0 or (pause == _GATE_MOST and not _is_next(origin, gate)):
             return _cold(waiting, answered)
         time.sleep(min(pause, left))
         pause = min(pause * 1.5, _GATE_MOST)
+
+
+def _is_next(origin: Origin, gate: Gate) -> bool:
+    """Whether the release is still the one staged: edges say nothing more of one that another publisher replaced."""
+    staged = origin.get(site_path(gate.site)).get("next")
+    return staged is not None and bool(staged["release"] == gate.release)
 
 
 def _staged(row: dict[str, Any], gate: Gate) -> dict[str, Any] | None:

@@ -253,6 +253,32 @@ def test_two_publishes_of_one_site_at_once(ring: Cluster, tmp_path: Path) -> Non
     assert all(edge.get("race", path).body == data for path, data in winner.items())
 
 
+def test_a_replaced_publisher_does_not_wait_out_its_time(tmp_path: Path) -> None:
+    """An edge that says nothing holds one publisher at the gate; another takes the site: the first ends with 3."""
+    origin = Origin(tmp_path / "origin")
+    origin.start()
+    ring = Cluster(origin, [])
+    asked = f"/api/v1/head?since={1 << 62}&wait=60&node=silent&region=local"
+    bearer = {"Authorization": f"Bearer {origin.node_token()}"}
+    silent = threading.Thread(target=fetch, args=(origin.url, asked), kwargs={"headers": bearer, "timeout": 90})
+    silent.start()  # an edge that follows, and never reports
+    try:
+        until("the origin sees the edge", lambda: b'"silent"' in origin.api("GET", "/edges").body)
+        log = tmp_path / "steps.log"
+        first = subprocess.Popen(
+            [*RIM, "publish", str(make_site(tmp_path / "one", 1, files=2)), "--site", "site", "--timeout", "50"],
+            env={**ring.env(), "RIM_STEPS_LOG": str(log)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        until("the first has staged", lambda: log.exists() and "stage.done" in log.read_text())
+        ring.publish(make_site(tmp_path / "two", 2, files=2), "site", "--no-warm")
+        _, errors = first.communicate(timeout=25)
+        assert first.returncode == 3, errors
+        assert "site" in errors
+    finally:
+        origin.stop()
+        silent.join()
+
+
 def test_fifty_publishers_on_fifty_sites_at_once(ring: Cluster, tmp_path: Path) -> None:
     """Group commit: 50 publishers start together, 50 succeed, and the edge serves 50 sites."""
     folder = make_site(tmp_path / "site", 7, files=2)
