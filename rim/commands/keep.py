@@ -49,6 +49,8 @@ def gc(origin: OriginUrl = None, as_json: AsJson = False) -> int:
     with open_origin(origin) as open_:
         answer = open_.send("POST", "/api/v1/gc", timeout=3600)
     text = f"removed {output.count(answer['blocks_removed'], 'block')}, freed {output.size(answer['bytes_freed'])}"
+    if answer["blocks_removed"] and not as_json:
+        text += " (a pack is rewritten, and its space freed, once an eighth of it is dead)"
     output.result(text, answer, as_json=as_json)
     return OK
 

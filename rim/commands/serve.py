@@ -41,6 +41,8 @@ def up(
     from rim.settings import state_home
 
     place = None if folder is None else existing(folder)
+    for flag, given in (("--memory", memory), ("--cache", cache)):
+        _check_size(flag, given)
     plan = Plan(state or state_home(), place, edges, port, site, encode, spa, memory, cache, as_json)
     return serve(plan)
 
@@ -57,6 +59,16 @@ def _edge(**flags: Any) -> int:
         return serve(read({**stored, **given}, os.environ))
     except BadSetting as error:
         raise Usage(str(error), "`rim edge --help` lists all settings") from error
+
+
+def _check_size(flag: str, given: str | None) -> None:
+    """Refuse now what every edge would refuse at its start."""
+    from edge.config import size
+
+    try:
+        _ = size(given) if given is not None else 0
+    except ValueError as error:
+        raise Usage(f"{flag} {given}", "give a size, e.g. 512MiB or 2GiB") from error
 
 
 def _origin(context: typer.Context, **flags: Any) -> int:

@@ -117,6 +117,15 @@ def test_no_such_folder(ring: Up, tmp_path: Path) -> None:
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize(("flag", "size"), [("--memory", "lots"), ("--cache", "1x"), ("--cache", "-1")])
+def test_a_size_that_is_none(ring: Up, tmp_path: Path, flag: str, size: str) -> None:
+    """Refused before anything is started: 2, and how sizes are written."""
+    done = ring.rim("up", "--state", str(tmp_path / "up"), f"{flag}={size}", check=False)
+    assert done.returncode == 2
+    assert "512MiB" in done.stderr
+    assert not (tmp_path / "up").exists()
+
+
 def test_a_folder_that_cannot_be_published(ring: Up, tmp_path: Path) -> None:
     """A publish that is refused ends `rim up` with the same code, and every process with it."""
     (tmp_path / "site").mkdir()
