@@ -1,6 +1,6 @@
 """Head: follows the origin's one signed pointer, and makes what it names the truth of this edge.
 
-Here lives the judgement of a Head, and the order: verify → read → store durably → forget what was purged → swap. Not
+Here lives the judgement of a Head, and the order: verify → read → forget what was purged → store durably → swap. Not
 here: the requests (edge/control/asking), the keys (trust), the files (stored), the views (views), warming (warm).
 
 A Head is taken only if a trusted key signed it, it has not ended, and its sequence is higher than any seen. Equal
@@ -282,10 +282,11 @@ class Follower:
     # Taking.
 
     async def _become(self, head: Head) -> None:
-        """Store, then forget what was purged, then serve. In this order a crash at any point leaves an edge that
-        serves the old Head or the new one, and a receipt is never ahead of what it promises."""
-        await self._store(head)
+        """Forget what was purged, then store, then serve. In this order a crash at any point leaves an edge that
+        serves the old Head or the new one, and a receipt is never ahead of what it promises; the other way round, one
+        killed before it forgot would start on the new Head with the old blocks and nobody left to drop them."""
         await self._forget_purged(head)
+        await self._store(head)
         await self._serve(head)
 
     async def _store(self, head: Head) -> None:

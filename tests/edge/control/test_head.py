@@ -471,6 +471,28 @@ def test_a_purged_live_path_is_fetched_anew(tmp_path: Path, kind: str, value: st
     play(tmp_path, act)
 
 
+def test_what_was_purged_is_gone_before_the_head_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edge killed once the new Head is durable starts on it: the purged blocks must not lie there still."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        cid = CID.of(RAW, b"same")
+        assert (await fetch(node, "/same.txt")).status == 200
+        assert await node.disk.put((await node.loader.get(cid)).block)
+        held: list[bool] = []
+        save = node.follower.store.save
+
+        def spy(head: StoredHead) -> None:
+            held.append(cid in node.disk or cid in node.memory)
+            save(head)
+
+        monkeypatch.setattr(node.follower.store, "save", spy)
+        world.purge("demo", "path", "/same.txt")
+        await origin.serving(await origin.sign())
+        assert held == [False]
+
+    play(tmp_path, act)
+
+
 def test_a_purge_of_one_path_cools_no_other(tmp_path: Path) -> None:
     """What the floor does not cover stays at hand."""
 
