@@ -150,10 +150,6 @@ class Release:
             size=typed(value.get("size", 0), int, "size"),
         )
 
-    def same_content(self, other: Release, index_equal: bool = False) -> bool:
-        """Whether publishing this over `other` would change nothing a visitor can see."""
-        return self.root == other.root and self.rules == other.rules and (index_equal or self.index == other.index)
-
 
 def _says_sha256(cid: CID) -> bool:
     """Whether the CID's digest is the whole file's: one raw block, and no identity CID (its digest is the data)."""

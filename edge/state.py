@@ -43,6 +43,7 @@ class State:
     def close(self) -> None:
         """Leave the folder to others. The lock's file stays: unlinking it would race another edge's start."""
         if self._lock >= 0:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)  # a child between fork and exec may hold the descriptor too
             os.close(self._lock)
             self._lock = -1
 

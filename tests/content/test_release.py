@@ -136,12 +136,3 @@ def test_malformed_releases_are_refused(change: dict[str, Any]) -> None:
     assert Release.from_block(encode(value)) == Release(ROOT, INDEX)
     with pytest.raises(BadNode):
         Release.from_block(encode(value | change))
-
-
-def test_same_content() -> None:
-    """Time, author and message change nothing a visitor sees; root, index and rules do."""
-    assert RELEASE.same_content(Release(ROOT, INDEX, RELEASE.rules))
-    assert not RELEASE.same_content(Release(OTHER, INDEX, RELEASE.rules))
-    assert not RELEASE.same_content(Release(ROOT, OTHER, RELEASE.rules))
-    assert RELEASE.same_content(Release(ROOT, OTHER, RELEASE.rules), index_equal=True)
-    assert not RELEASE.same_content(Release(ROOT, INDEX, Rules(spa=True)))

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,24 @@ def fetch(
         return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
     finally:
         connection.close()
+
+
+def run_rim(
+    arguments: Sequence[str], env: Mapping[str, str], check: bool, timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a `rim` command as its user would, without a terminal; with `check`, it must end with 0."""
+    done = subprocess.run(
+        [*RIM, *arguments], env=env, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
+    )
+    assert not check or done.returncode == 0, f"rim {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def call_api(origin: str, token: str, method: str, path: str, body: Any = None) -> Answer:
+    """One request to an origin's API, below /api/v1."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    return fetch(origin, "/api/v1" + path, headers=headers, method=method, body=data)
 
 
 def quoted(path: str) -> str:
@@ -169,9 +187,7 @@ class Origin(Process):
         return str(self.ready["catalog"])
 
     def api(self, method: str, path: str, body: Any = None, token: str | None = None) -> Answer:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {token or self.token}", "Content-Type": "application/json"}
-        return fetch(self.url, "/api/v1" + path, headers=headers, method=method, body=data)
+        return call_api(self.url, token or self.token, method, path, body)
 
     def metric(self, name: str) -> float:
         """One sample of /metrics, by its full name with labels as printed."""
@@ -237,16 +253,7 @@ class Cluster:
 
     def rim(self, *arguments: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run a `rim` command as its user would, against this origin."""
-        done = subprocess.run(
-            [*RIM, *arguments],
-            env=self.env(),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            stdin=subprocess.DEVNULL,
-        )
-        assert not check or done.returncode == 0, f"rim {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
+        return run_rim(arguments, self.env(), check, timeout)
 
     def publish(self, folder: Path, site: str, *more: str) -> dict[str, Any]:
         done = self.rim("publish", str(folder), "--site", site, "--json", *more)

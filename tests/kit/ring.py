@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.kit.nodes import RIM, Answer, Process, fetch, free_port, quoted
+from tests.kit.nodes import RIM, Answer, Process, call_api, fetch, free_port, quoted, run_rim
 
 
 def free_ports(count: int) -> int:
@@ -86,16 +86,7 @@ class Up(Process):
         self, *arguments: str, check: bool = True, timeout: float = 300, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a `rim` command as its user would, against this ring."""
-        done = subprocess.run(
-            [*RIM, *arguments],
-            env=self.environment(**(env or {})),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            stdin=subprocess.DEVNULL,
-        )
-        assert not check or done.returncode == 0, f"rim {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
+        return run_rim(arguments, self.environment(**(env or {})), check, timeout)
 
     def publish(self, folder: Path, site: str, *more: str) -> dict[str, Any]:
         """`rim publish --json`: its result."""
@@ -113,9 +104,7 @@ class Up(Process):
 
     def api(self, method: str, path: str, body: Any = None, token: str | None = None) -> Answer:
         """One request to the origin's API, below /api/v1."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {token or self.token}", "Content-Type": "application/json"}
-        return fetch(self.origin, "/api/v1" + path, headers=headers, method=method, body=data)
+        return call_api(self.origin, token or self.token, method, path, body)
 
     def kill_edge(self, edge: int) -> None:
         """SIGKILL to one edge's process."""
