@@ -16,11 +16,22 @@ from content.block import Block
 from content.cbor import decode, encode, link, optional_link, typed
 from content.cid import CID
 from content.errors import BadNode, ContentError
-from content.limits import FLOORS_MAX, HOST_BYTES, RETAINED_MAX, SETTINGS_BYTES, SITE_NAME_BYTES, check
+from content.limits import (
+    ALIASES_MAX,
+    FLOORS_MAX,
+    HOST_BYTES,
+    RETAINED_MAX,
+    SETTINGS_BYTES,
+    SITE_NAME_BYTES,
+    TRIED_MAX,
+    check,
+)
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\Z")
 RESERVED_NAMES = frozenset({"ipfs", "ipns"})  # subdomain gateways own these labels
 FLOOR_KINDS = ("path", "prefix", "tag", "site")
+PREVIEW_MARK = "--"  # NAME--HOST is the preview NAME of the site that has HOST
+WHOLE = 10_000  # a rollout's share is counted in hundredths of a percent
 
 
 class BadName(ContentError):
@@ -43,6 +54,18 @@ def check_host(host: str) -> str:
     return host
 
 
+def check_alias(name: str, site: str) -> str:
+    """The name of a preview, if `name--site` is still one DNS label. Raises BadName saying what to do."""
+    room = SITE_NAME_BYTES - len(site) - len(PREVIEW_MARK)
+    if not _LABEL.match(name) or PREVIEW_MARK in name or name == "xn":  # xn-- begins an internationalized name
+        raise BadName(f"preview name {name[:80]!r}: use a-z, 0-9 and single '-', not first or last")
+    if len(name) > room:
+        raise BadName(
+            f"preview name {name[:80]!r} is too long: with {PREVIEW_MARK}{site} a label has {SITE_NAME_BYTES}"
+        )
+    return name
+
+
 @dataclass(frozen=True, slots=True)
 class Retained:
     """A release a site keeps. `generation` is the site's generation when it was staged; floors compare with it."""
@@ -62,6 +85,27 @@ class Floor:
 
 
 @dataclass(frozen=True, slots=True)
+class Alias:
+    """A preview: a release under a name of its own. `before` is what the name meant until its last change: it lends its
+    immutable paths to the tabs that are still open."""
+
+    release: CID
+    generation: int
+    time: int  # unix seconds of the commit that set it
+    expires: int | None = None  # unix seconds
+    password: str | None = None  # scrypt hash, content/password
+    before: CID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A release that a share of the visitors gets in place of live."""
+
+    item: Retained
+    share: int  # of WHOLE
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """One site: what is live, what is staged, what is kept. Every change makes the next generation."""
 
@@ -72,15 +116,35 @@ class Site:
     retained: tuple[Retained, ...] = ()  # newest first; holds live
     attic: CID | None = None  # tree: immutable path → Asset row, of retained releases, that live lacks
     bases: CID | None = None  # tree: whole-file sha-256 (hex) → Asset row
-    aliases: Mapping[str, CID] = field(default_factory=dict)  # preview name → Release
+    aliases: Mapping[str, Alias] = field(default_factory=dict)  # preview name → what it shows
     floors: tuple[Floor, ...] = ()
+    soft: tuple[Floor, ...] = ()  # as floors, but only asks that what is held be read and proved again
+    browsers: tuple[int, int] | None = None  # generation and unix seconds of the last purge of browsers' caches
+    rollout: Rollout | None = None
+    tried: tuple[Retained, ...] = ()  # rolled out, never live: kept as long as their tabs may be open, newest first
     ipns: str | None = None  # the site's own IPNS name, k51…
     hosts: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)  # e.g. {"spa": true}
 
+    @property
+    def kept(self) -> tuple[Retained, ...]:
+        """Every release whose immutable paths must go on answering."""
+        return (*self.retained, *self.tried)
+
     def to_block(self) -> Block:
+        """What is newer than the first version of the format is written only where it says something: the blocks of a
+        site that does not use it stay as they were, and older nodes read past what they do not know."""
         check("retained releases", len(self.retained), RETAINED_MAX)
-        check("floors", len(self.floors), FLOORS_MAX)
+        check("releases tried", len(self.tried), TRIED_MAX)
+        check("floors", max(len(self.floors), len(self.soft)), FLOORS_MAX)
+        check("previews", len(self.aliases), ALIASES_MAX)
+        newer: dict[str, Any] = {
+            "terms": {name: _terms_value(alias) for name, alias in self.aliases.items()},
+            "soft": _floors_value(self.soft),
+            "browsers": list(self.browsers or ()),
+            "rollout": [] if self.rollout is None else [_retained_value(self.rollout.item), self.rollout.share],
+            "tried": [_retained_value(item) for item in self.tried],
+        }
         return encode(
             {
                 "kind": "site",
@@ -92,11 +156,12 @@ class Site:
                 "retained": [_retained_value(r) for r in self.retained],
                 "attic": self.attic,
                 "bases": self.bases,
-                "aliases": dict(self.aliases),
-                "floors": [[f.kind, f.value, f.generation] for f in self.floors],
+                "aliases": {name: alias.release for name, alias in self.aliases.items()},
+                "floors": _floors_value(self.floors),
                 "ipns": self.ipns,
                 "hosts": list(self.hosts),
                 "settings": dict(self.settings),
+                **{key: value for key, value in newer.items() if value},
             }
         )
 
@@ -105,9 +170,11 @@ class Site:
         """Read a Site block. Raises BadNode or LimitExceeded."""
         value = decode(block.data, "site")
         retained = typed(value.get("retained", []), list, "retained")
-        floors = typed(value.get("floors", []), list, "floors")
+        floors, soft = (typed(value.get(key, []), list, key) for key in ("floors", "soft"))
+        tried = typed(value.get("tried", []), list, "tried")
         check("retained releases", len(retained), RETAINED_MAX)
-        check("floors", len(floors), FLOORS_MAX)
+        check("releases tried", len(tried), TRIED_MAX)
+        check("floors", max(len(floors), len(soft)), FLOORS_MAX)
         ipns = value.get("ipns")
         return cls(
             name=typed(value.get("name"), str, "name"),
@@ -117,8 +184,12 @@ class Site:
             retained=tuple(_read_retained(r) for r in retained),
             attic=optional_link(value.get("attic")),
             bases=optional_link(value.get("bases")),
-            aliases={k: link(v) for k, v in typed(value.get("aliases", {}), dict, "aliases").items()},
+            aliases=_read_aliases(value),
             floors=tuple(_read_floor(f) for f in floors),
+            soft=tuple(_read_floor(f) for f in soft),
+            browsers=_read_browsers(value.get("browsers")),
+            rollout=_read_rollout(value.get("rollout")),
+            tried=tuple(_read_retained(r) for r in tried),
             ipns=None if ipns is None else typed(ipns, str, "ipns"),
             hosts=tuple(typed(h, str, "host") for h in typed(value.get("hosts", []), list, "hosts")),
             settings=typed(value.get("settings", {}), dict, "settings"),
@@ -191,6 +262,51 @@ def _read_retained(value: object) -> Retained:
     if not isinstance(value, list) or len(value) != 3:
         raise BadNode("retained release: expected [link, generation, time]")
     return Retained(link(value[0]), typed(value[1], int, "generation"), typed(value[2], int, "time"))
+
+
+def _floors_value(floors: tuple[Floor, ...]) -> list[list[Any]]:
+    return [[f.kind, f.value, f.generation] for f in floors]
+
+
+def _terms_value(alias: Alias) -> list[Any]:
+    return [alias.generation, alias.time, alias.expires, alias.password, alias.before]
+
+
+def _read_aliases(value: Mapping[str, Any]) -> dict[str, Alias]:
+    links = typed(value.get("aliases", {}), dict, "aliases")
+    terms = typed(value.get("terms", {}), dict, "terms")
+    check("previews", len(links), ALIASES_MAX)
+    return {name: _read_alias(link(cid), terms.get(name)) for name, cid in links.items()}
+
+
+def _read_alias(release: CID, terms: object) -> Alias:
+    if not isinstance(terms, list) or len(terms) < 5:
+        raise BadNode("preview: expected [generation, time, expires, password, before]")
+    generation, time, expires, password, before = terms[:5]
+    return Alias(
+        release,
+        typed(generation, int, "generation"),
+        typed(time, int, "time"),
+        None if expires is None else typed(expires, int, "expires"),
+        None if password is None else typed(password, str, "password"),
+        optional_link(before),
+    )
+
+
+def _read_browsers(value: object) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise BadNode("browsers: expected [generation, time]")
+    return typed(value[0], int, "generation"), typed(value[1], int, "time")
+
+
+def _read_rollout(value: object) -> Rollout | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise BadNode("rollout: expected [release, share]")
+    return Rollout(_read_retained(value[0]), typed(value[1], int, "share"))
 
 
 def _optional_retained(value: object) -> Retained | None:

@@ -78,20 +78,56 @@ class Asset:
             raise BadNode(f"asset row: {error!r}") from error
 
 
+SLASHES = ("auto", "always", "never")
+_KNOWN = ("spa", "clean", "slash", "error", "pin", "headers", "redirects")
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How a release answers beyond its files. Unknown keys are kept in `other`, so an old node does not drop them."""
+    """How a release answers beyond its files. Unknown keys are kept in `other`, so an old node does not drop them.
+
+    `headers` and `redirects` are the values of content/headers and content/redirects as they stand in the block: whoever
+    serves by them reads them there, and the origin does so before it lets the release in.
+    """
 
     spa: bool = False
+    clean: bool = False  # /about answers with about.html
+    slash: str = "auto"  # one of SLASHES: what the address of a document ends in
+    error: str | None = None  # the file that tells of missing paths; None: the nearest 404.html
+    pin: bool = False  # a tab may ask for the release that it began with
+    headers: Any = None
+    redirects: Any = None
     other: Mapping[str, Any] = field(default_factory=dict)
 
     def to_value(self) -> dict[str, Any]:
-        return {**self.other, **({"spa": True} if self.spa else {})}
+        said = {
+            "spa": self.spa,
+            "clean": self.clean,
+            "slash": self.slash if self.slash != "auto" else None,
+            "error": self.error,
+            "pin": self.pin,
+            "headers": self.headers,
+            "redirects": self.redirects,
+        }
+        return {**self.other, **{key: value for key, value in said.items() if value}}
 
     @classmethod
     def from_value(cls, value: Any) -> Rules:
+        """Read a Release's rules. Raises BadNode."""
         rules = typed(value, dict, "rules")
-        return cls(spa=rules.get("spa") is True, other={k: v for k, v in rules.items() if k != "spa"})
+        slash, error = rules.get("slash", "auto"), rules.get("error")
+        if slash not in SLASHES or not (error is None or (isinstance(error, str) and error.startswith("/"))):
+            raise BadNode("rules: slash or error is of no known form")
+        return cls(
+            spa=rules.get("spa") is True,
+            clean=rules.get("clean") is True,
+            slash=slash,
+            error=error,
+            pin=rules.get("pin") is True,
+            headers=rules.get("headers"),
+            redirects=rules.get("redirects"),
+            other={key: value for key, value in rules.items() if key not in _KNOWN},
+        )
 
 
 @dataclass(frozen=True, slots=True)

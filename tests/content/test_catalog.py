@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from content.catalog import (
+    Alias,
     BadName,
     Catalog,
     Floor,
     Retained,
+    Rollout,
     Site,
+    check_alias,
     check_host,
     check_settings,
     check_site_name,
@@ -19,7 +23,7 @@ from content.catalog import (
 from content.cbor import encode
 from content.cid import CID, DAG_CBOR
 from content.errors import BadNode, LimitExceeded
-from content.limits import FLOORS_MAX, RETAINED_MAX, SETTINGS_BYTES
+from content.limits import ALIASES_MAX, FLOORS_MAX, RETAINED_MAX, SETTINGS_BYTES, TRIED_MAX
 from content.walk import links
 
 A, B, C, D = (CID.of(DAG_CBOR, name) for name in (b"a", b"b", b"c", b"d"))
@@ -31,18 +35,28 @@ SITE = Site(
     retained=(Retained(B, 9, 1_760_000_100), Retained(A, 8, 1_760_000_000)),
     attic=C,
     bases=D,
-    aliases={"pr-7": B},
     floors=(Floor("path", "/a.js", 3), Floor("prefix", "/img/", 5), Floor("tag", "news", 6)),
     ipns="k51site",
     hosts=("docs.example.org",),
     settings={"spa": True},
+)
+FULL = replace(
+    SITE,
+    aliases={
+        "pr-7": Alias(B, 9, 1_760_000_100, expires=1_762_000_000, password="scrypt$", before=A),
+        "x": Alias(C, 1, 2),
+    },
+    soft=(Floor("site", "", 4),),
+    browsers=(9, 1_760_000_200),
+    rollout=Rollout(Retained(B, 9, 1_760_000_100), 1_250),
+    tried=(Retained(D, 7, 1_750_000_000),),
 )
 CATALOG = Catalog(sequence=1_760_000_000_000_000, sites=A, hosts=B, denied=C, successor="k51next")
 
 
 def test_values_come_back() -> None:
     """Sites and Catalogs are read as they were written, full or empty."""
-    for site in (SITE, Site("empty")):
+    for site in (SITE, FULL, Site("empty")):
         assert Site.from_block(site.to_block()) == site
     for catalog in (CATALOG, Catalog(0, A, A, A)):
         assert Catalog.from_block(catalog.to_block()) == catalog
@@ -50,7 +64,8 @@ def test_values_come_back() -> None:
 
 def test_the_bytes_are_a_format() -> None:
     """Signed Catalogs name these blocks: their form never changes under version 1."""
-    assert str(SITE.to_block().cid) == "bafyreicr6uw4uwvqjh6crkzkctdwg3btdlmcbumtiiuq3lnsghyyrrcjwu"
+    assert str(SITE.to_block().cid) == "bafyreienbre4uklwyu4cfio76rqicgqrdrenjevmsaeba3krwapne55qzy"
+    assert str(FULL.to_block().cid) == "bafyreibnitz4hqjmvqbh5t3xcpuv6tu6by2uw4ev45iarapz4yl2yfgmue"
     assert str(CATALOG.to_block().cid) == "bafyreigw5knd5b3maexgciu23djypu4unnj6d3j2bouka4fr2c7mknmobq"
 
 
@@ -88,6 +103,23 @@ def test_retained_and_floors_at_their_limit_and_one_past() -> None:
             Site.from_block(encode(value | field))
 
 
+def test_previews_and_tries_at_their_limits() -> None:
+    """200 previews and 5 releases tried are kept; one more is refused, in writing and in reading."""
+    fits = Site(
+        "s", aliases={f"p{n}": Alias(A, 1, 1) for n in range(ALIASES_MAX)}, tried=(Retained(A, 1, 1),) * TRIED_MAX
+    )
+    assert Site.from_block(fits.to_block()) == fits
+    value = {"kind": "site", "v": 1, "name": "s", "gen": 1}
+    for site, field in (
+        (replace(fits, aliases={**fits.aliases, "x": Alias(A, 1, 1)}), {"aliases": {f"p{n}": A for n in range(201)}}),
+        (replace(fits, tried=(*fits.tried, Retained(A, 1, 1))), {"tried": [[A, 1, 1]] * (TRIED_MAX + 1)}),
+    ):
+        with pytest.raises(LimitExceeded):
+            site.to_block()
+        with pytest.raises(LimitExceeded):
+            Site.from_block(encode(value | field))
+
+
 def test_settings_at_their_limit_and_one_past() -> None:
     """Settings are counted as encoded, all together."""
     empty = len(encode({"settings": {"x": "y" * 10_000}}).data) - 10_000
@@ -113,6 +145,15 @@ def test_settings_at_their_limit_and_one_past() -> None:
         {"bases": "bafy"},
         {"aliases": []},
         {"aliases": {"pr": 1}},
+        {"aliases": {"pr": A}},
+        {"aliases": {"pr": A}, "terms": {"pr": [1, 2, "never", None, None]}},
+        {"aliases": {"pr": A}, "terms": {"pr": [1, 2, None, 5, None]}},
+        {"aliases": {"pr": A}, "terms": {"pr": [1, 2, None, None, "bafy"]}},
+        {"soft": [["planet", "", 1]]},
+        {"browsers": [1]},
+        {"rollout": [A, 5]},
+        {"rollout": [[A, 1, 1]]},
+        {"tried": [A]},
         {"floors": 5},
         {"floors": [["path", "/a"]]},
         {"floors": [["planet", "/a", 1]]},
@@ -150,6 +191,18 @@ def test_site_names() -> None:
     for bad in ("", "-a", "a-", "A", "a.b", "a_b", "ü", "a--b", "ipfs", "ipns", "x" * 64, "a\n", "a b", "a/b", "２"):
         with pytest.raises(BadName):
             check_site_name(bad)
+
+
+def test_preview_names() -> None:
+    """`name--site` is one DNS label, and reads in one way only."""
+    for good, site in (("pr-7", "demo"), ("a", "x" * 60), ("x" * 57, "demo"), ("0", "a")):
+        assert check_alias(good, site) == good
+    for bad, site in (("", "demo"), ("a--b", "demo"), ("-a", "demo"), ("PR", "demo"), ("a.b", "demo"), ("xn", "demo")):
+        with pytest.raises(BadName):
+            check_alias(bad, site)
+    for long, site in (("x" * 58, "demo"), ("ab", "x" * 60)):
+        with pytest.raises(BadName, match="too long"):
+            check_alias(long, site)
 
 
 def test_hosts() -> None:
