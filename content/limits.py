@@ -41,6 +41,10 @@ SITE_NAME_BYTES = 63  # one DNS label, RFC 1035
 HOST_BYTES = 253  # RFC 1035
 MESSAGE_BYTES = 4 * KiB  # a release's message and author
 SETTINGS_BYTES = 16 * KiB
+PASSWORD_BYTES = KiB  # a secret that is hashed
+SCRYPT_N = 1 << 15  # of a foreign publisher's hash: 32 MiB and about 100 ms a try, at R = 8 (RFC 7914)
+SCRYPT_R = 8
+SCRYPT_P = 2
 
 
 def check(limit: str, value: int, maximum: int) -> None:

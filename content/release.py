@@ -86,7 +86,7 @@ _KNOWN = ("spa", "clean", "slash", "error", "pin", "headers", "redirects")
 class Rules:
     """How a release answers beyond its files. Unknown keys are kept in `other`, so an old node does not drop them.
 
-    `headers` and `redirects` are the values of content/headers and content/redirects as they stand in the block: whoever
+    `headers` and `redirects` are values of content/headers and content/redirects as they stand in the block: whoever
     serves by them reads them there, and the origin does so before it lets the release in.
     """
 

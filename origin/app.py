@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from content.catalog import BadName
 from content.errors import BadBlock, ContentError
 from origin import gateway, metrics
-from origin.api import admin, follow, publish, sites
+from origin.api import admin, follow, publish, sites, trials
 from origin.api.asking import origin_of, token_of
 from origin.errors import BadRequest, OriginError, Stopping, Unprocessable
 from origin.origin import Origin
@@ -48,6 +48,10 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", f"{_SITE}/activate", publish.activate),
     ("POST", f"{_SITE}/rollback", sites.rollback),
     ("POST", f"{_SITE}/purge", sites.purge),
+    ("PUT", f"{_SITE}/previews/{{alias}}", trials.put_preview),
+    ("DELETE", f"{_SITE}/previews/{{alias}}", trials.delete_preview),
+    ("PUT", f"{_SITE}/rollout", trials.put_rollout),
+    ("DELETE", f"{_SITE}/rollout", trials.delete_rollout),
     ("GET", f"{_V1}/pins", admin.pins),
     ("PUT", f"{_V1}/pins/{{cid}}", admin.pin),
     ("DELETE", f"{_V1}/pins/{{cid}}", admin.unpin),

@@ -27,11 +27,12 @@ Changes = dict[str, Row | None]
 def follow(old: Site, new: Site, emit: Callable[[Block], None]) -> Walk[CID | None]:
     """The attic after `old` became `new`; None when it is empty."""
     changes: Changes = {}
-    if new.live is None or (new.live == old.live and new.floors == old.floors and new.retained == old.retained):
+    if new.live is None or (new.live == old.live and new.floors == old.floors and new.kept == old.kept):
         return new.attic
     attic = new.attic or tree.EMPTY.cid
     yield from _leave(old, new, changes)
     yield from _move(old, new, changes)
+    yield from _join(old, new, changes)
     if new.floors != old.floors:
         for key, row in (yield from _rows(attic)):
             if new.floor_of(key, _tags(row)) > old.generation:
@@ -65,8 +66,8 @@ def _leave(old: Site, new: Site, changes: Changes) -> Walk[None]:
 
     A release that leaves is compared with the one kept beside it, so only what the two do not share is looked at.
     """
-    kept = {item.release for item in new.retained}
-    gone = [item for item in old.retained if item.release not in kept]
+    kept = {item.release for item in new.kept}
+    gone = [item for item in old.kept if item.release not in kept]
     if not gone or not new.retained:
         return
     beside = yield from _index(new.retained[-1])
@@ -77,13 +78,28 @@ def _leave(old: Site, new: Site, changes: Changes) -> Walk[None]:
                 changes[key] = yield from _elsewhere(new, key)
 
 
+def _join(old: Site, new: Site, changes: Changes) -> Walk[None]:
+    """A release that is rolled out is kept without ever having been live: its immutable paths come in."""
+    assert new.live is not None
+    known = {item.release for item in (*old.kept, *((old.live,) if old.live else ()), new.live)}
+    joined = [item for item in new.kept if item.release not in known]
+    if not joined:
+        return
+    live = yield from _index(new.live)
+    for item in joined:
+        index = yield from _index(item)
+        for key, was, now in (yield from tree.diff(live, index)):
+            if was is None and now is not None and now.get("imm"):
+                changes[key] = yield from _elsewhere(new, key)
+
+
 def _elsewhere(site: Site, key: str) -> Walk[Row | None]:
     """The newest row of this path among the retained releases, if live lacks it and no purge covers it."""
     assert site.live is not None
     live = yield from _index(site.live)
     if (yield from tree.get(live, key)) is not None:
         return None
-    for item in site.retained:
+    for item in site.kept:
         index = yield from _index(item)
         row = yield from tree.get(index, key)
         if row is not None:

@@ -1,8 +1,9 @@
 """Changes: what a commit does to one Site, as pure functions from Site to Site.
 
-Here live stage, activate, rollback, purge and configure with their compare-and-swap, and what is retained. Every change
-makes the next generation. Not here: the attic (origin/attic), signing and storing (origin/catalog), or the proof that a
-release is whole (origin/check), which comes before.
+Here live stage, activate, rollback, purge and configure with their compare-and-swap. Every change makes the next
+generation. Not here: previews and rollouts (origin/trials), what is retained (origin/retention), the attic
+(origin/attic), signing and storing (origin/catalog), or the proof that a release is whole (origin/check), which comes
+before.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from typing import Any
 
 from content.catalog import Floor, Retained, Site, check_host, check_settings, check_site_name
 from content.cid import CID
-from content.limits import FLOORS_MAX, RETAINED_DAYS, RETAINED_LAST, RETAINED_MAX
+from content.limits import FLOORS_MAX
 from origin.errors import BadRequest, Conflict, Missing
+from origin.retention import check_retention, retain
 
 HOSTS_MAX = 100
 PREFIX_MIN = 4  # characters of a release that name it
-_DAY = 86_400
 _COMMON = len("bafyrei")  # every release starts so: base32, CIDv1, dag-cbor, sha2-256
 
 
@@ -35,8 +36,9 @@ def configure(site: Site, hosts: Iterable[str] | None, settings: Mapping[str, An
             raise BadRequest(f"{len(names)} hosts; a site has at most {HOSTS_MAX}")
         changed = replace(changed, hosts=names)
     if settings is not None:
+        check_retention(settings)
         changed = replace(changed, settings=check_settings(settings))
-    return site if changed == site and site.generation else _next(changed)
+    return site if changed == site and site.generation else following(changed)
 
 
 def stage(site: Site, release: CID, expected: CID | None, now: int) -> Site:
@@ -44,7 +46,7 @@ def stage(site: Site, release: CID, expected: CID | None, now: int) -> Site:
     _expect(site, expected)
     if site.next is not None and site.next.release == release:
         return site
-    return _next(site, next=Retained(release, site.generation + 1, now))
+    return following(site, next=Retained(release, site.generation + 1, now))
 
 
 def activate(site: Site, release: CID, expected: CID | None, now: int) -> Site:
@@ -58,47 +60,60 @@ def activate(site: Site, release: CID, expected: CID | None, now: int) -> Site:
             "lost_race",
             next=None if site.next is None else str(site.next.release),
         )
+    if site.rollout is not None and site.rollout.item.release != release:
+        raise Conflict(
+            f"site {site.name!r} is rolling another release out to some of its visitors: promote it or abort it first",
+            "rollout_running",
+            rollout=str(site.rollout.item.release),
+        )
     retained = (site.next, *(kept for kept in site.retained if kept.release != release))
-    return _next(site, live=site.next, next=None, retained=retain(retained, release, now))
+    tried = tuple(kept for kept in site.tried if kept.release != release)
+    kept = retain(retained, release, now, site.settings)
+    return following(site, live=site.next, next=None, rollout=None, tried=tried, retained=kept)
 
 
 def rollback(site: Site, wanted: str | None, now: int) -> Site:
-    """Another retained release is live; None: the one before. The order of releases stays, so it can go on further."""
-    target = _find(site, wanted) if wanted is not None else _previous(site)
-    if live_of(site) == target.release:
+    """Another retained release is live; None: the one before. The order of releases stays, so it can go on further.
+    A rollout ends with it: who goes back wants one release everywhere."""
+    target = find(site, wanted) if wanted is not None else _previous(site)
+    if live_of(site) == target.release and site.rollout is None:
         return site
-    return _next(site, live=target, next=None, retained=retain(site.retained, target.release, now))
+    kept = retain(site.retained, target.release, now, site.settings)
+    return following(site, live=target, next=None, rollout=None, retained=kept)
 
 
-def purge(site: Site, floors: Iterable[tuple[str, str]]) -> Site:
-    """Leave floors (kind, value) at the generation this makes. Too many fold into one for the whole site: purging more
-    than was asked costs a refetch, purging less would break a promise."""
+def purge(
+    site: Site, floors: Iterable[tuple[str, str]], *, soft: bool = False, browsers: bool = False, now: int = 0
+) -> Site:
+    """Leave floors (kind, value) at the generation this makes. `soft`: what is held is only read and proved again.
+    `browsers`: the next documents ask each visitor's browser to clear its cache of the site."""
     generation = site.generation + 1
-    kept = {(floor.kind, floor.value): floor for floor in site.floors}
+    floors = list(floors)
+    changed = site
+    if floors and soft:
+        changed = replace(changed, soft=_raised(site.soft, floors, generation))
+    elif floors:
+        changed = replace(changed, floors=_raised(site.floors, floors, generation))
+    return following(changed, browsers=(generation, now) if browsers else site.browsers)
+
+
+def _raised(have: Iterable[Floor], floors: Iterable[tuple[str, str]], generation: int) -> tuple[Floor, ...]:
+    """Too many fold into one for the whole site: purging more than was asked costs a refetch, purging less would break
+    a promise."""
+    kept = {(floor.kind, floor.value): floor for floor in have}
     for kind, value in floors:
         kept[kind, value] = Floor(kind, value, generation)
     if (("site", "") in kept and kept["site", ""].generation == generation) or len(kept) > FLOORS_MAX:
         kept = {("site", ""): Floor("site", "", generation)}
-    return _next(site, floors=tuple(kept.values()))
-
-
-def retain(releases: Iterable[Retained], live: CID, now: int) -> tuple[Retained, ...]:
-    """What is kept, newest first: the last 20, or younger than 30 days, never more than 200; and live in any case."""
-    kept: list[Retained] = []
-    for rank, item in enumerate(releases):
-        young = now - item.time < RETAINED_DAYS * _DAY
-        if item.release == live or ((rank < RETAINED_LAST or young) and len(kept) < RETAINED_MAX):
-            kept.append(item)
-    while len(kept) > RETAINED_MAX:  # live came late: the oldest other one goes
-        kept.remove(next(item for item in reversed(kept) if item.release != live))
-    return tuple(kept)
+    return tuple(kept.values())
 
 
 def live_of(site: Site) -> CID | None:
     return None if site.live is None else site.live.release
 
 
-def _next(site: Site, **fields: Any) -> Site:
+def following(site: Site, **fields: Any) -> Site:
+    """The site with these fields, one generation on."""
     return replace(site, generation=site.generation + 1, **fields)
 
 
@@ -121,7 +136,7 @@ def _previous(site: Site) -> Retained:
     return site.retained[at]
 
 
-def _find(site: Site, wanted: str) -> Retained:
+def find(site: Site, wanted: str) -> Retained:
     """The retained release whose name starts so (the letters that all releases share may be left out)."""
     if len(wanted) < PREFIX_MIN:
         raise BadRequest(f"release {wanted!r}: at least {PREFIX_MIN} characters")

@@ -1,7 +1,7 @@
 """Origin: everything one origin keeps, put together over one state folder.
 
 Here lives the assembly of the parts that know nothing of HTTP, and the chores that run beside requests (renewal,
-collection). Not here: the listener (origin/node), handlers (origin/api).
+expiry, collection). Not here: the listener (origin/node), handlers (origin/api).
 """
 
 from __future__ import annotations
@@ -75,11 +75,12 @@ class Origin:
         self.edges.signal.notify()
 
     async def chores(self) -> None:
-        """What is done beside requests, until cancelled: renewal of records, and collection where it is switched on."""
+        """What is done beside requests, until cancelled: renewal, expiry, and collection where it is switched on."""
         collected = time.monotonic()
         while True:
             try:
                 await self.renew()
+                await self.staging.expire(int(time.time()))
                 if self.config.gc_interval and time.monotonic() - collected >= self.config.gc_interval:
                     collected = time.monotonic()
                     log.info("collected %s", await asyncio.to_thread(self.collect))

@@ -17,6 +17,7 @@ from content.errors import ContentError
 from origin import attic, changes
 from origin.errors import OriginError
 from origin.reading import Absent, read
+from origin.retention import Quotas
 from origin.store import Store
 
 PLANS_MAX = 256  # each holds the new nodes of one attic
@@ -36,6 +37,7 @@ class Plans:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.quotas = Quotas(store)
         self._plans: dict[str, _Plan] = {}
         self.used = 0
 
@@ -47,7 +49,7 @@ class Plans:
         if staged.next is None or staged.live is None:
             return
         try:
-            active = changes.activate(staged, staged.next.release, staged.live.release, now)
+            active = self.quotas.fit(changes.activate(staged, staged.next.release, staged.live.release, now))
             blocks: list[Block] = []
             after = read(self._store, attic.follow(staged, active, blocks.append))
         except (OriginError, ContentError, Absent):

@@ -1,8 +1,8 @@
 """Public: which blocks anyone on this machine may read without a token.
 
-Here lives that question: content that a retained release of a site, or a pin, reaches; and its neighbour, what a
-publisher may read: all that its own sites hold. Staged releases are not
-public yet, and control blocks never are. The set is made when somebody without a token first asks (nodes never do), and
+Here lives that question: content that a retained release of a site, a preview without password, or a pin reaches; and
+its neighbour, what a publisher may read: all that its own sites hold. Staged releases are not public yet, protected
+previews and control blocks never are. The set is made when somebody without a token first asks (nodes never do), and
 grows with new releases; when something is given up it is made anew. Not here: who asks (origin/gateway).
 """
 
@@ -12,13 +12,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from content.catalog import Retained, Site
+from content.catalog import Site
 from content.cid import CID
 from origin.catalog import Catalog
 from origin.pins import Pins
 from origin.reach import Reach
 from origin.store import Store
 from origin.tokens import Token
+from origin.world import served
 
 _HELD_MAX = 8  # publishers with different sites that read at the same time
 
@@ -38,7 +39,7 @@ class Public:
     def holds(self, token: Token, cid: CID) -> bool:
         """Whether a site of this token's holds the block, control blocks included. Call it in a thread."""
         sites = [site for name, site in self._catalog.world.sites.items() if token.sees(name)]
-        roots = frozenset(item.release for site in sites for item in _kept(site))
+        roots = frozenset(release for site in sites for release in (*_kept(site), *served(site)))
         with self._lock:
             reach = self._held.get(roots)
             if reach is None:
@@ -64,9 +65,13 @@ class Public:
 
     def _public_roots(self) -> frozenset[CID]:
         sites = self._catalog.world.sites.values()
-        released = {item.release for site in sites for item in _kept(site)}
+        released = {release for site in sites for release in _kept(site)}
         return frozenset(released | {pin.cid for pin in self._pins.all()})
 
 
-def _kept(site: Site) -> Iterable[Retained]:
-    return (*site.retained, *((site.live,) if site.live else ()))
+def _kept(site: Site) -> Iterable[CID]:
+    """Live and retained releases, trials among them, and open previews. (A preview whose time is over stays readable
+    until it is taken away: its name answers no more, and whoever has the hash has seen it.)"""
+    items = (*site.kept, *((site.live,) if site.live else ()))
+    shown = (alias.release for alias in site.aliases.values() if alias.password is None)
+    return (*(item.release for item in items), *shown)

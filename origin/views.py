@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from content.catalog import Retained, Site
+from content.catalog import WHOLE, Alias, Retained, Rollout, Site
 from content.cid import CID
 from content.release import Release
 from origin.check import release_of
@@ -33,7 +33,17 @@ class Views:
             "generation": site.generation,
             "ipns": site.ipns,
             "settings": dict(site.settings),
+            "previews": [self._preview(name, alias) for name, alias in sorted(site.aliases.items())],
+            "rollout": self._rollout(site.rollout),
+            "floors": len(site.floors),
         }
+
+    def _preview(self, name: str, alias: Alias) -> dict[str, Any]:
+        item = self._item(Retained(alias.release, alias.generation, alias.time)) or {}
+        return {**item, "name": name, "set": alias.time, "expires": alias.expires, "protected": bool(alias.password)}
+
+    def _rollout(self, rollout: Rollout | None) -> dict[str, Any] | None:
+        return None if rollout is None else {**(self._item(rollout.item) or {}), "percent": rollout.share * 100 / WHOLE}
 
     def releases(self, site: Site) -> list[dict[str, Any]]:
         """The retained releases, newest first."""

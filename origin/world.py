@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from content import tree
 from content.block import Block
-from content.catalog import Catalog, Site
+from content.catalog import PREVIEW_MARK, Catalog, Site
 from content.cbor import link, typed
 from content.cid import CID
 from origin.changes import create
@@ -89,10 +89,7 @@ class Draft:
         old = self.sites.get(site.name)
         if old == site:
             return site
-        for host in site.hosts:
-            owner = self.hosts.get(host, site.name)
-            if owner != site.name:
-                raise Conflict(f"host {host!r} belongs to site {owner!r}", "host_taken", site=owner, host=host)
+        self.check_hosts(site)
         if site.ipns is None:
             site = replace(site, ipns=self.ipns_of(site.name))
         if old is not None:
@@ -101,6 +98,14 @@ class Draft:
         self.sites[site.name] = site
         self.touched[site.name] = None
         return site
+
+    def check_hosts(self, site: Site) -> None:
+        """Raises Conflict when another site has one of these hosts, or the host whose preview this would be."""
+        for host in site.hosts:
+            for name in {host, _previewed(host)}:
+                owner = self.hosts.get(name, site.name)
+                if owner != site.name:
+                    raise Conflict(f"host {name!r} belongs to site {owner!r}", "host_taken", site=owner, host=host)
 
     def drop(self, name: str) -> None:
         self._move_hosts(self.site(name), None)
@@ -147,13 +152,26 @@ class Draft:
 
 
 def releases_of(sites: Iterable[Site], store: Store) -> list[Block]:
-    """The Release blocks that these sites name as live and next: nodes need them with the Head."""
-    named = [item.release for site in sites for item in (site.live, site.next) if item is not None]
+    """The Release blocks that these sites serve from: nodes need them with the Head."""
+    named = [release for site in sites for release in served(site)]
     return [block for block in map(store.get, dict.fromkeys(named)) if block is not None]
 
 
+def served(site: Site) -> list[CID]:
+    """The releases that answer at an edge without being asked for by name: live, next, rolled out, previews."""
+    rollout = None if site.rollout is None else site.rollout.item
+    items = [item.release for item in (site.live, site.next, rollout) if item is not None]
+    return [*items, *(cid for alias in site.aliases.values() for cid in (alias.release, alias.before) if cid)]
+
+
+def _previewed(host: str) -> str:
+    """The host whose preview this would name. `xn--` begins an internationalized name, and is no preview's."""
+    name, mark, rest = host.partition(PREVIEW_MARK)
+    return rest if mark and name != "xn" else host
+
+
 def control_of(world: World, store: Store) -> list[Block]:
-    """Every block a node needs to know this World: Catalog, the nodes of its trees, Sites, live and next Releases."""
+    """Every block a node needs to know this World: Catalog, the nodes of its trees, Sites, the Releases they serve."""
     get = source(store)
     catalog = world.catalog
     trees = [

@@ -7,6 +7,7 @@ Here lives the way from a request to origin/upload and origin/staging. The whole
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -22,7 +23,10 @@ from origin.api.asking import (
     optional_cid,
     origin_of,
     text_field,
+    texts,
 )
+from origin.errors import BadRequest
+from origin.staging import Wish
 
 
 async def missing(request: Request) -> Response:
@@ -52,7 +56,8 @@ async def stage(request: Request) -> Response:
     lease = None if body.get("lease") is None else text_field(body, "lease")
     release, expected = cid_field(body, "release"), optional_cid(body, "expected")
     force = body.get("force") is True
-    return JSONResponse(await origin_of(request).staging.stage(token, name, release, expected, lease, force))
+    staging, wish = origin_of(request).staging, wish_of(body)
+    return JSONResponse(await staging.stage(token, name, release, expected, lease, force, wish))
 
 
 async def activate(request: Request) -> Response:
@@ -61,4 +66,13 @@ async def activate(request: Request) -> Response:
     allowed(request, "publish", name)
     body = await body_json(request)
     release, expected = cid_field(body, "release"), optional_cid(body, "expected")
-    return JSONResponse(await origin_of(request).staging.activate(name, release, expected))
+    return JSONResponse(await origin_of(request).staging.activate(name, release, expected, wish_of(body)))
+
+
+def wish_of(body: dict[str, Any]) -> Wish:
+    """What a publish asks of its site: `hosts` and `settings`, each optional."""
+    hosts = tuple(texts(body, "hosts")) if "hosts" in body else None
+    settings = body.get("settings")
+    if settings is not None and not isinstance(settings, dict):
+        raise BadRequest("settings: an object")
+    return Wish(hosts, settings)

@@ -82,11 +82,12 @@ async def purge(request: Request) -> Response:
     floors += [("prefix", prefix) for prefix in texts(body, "prefixes")]
     floors += [("tag", tag) for tag in texts(body, "tags")]
     floors += [("site", "")] if body.get("all") is True else []
-    if not floors:
-        raise BadRequest("nothing to purge: give paths, prefixes, tags or all")
+    soft, browsers = body.get("soft") is True, body.get("browsers") is True
+    if not floors and not browsers:
+        raise BadRequest("nothing to purge: give paths, prefixes, tags, all or browsers")
     if any(kind in ("path", "prefix") and not value.startswith("/") for kind, value in floors):
         raise BadRequest("paths and prefixes begin with '/'")
-    return JSONResponse(await origin_of(request).staging.purge(name, floors))
+    return JSONResponse(await origin_of(request).staging.purge(name, floors, soft, browsers))
 
 
 async def _configure(

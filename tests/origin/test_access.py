@@ -20,7 +20,7 @@ def test_no_api_route_answers_without_a_token_or_with_a_wrong_one(tmp_path: Path
         for method, path, _ in ROUTES:
             if not path.startswith("/api/"):
                 continue
-            filled = path.format(name="demo", id="0" * 24, cid=CID.of(RAW, b"x"))
+            filled = path.format(name="demo", id="0" * 24, cid=CID.of(RAW, b"x"), alias="pr")
             for token, word in ((None, "no_token"), ("rim_stranger", "unknown_token"), ("", "no_token")):
                 answer = client.as_(token).ask(method, filled, b"")
                 assert (answer.status, answer.error) == (401, word), (method, path, token)

@@ -12,11 +12,11 @@ import pytest
 from content import tree
 from content.asking import drive
 from content.block import Block
-from content.catalog import Retained, Site
+from content.catalog import Alias, Retained, Site
 from content.cid import CID, DAG_CBOR
 from content.limits import FLOORS_MAX, RETAINED_MAX
 from content.release import Release
-from origin import attic, changes, check
+from origin import attic, changes, check, retention, trials
 from origin.errors import Unprocessable
 from origin.reading import read
 from origin.store.embedded import Embedded
@@ -38,14 +38,14 @@ def releases(count: int, age: int = 0) -> list[Retained]:
 def test_what_is_retained(count: int, age: int, kept: int) -> None:
     """Among the last 20, or younger than 30 days, never more than 200."""
     have = releases(count, age)
-    assert changes.retain(have, have[0].release, 10_000 * DAY) == tuple(have[:kept])
+    assert retention.retain(have, have[0].release, 10_000 * DAY) == tuple(have[:kept])
 
 
 @pytest.mark.parametrize(("count", "age", "kept"), [(25, 40 * DAY, 21), (RETAINED_MAX + 20, DAY, RETAINED_MAX)])
 def test_live_is_retained_wherever_it_stands(count: int, age: int, kept: int) -> None:
     """After a rollback to the oldest it stays, and the limit holds all the same."""
     have = releases(count, age)
-    left = changes.retain(have, have[-1].release, 10_000 * DAY)
+    left = retention.retain(have, have[-1].release, 10_000 * DAY)
     assert left[-1] == have[-1]
     assert len(left) == kept
     assert left[:-1] == tuple(have[: kept - 1])
@@ -76,7 +76,7 @@ def slow_attic(store: Embedded, site: Site) -> dict[str, CID]:
 
     assert site.live is not None
     found: dict[str, Any] = {}
-    for item in site.retained:
+    for item in site.kept:
         for path, row in rows(item).items():
             if path not in found:
                 found[path] = row if row.get("imm") and site.floor_of(path) <= item.generation else None
@@ -88,9 +88,10 @@ def slow_attic(store: Embedded, site: Site) -> dict[str, CID]:
 def test_the_attic_kept_from_differences_is_the_one_by_definition(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """Random publishes, rollbacks and purges with a short retention; compared after each."""
-    monkeypatch.setattr(changes, "RETAINED_LAST", 4)
-    monkeypatch.setattr(changes, "RETAINED_DAYS", 0)
+    """Random publishes, rollbacks, rollouts and purges with a short retention; compared after each."""
+    monkeypatch.setattr(retention, "RETAINED_LAST", 4)
+    monkeypatch.setattr(retention, "RETAINED_DAYS", 0)
+    monkeypatch.setattr(trials, "TRIED_DAYS", 0)
     chance = random.Random(seed)
     store = Embedded(tmp_path)
     site = Site("demo")
@@ -99,14 +100,24 @@ def test_the_attic_kept_from_differences_is_the_one_by_definition(
         old = site
         deed = chance.random()
         if site.live is None or deed < 0.6:
+            if site.rollout is not None:
+                site = trials.abort(site)
             chosen = chance.sample(names, chance.randrange(len(names)))
             files = {**{name: name.encode() for name in chosen}, "index.html": b"%d" % step}
             made = make(files, immutable=chosen, message=str(step))
             put(store, made)
             live = changes.live_of(site)
             site = changes.activate(changes.stage(site, made.cid, live, step), made.cid, live, step)
-        elif deed < 0.8:
+        elif deed < 0.75:
             site = changes.rollback(site, str(chance.choice(site.retained).release), step)
+        elif deed < 0.85:
+            chosen = chance.sample(names, chance.randrange(len(names)))
+            made = make({name: name.encode() for name in chosen}, immutable=chosen, message=str(step))
+            put(store, made)
+            shown = trials.preview(site, "next", Alias(made.cid, 0, step))
+            site = trials.roll_out(shown, "next", 500, step)
+        elif deed < 0.9:
+            site = trials.expire(site, step + 1)
         else:
             site = changes.purge(site, [("path", "/" + name) for name in chance.sample(names, 3)])
         blocks: list[Block] = []
