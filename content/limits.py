@@ -45,6 +45,13 @@ PASSWORD_BYTES = KiB  # a secret that is hashed
 SCRYPT_N = 1 << 15  # of a foreign publisher's hash: 32 MiB and about 100 ms a try, at R = 8 (RFC 7914)
 SCRYPT_R = 8
 SCRYPT_P = 2
+REDIRECT_BYTES = 64 * KiB  # a _redirects file: web-redirects-file spec, "Max File Size"
+HEADERS_BYTES = 64 * KiB  # a _headers file: as much
+RULES_MAX = 2_000  # rules of one such file: what Cloudflare takes of static redirects
+RULE_CHARS = 2_000  # characters of a line of it: what Cloudflare takes in _headers
+RULE_REFERENCES = 8  # captures that one target or value uses: each can be as long as the path
+HEADER_REFERENCES = 100  # captures that all values of a _headers file use: they may all land in one answer
+REDIRECT_HOPS = 5  # redirects in a row before a warning; browsers give up at 20
 
 
 def check(limit: str, value: int, maximum: int) -> None:
