@@ -4,7 +4,7 @@ Here lives a request's biography, from Host to last byte, as one ASGI app. Not h
 an asset answers (edge/http/answer), where bytes come from (edge/cache), the wire (edge/http/protocol), the private side
 (edge/control/admin).
 
-    host → site → method → path → meaning → asset → choice → first verified block → status → the rest, block by block
+    host → site → path → admission → method → visitor → meaning → asset → choice → first verified block → status, rest
 
 Nothing is sent before the first block is there and verified, so what cannot be had is a 502 or 504 and never half a
 page. What breaks later ends in a cut connection under a Content-Length: no client takes that for the whole.
@@ -13,8 +13,10 @@ page. What breaks later ends in a cut connection under a Content-Length: no clie
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from secrets import token_urlsafe
 from typing import Any
 
 from starlette.applications import Starlette
@@ -24,17 +26,21 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from content.errors import ContentError
+from content.media import media_type
 from edge.bodies import open_body
 from edge.cache.loader import Loader, Unavailable
-from edge.http.answer import Answer
+from edge.guard import Guard
+from edge.http.answer import Answer, Redirection, is_shared_across_sites
 from edge.http.outcome import Outcome
 from edge.http.problem import Problem
 from edge.http.target import BadTarget, host_of, path_of
 from edge.pages import index_page
+from edge.pause import Pause
 from edge.ready import Ready
-from edge.replies import RETRY, Asked, Reply, preflight, redirect, unavailable
+from edge.replies import RETRY, Asked, Reply, preflight, unavailable
 from edge.site.rules import SHELL_VARY
-from edge.site.view import Found, Meaning, Missing, Moved, SiteView
+from edge.site.view import Found, Meaning, Missing, Moved, SiteView, Visit
+from edge.site.visitor import Visitor, receive
 
 logger = logging.getLogger("rim.edge")
 RESERVED = "/.rim/"
@@ -47,52 +53,90 @@ class SiteApp:
     """Answers for all sites of a router."""
 
     def __init__(
-        self, ready: Ready, loader: Loader, *, development: bool = False, contact_age: Callable[[], float] = lambda: 0.0
+        self,
+        ready: Ready,
+        loader: Loader,
+        *,
+        pause: Pause | None = None,
+        development: bool = False,
+        contact_age: Callable[[], float] = lambda: 0.0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """`contact_age`: seconds since the origin was last heard of, for sites with `max_stale`."""
+        """`contact_age`: seconds since the origin was last heard of, for sites with `max_stale`. `clock`: unix seconds,
+        for what has an end."""
         self.ready = ready
         self.router = ready.router
         self.loader = loader
+        self.pause = pause
         self.development = development
         self.contact_age = contact_age
+        self.clock = clock
+        self.guard = Guard()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever happens becomes a Reply, and is counted."""
         asked = Asked.read(scope)
+        await self._send(asked, await self._current(asked), scope, send)
+
+    async def _current(self, asked: Asked) -> Reply:
+        """A reply that was made since this process last stood still."""
+        if self.pause is None:
+            return await self._told(asked)
+        while True:
+            await self.pause.over()
+            seen = self.pause.seen
+            reply = await self._told(asked)
+            self.pause.look()
+            if seen == self.pause.seen:
+                return reply
+            await reply.discard()
+
+    async def _told(self, asked: Asked) -> Reply:
         try:
-            reply = await self._reply(asked)
+            return await self._reply(asked)
         except Problem as problem:
-            reply = Reply.of(problem)
+            return Reply.of(problem)
         except Unavailable as error:
             logger.warning("%s: %s", asked.target, error)
-            reply = Reply.of(unavailable(error))
+            return Reply.of(unavailable(error))
         except ContentError as error:
             logger.error("%s: %s", asked.target, error)
-            reply = Reply.of(Problem(502, "What was published here does not hold together."))
+            return Reply.of(Problem(502, "What was published here does not hold together."))
         except Exception:
             logger.exception("while answering %s", asked.target)
-            reply = Reply.of(Problem(500, "This edge failed; the fault is in its log."))
-        await self._send(asked, reply, scope, send)
+            return Reply.of(Problem(500, "This edge failed; the fault is in its log."))
 
     async def _reply(self, asked: Asked) -> Reply:
         view = self._view(asked)
         path = self._path(asked)
         if path.startswith(RESERVED):
             raise Problem(404, "Paths below /.rim/ are the edge's own.")
+        await self._admit(view, asked)
+        plain = Visit(asked.is_navigation, asked.query, host_of(asked.host))
         if asked.method == "OPTIONS":
-            return preflight(path)
+            return preflight(path, _shared_with(path, view.fields(path, plain)))
         if asked.method not in ("GET", "HEAD"):
             raise Problem(405, "Only GET and HEAD are served here.", headers=(_ALLOW,))
-        if view.max_stale is not None and self.contact_age() > view.max_stale:
-            raise Problem(503, "This site asks not to be served so long without its origin.", headers=RETRY)
-        meaning: Meaning = await self.loader.run(view.resolve(path, asked.is_navigation))
+        visitor = receive(view, plain, asked.fields, self.clock(), lambda: token_urlsafe(12))
+        meaning: Meaning = await self.loader.run(view.resolve(path, visitor.visit))
         match meaning:
             case Found():
-                return await self._asset(asked, view, meaning)
+                return await self._asset(asked, path, visitor, meaning)
             case Moved():
-                return redirect(meaning.path, asked.query)
+                return self._moved(asked, visitor, meaning)
             case Missing():
-                raise Problem(404, "This site has no such path.")
+                raise Problem(404, "This site has no such path.", headers=(("Rim-Reason", meaning.reason),))
+
+    async def _admit(self, view: SiteView, asked: Asked) -> None:
+        """Raises Problem unless the site may be shown now, and to this visitor."""
+        if view.max_stale is not None and self.contact_age() > view.max_stale:
+            raise Problem(503, "This site asks not to be served so long without its origin.", headers=RETRY)
+        if view.has_ended(self.clock()):
+            reason = ("Rim-Reason", "preview-ended")
+            raise Problem(404, f"The preview {view.alias} of {view.site.name} has ended.", headers=(reason,))
+        if view.terms is not None and view.terms.password is not None:
+            realm = f"{view.alias}--{view.site.name}"
+            await self.guard.check(view.terms.password, asked.fields.get(b"authorization"), realm)
 
     def _view(self, asked: Asked) -> SiteView:
         """The site of the request's Host. Raises Problem."""
@@ -107,6 +151,9 @@ class SiteApp:
             if asked.raw_path != b"/":
                 raise Problem(404, f"The host {host} has one page: /. Each site has a host of its own.")
             raise Problem(200, "", html=index_page(self.ready.name, sorted(self.router.sites), asked.host))
+        if (lost := self.router.lost_preview(host)) is not None:
+            reason = ("Rim-Reason", "no-such-preview")
+            raise Problem(404, f"{lost[1].site.name} has no preview {lost[0]}, or not any more.", headers=(reason,))
         raise Problem(
             421,
             f"No site is served here under the host {host}. If it is yours: "
@@ -119,17 +166,33 @@ class SiteApp:
         except BadTarget as error:
             raise Problem(400, f"{error}.") from error
 
-    async def _asset(self, asked: Asked, view: SiteView, found: Found) -> Reply:
+    async def _asset(self, asked: Asked, path: str, visitor: Visitor, found: Found) -> Reply:
         """The asset's answer to this request; the first block of its body is at hand when this returns."""
-        vary = SHELL_VARY if found.is_shell else ()
-        answer = Answer(found.asset, immutable=found.immutable, status=found.status, vary=vary)
+        personal = visitor.is_personal(found, self.clock())
+        answer = Answer(
+            found.asset,
+            immutable=found.immutable,
+            status=found.status,
+            vary=(SHELL_VARY if found.is_shell else ()) + (visitor.vary() if personal else ()),
+            personal=personal,
+            fields=visitor.view.fields(path, visitor.visit),
+            reason=found.reason,
+        )
         choice = answer.choose(asked.asking)
         body, outcome = await open_body(self.loader, choice)
-        if not found.is_shell:  # a shell is chosen by more than host and path
-            self.ready.keep(view, asked.raw_path, answer)
+        if not found.is_shell and not personal:  # a shell is chosen by more than host and path
+            self.ready.keep(visitor.view, asked.host, asked.raw_path, asked.query, answer)
         if found.status == 404:
             outcome = Outcome.NEGATIVE
-        return Reply(choice.status, choice.head, outcome, body)
+        head = choice.head + visitor.lines(found) if personal else choice.head
+        return Reply(choice.status, head, outcome, body)
+
+    def _moved(self, asked: Asked, visitor: Visitor, moved: Moved) -> Reply:
+        personal = visitor.has_own_paths
+        answer = Redirection(moved.location, moved.status, personal, visitor.vary() if personal else ())
+        if not personal:
+            self.ready.keep(visitor.view, asked.host, asked.raw_path, asked.query, answer)
+        return Reply(answer.status, answer.choose(asked.asking).head, Outcome.HIT)
 
     async def _send(self, asked: Asked, reply: Reply, scope: Scope, send: Send) -> None:
         """Write the reply; where the body breaks, cut the connection."""
@@ -163,6 +226,14 @@ class SiteApp:
                 return sent
         await send({"type": "http.response.body", "body": b""})
         return sent
+
+
+def _shared_with(path: str, fields: Sequence[tuple[str, str | None]]) -> str | None:
+    """Who of other origins may use what this path answers; None: nobody."""
+    for name, value in fields:
+        if name.lower() == "access-control-allow-origin":
+            return value
+    return "*" if is_shared_across_sites(media_type(path)) else None
 
 
 def public_app(site_app: SiteApp) -> Starlette:

@@ -5,26 +5,33 @@ Here lives the account. It takes the same steps as edge/app and fetches Index no
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from content.asking import ask
 from content.cid import CID
 from content.errors import ContentError
+from content.release import Release
+from content.walk import Walk
 from edge.cache.loader import Loader, Unavailable
 from edge.http.answer import Answer, Asking
 from edge.http.target import BadTarget, host_of, path_of
+from edge.site.files import row
 from edge.site.router import Router
 from edge.site.rules import SHELL_VARY
-from edge.site.view import Found, Moved, SiteView
+from edge.site.view import Found, Lender, Moved, SiteView, Visit
 
 
 class Explainer:
     """Explains answers of one edge."""
 
-    def __init__(self, node: str, router: Router, loader: Loader) -> None:
+    def __init__(self, node: str, router: Router, loader: Loader, clock: Callable[[], float] = time.time) -> None:
         self.node = node
         self.router = router
         self.loader = loader
+        self.clock = clock
 
     async def explain(self, url: str) -> dict[str, Any]:
         """The account, as JSON."""
@@ -39,37 +46,79 @@ class Explainer:
             return told | {"status": 421, "why": f"no site has the host {host}"}
         told |= {"site": view.site.name, "generation": view.site.generation, "path": path}
         told["release"] = None if view.live is None else str(view.live.cid)
+        if view.alias:
+            told["preview"] = view.alias
         try:
-            return told | await self._meaning(view, path)
+            return told | await self._meaning(view, path, Visit(True, parts.query.encode(), host))
         except Unavailable as error:
             return told | {"status": 502 if error.absent else 504, "why": str(error)}
         except ContentError as error:
             return told | {"status": 502, "why": str(error)}
 
-    async def _meaning(self, view: SiteView, path: str) -> dict[str, Any]:
-        meaning = await self.loader.run(view.resolve(path, navigation=True))
+    async def _meaning(self, view: SiteView, path: str, visit: Visit) -> dict[str, Any]:
+        """As a navigation has it, by somebody without cookies."""
+        if view.has_ended(self.clock()):
+            return {"status": 404, "why": "the preview has ended", "reason": "preview-ended"}
+        meaning = await self.loader.run(view.resolve(path, visit))
         match meaning:
             case Found():
-                return self._found(meaning)
+                return await self._found(view, path, visit, meaning)
             case Moved():
-                return {"status": 308, "location": meaning.path, "why": "a folder is asked for with its slash"}
+                return {"status": meaning.status, "location": meaning.location, "why": meaning.why}
             case _:
-                return {"status": 404, "why": "the live release has no such path, and no 404.html"}
+                return {"status": 404, "why": "no release that may answer has this path", "reason": meaning.reason}
 
-    def _found(self, found: Found) -> dict[str, Any]:
-        vary = SHELL_VARY if found.is_shell else ()
-        answer = Answer(found.asset, immutable=found.immutable, status=found.status, vary=vary)
-        why = "the nearest 404.html" if found.status == 404 else "the shell" if found.is_shell else "a published file"
+    async def _found(self, view: SiteView, path: str, visit: Visit, found: Found) -> dict[str, Any]:
+        answer = Answer(
+            found.asset,
+            immutable=found.immutable,
+            status=found.status,
+            vary=SHELL_VARY if found.is_shell else (),
+            fields=view.fields(path, visit),
+            reason=found.reason,
+        )
         choice = answer.choose(Asking())
         headers = {name.decode(): value.decode("latin-1") for name, value in choice.headers}
         rows = [
             {"coding": coding, "cid": str(variant.cid), "size": variant.size, "here": self._here(variant.cid)}
             for coding, variant in answer.variants.items()
         ]
-        return {"status": found.status, "why": why, "headers": headers, "variants": rows}
+        return {
+            "status": found.status,
+            "why": found.why,
+            "from": found.lender,
+            "answered": await self._answered(view, path, found),
+            "headers": headers,
+            "variants": rows,
+        }
+
+    async def _answered(self, view: SiteView, path: str, found: Found) -> str | None:
+        """The release that the answer is from. The attic holds rows of many: the newest that has this one is named."""
+        lent = {lender: published.cid for lender, published in view.lent}
+        named = {
+            Lender.ROLLOUT: view.rollout,
+            Lender.NEXT: view.next,
+            Lender.LIVE: view.live,
+            Lender.PREVIEW: view.live,
+        }
+        if found.lender in lent:
+            return str(lent[found.lender])
+        if (published := named.get(found.lender)) is not None:
+            return str(published.cid)
+        release = await self.loader.run(_holder(view, path, found), limit=None)
+        return None if release is None else str(release)
 
     def _here(self, cid: CID) -> str | None:
         """Where the first block of it lies on this edge."""
         if cid in self.loader.memory:
             return "memory"
         return "disk" if cid in self.loader.disk else None
+
+
+def _holder(view: SiteView, path: str, found: Found) -> Walk[CID | None]:
+    for item in view.site.kept:
+        block = yield from ask(item.release)
+        asset = yield from row(Release.from_block(block).index, path)
+        if asset is not None and asset.cid == found.asset.cid:
+            return item.release
+    return None

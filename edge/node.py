@@ -45,6 +45,7 @@ from edge.explain import Explainer
 from edge.http.listener import BindError, Listener, bind
 from edge.http.protocol import LIMITS, Limits
 from edge.numbers import Numbers
+from edge.pause import Pause
 from edge.peers.client import PeerClient
 from edge.peers.members import Members
 from edge.peers.ring import Ring
@@ -79,7 +80,8 @@ class Node:
         await self.follower.restore()
         await self.public.start()
         await self.private.start()
-        for work in (self.follower.follow(), self.watchdog.run(), self._tell_of_staleness(), self._introduce()):
+        works = (self.follower.follow(), self.watchdog.run(), self.pause.run(), self._tell_of_staleness())
+        for work in (*works, self._introduce()):
             self._tasks.append(asyncio.create_task(work))
 
     async def ready(self) -> None:
@@ -92,6 +94,7 @@ class Node:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pause.close()
         await self.stager.close()
         await self.loader.close()
         await self.client.close()
@@ -155,16 +158,20 @@ class Node:
         )
         self.stager = Stager(self.warmer, self.reporter)
         self.watchdog = Watchdog()
+        self.pause = Pause()
+        self.pause.confirm = self.follower.confirm
         self._listen(public, private, is_loopback(host))
 
     def _listen(self, public: Any, private: Any, loopback: bool) -> None:
         config = self.config
         self.answers = Ready(config.name, self.router, self.memory, config.memory_bytes // SHARE)
+        self.answers.pause = self.pause
         if config.access_log:
             self.answers.log = access_log(sys.stderr, config.name)
         site_app = SiteApp(
             self.answers,
             self.loader,
+            pause=self.pause,
             development=config.site_domain == "localhost",
             contact_age=self.source.contact_age,
         )

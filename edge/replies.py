@@ -11,12 +11,10 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
-from content.media import media_type
 from edge.cache.loader import Unavailable
-from edge.http.answer import REVALIDATE, Asking, is_shared_across_sites
+from edge.http.answer import Asking
 from edge.http.outcome import Outcome
 from edge.http.problem import Problem
-from edge.http.target import quoted
 from edge.site.rules import is_navigation
 
 RETRY = (("Retry-After", "5"),)
@@ -68,6 +66,11 @@ class Reply:
         word = outcome or _OUTCOMES.get(problem.status, Outcome.ERROR)
         return cls(problem.status, problem.head, word, problem.body)
 
+    async def discard(self) -> None:
+        """It will not be sent."""
+        if not isinstance(self.body, bytes):
+            await self.body.aclose()
+
     @property
     def tells_cache_status(self) -> bool:
         """Whether a cache had any part in it: not in what is wrong with the request itself."""
@@ -84,18 +87,12 @@ def unavailable(error: Unavailable) -> Problem:
     return Problem(504, "Nobody who holds this could be reached in time.", headers=RETRY)
 
 
-def preflight(path: str) -> Reply:
-    """OPTIONS: what is allowed; and for types that other origins may use, that they may."""
+def preflight(path: str, origin: str | None) -> Reply:
+    """OPTIONS: what is allowed; and for what other origins may use, that they may. `origin`: who may, as the path's own
+    answer says it (Access-Control-Allow-Origin)."""
     lines = b"allow: GET, HEAD, OPTIONS\r\ncache-control: no-store\r\n" + _NOSNIFF
-    if is_shared_across_sites(media_type(path)):
-        lines += b"access-control-allow-origin: *\r\naccess-control-allow-methods: GET, HEAD, OPTIONS\r\n"
+    if origin is not None:
+        lines += b"access-control-allow-origin: %s\r\n" % origin.encode("latin-1")
+        lines += b"access-control-allow-methods: GET, HEAD, OPTIONS\r\n"
         lines += b"access-control-allow-headers: *\r\naccess-control-max-age: 86400\r\n"
     return Reply(204, lines, Outcome.HIT)
-
-
-def redirect(path: str, query: bytes) -> Reply:
-    """308 to the folder itself, with the query as it came. A path of the Index never begins with two slashes, so this
-    never leads to another host."""
-    location = quoted(path).encode() + (b"?" + query if query else b"")
-    lines = b"location: %s\r\ncontent-length: 0\r\ncache-control: %s\r\n" % (location, REVALIDATE)
-    return Reply(308, lines + _NOSNIFF, Outcome.HIT)

@@ -91,6 +91,7 @@ class Follower:
         self.ready = asyncio.Event()  # there is something to say: a Head, or an origin that has none newer
         self._hint = asyncio.Event()
         self._hinted = 0
+        self._taking = asyncio.Lock()
         self._heir: str | None = None  # the key that the last believed Catalog with a successor named
 
     @property
@@ -153,6 +154,18 @@ class Follower:
             await self._pause(backoff)
             backoff = min(backoff * 2, LAST_BACKOFF)
 
+    async def confirm(self) -> bool:
+        """Whether what is served is the newest, as the origin says now; what it brings is taken. Beside the waiting
+        request, whose answer may be from before."""
+        try:
+            answer = await self.source.newer_than(self.stored, self._newest_key(), 0.0)
+            if answer is None:
+                return True
+            return await self.take(answer) and self.stored >= self.sequence
+        except (aiohttp.ClientError, TimeoutError, OSError, HeadError, ContentError, Verdict) as error:
+            logger.warning("confirming the Head: %s", error or type(error).__name__)
+            return False
+
     async def _pause(self, seconds: float) -> None:
         """Wait, with jitter (or all edges ask a restarted origin in one breath), unless a hint comes."""
         self._hint.clear()
@@ -211,7 +224,12 @@ class Follower:
     # Judgement.
 
     async def take(self, offered: StoredHead) -> bool:
-        """Serve this Head if it is to be believed and newer. False: it was refused, or is what is served already."""
+        """Serve this Head if it is to be believed and newer. False: it was refused, or is what is served already.
+        One at a time: the waiting request and a confirmation may bring two, and the older must not come last."""
+        async with self._taking:
+            return await self._take(offered)
+
+    async def _take(self, offered: StoredHead) -> bool:
         try:
             record = self.trust.verify(offered.record, self.clock())
         except ipns.Expired as error:
@@ -316,7 +334,7 @@ class Follower:
                     await self.loader.forget(doomed)
 
     async def _serve(self, head: Head) -> None:
-        self.router.swap(head.world.views.values())
+        self.router.swap(head.world.all_views)
         self.head = head
         self.counts.swaps += 1
         self.ready.set()

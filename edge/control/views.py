@@ -19,7 +19,7 @@ from content.cid import CID
 from content.errors import BadNode
 from content.release import Release
 from content.walk import Walk
-from edge.site.view import Published, SiteView
+from edge.site.view import Lender, Published, SiteView
 
 T = TypeVar("T")
 Fetch = Callable[[CID], Awaitable[Block]]
@@ -28,11 +28,17 @@ _SLICE = 64  # sites read between two breaths of the event loop
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All sites at one Head, and every control block that this took."""
+    """All sites at one Head, their previews, and every control block that this took."""
 
     catalog: Catalog
     views: Mapping[str, SiteView]
     blocks: Mapping[CID, Block]
+    previews: Mapping[str, tuple[SiteView, ...]] = field(default_factory=dict)  # of the sites that have any
+
+    @property
+    def all_views(self) -> list[SiteView]:
+        """What a router takes."""
+        return [*self.views.values(), *(view for views in self.previews.values() for view in views)]
 
 
 @dataclass(slots=True)
@@ -66,29 +72,56 @@ async def build(cid: CID, came: Iterable[Block], old: World | None, fetch: Fetch
     catalog = Catalog.from_block(await reader.get(cid))
     rows = await reader.run(tree.rows(catalog.sites))
     views: dict[str, SiteView] = {}
+    previews: dict[str, tuple[SiteView, ...]] = {}
     for count, (name, value) in enumerate(rows):
         if count % _SLICE == _SLICE - 1:
             await asyncio.sleep(0)
         views[name] = await _view(reader, name, link(value), old)
-    return World(catalog, views, reader.used)
+        if views[name].site.aliases:
+            previews[name] = await _previews(reader, views[name], old)
+    return World(catalog, views, reader.used, previews)
 
 
 async def _view(reader: _Reader, name: str, cid: CID, old: World | None) -> SiteView:
     last = old.views.get(name) if old is not None else None
+    block = await reader.get(cid)
     if last is not None and last.epoch == cid:
-        for published in (last.live, last.next):
+        for published in (last.live, last.next, last.rollout):
             if published is not None:
                 await reader.get(published.cid)
-        await reader.get(cid)
         return last
-    site = Site.from_block(await reader.get(cid))
+    site = Site.from_block(block)
     if site.name != name:
         raise BadNode(f"the Catalog calls a site {name!r} that calls itself {site.name!r}")
-    return SiteView(cid, site, await _published(reader, site.live), await _published(reader, site.next))
+    known = {} if last is None else {p.cid: p for p in (last.live, last.next, last.rollout) if p is not None}
+    rollout = None if site.rollout is None else site.rollout.item
+    live, coming, tried = [await _published(reader, item, known) for item in (site.live, site.next, rollout)]
+    return SiteView(cid, site, live, coming, tried)
 
 
-async def _published(reader: _Reader, kept: Retained | None) -> Published | None:
+async def _previews(reader: _Reader, view: SiteView, old: World | None) -> tuple[SiteView, ...]:
+    """A view for each preview of a site, which shares the site's epoch."""
+    last = {shown.alias: shown for shown in old.previews.get(view.site.name, ())} if old is not None else {}
+    made: list[SiteView] = []
+    for name, alias in view.site.aliases.items():
+        before = last.get(name)
+        known = {} if before is None or before.live is None else {before.live.cid: before.live}
+        shown = await _published(reader, Retained(alias.release, alias.generation, alias.time), known)
+        lent = [] if view.live is None else [(Lender.LIVE, view.live)]
+        if alias.before is not None:
+            earlier = await _published(reader, Retained(alias.before, alias.generation, alias.time), known)
+            assert earlier is not None
+            lent.append((Lender.BEFORE, earlier))
+        made.append(SiteView(view.epoch, view.site, shown, alias=name, terms=alias, lent=tuple(lent)))
+    return tuple(made)
+
+
+async def _published(reader: _Reader, kept: Retained | None, known: Mapping[CID, Published]) -> Published | None:
+    """The release, with the rules that were compiled for it if it was there before."""
     if kept is None:
         return None
-    release = Release.from_block(await reader.get(kept.release))
-    return Published(kept.release, release, kept.generation)
+    block = await reader.get(kept.release)
+    same = known.get(kept.release)
+    if same is not None and same.generation == kept.generation:
+        return same
+    return Published(kept.release, Release.from_block(block), kept.generation)

@@ -11,7 +11,7 @@ bytes only: a part of compressed bytes is of no use to anybody but the one who h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from content.cid import CID, RAW
@@ -22,12 +22,12 @@ IMMUTABLE = (
     b"public, max-age=31536000, immutable"  # RFC 8246; a year is what §5.2.2.1 of RFC 9111 calls "never" in effect
 )
 REVALIDATE = b"public, max-age=0, must-revalidate"
+PRIVATE = b"private, max-age=0, must-revalidate"
 NO_STORE = b"no-store"
 NOSNIFF = b"x-content-type-options: nosniff\r\n"
 # Fonts and module scripts are fetched in CORS mode whoever serves them (Fetch standard), so a page of another host of
 # the same owner could not use ours without this. Nothing here is personal: no cookie changes an answer.
 _CORS_TYPES = ("font/", "text/javascript", "text/css", "application/wasm")
-_CORS = b"access-control-allow-origin: *\r\n"
 _OCTETS = b"application/octet-stream"
 
 
@@ -95,24 +95,40 @@ class Variant:
 class Answer:
     """What one asset answers under one path. Immutable in use."""
 
-    __slots__ = ("_codings", "_common", "_media_type", "status", "variants")
+    __slots__ = ("_codings", "_common", "_media_type", "asked", "status", "variants")
+    shares_query = True  # the query has no part in it
 
-    def __init__(self, asset: Asset, *, immutable: bool = False, status: int = 200, vary: tuple[str, ...] = ()) -> None:
-        """`vary`: request fields that chose this asset for its path, beside the coding (the SPA shell's)."""
+    def __init__(
+        self,
+        asset: Asset,
+        *,
+        immutable: bool = False,
+        status: int = 200,
+        vary: tuple[str, ...] = (),
+        personal: bool = False,
+        fields: Sequence[tuple[str, str | None]] = (),
+        reason: str | None = None,
+    ) -> None:
+        """`vary`: request fields that chose this asset for its path, beside the coding. `personal`: for this visitor's
+        own cache only. `fields`: what the site's rules set (None: take away) in the answer's header. `reason`: why it
+        is a 404."""
         self.status = status
+        self.asked = 0  # how often this answered from memory: what is warmed first when its place is taken
         self._codings = tuple(coding for coding in CODINGS if coding in asset.encodings)
-        self._media_type = _header_safe(asset.media_type)
-        cache_control = NO_STORE if status != 200 else IMMUTABLE if immutable else REVALIDATE
-        fields = (*(("Accept-Encoding",) if self._codings else ()), *vary)
-        self._common = b"cache-control: %s\r\n" % cache_control + NOSNIFF
-        if fields:
-            self._common += b"vary: %s\r\n" % ", ".join(fields).encode()
-        if asset.media_type.startswith(_CORS_TYPES):
-            self._common += _CORS
-        self.variants = {negotiate.IDENTITY: self._variant(negotiate.IDENTITY, asset.cid, asset.size)}
+        made = _fields(asset.media_type, immutable, status, personal)
+        varies = [*(("Accept-Encoding",) if self._codings else ()), *vary]
+        media_type = _apply(made, fields, varies, status) or asset.media_type
+        self._media_type = _header_safe(media_type)
+        if varies:
+            made["vary"] = ", ".join(dict.fromkeys(varies))
+        if reason is not None:
+            made["rim-reason"] = reason
+        self._common = "".join(f"{name}: {value}\r\n" for name, value in made.items()).encode("latin-1") + NOSNIFF
+        variants = {negotiate.IDENTITY: self._variant(negotiate.IDENTITY, asset.cid, asset.size)}
         for coding in self._codings:
             encoding = asset.encodings[coding]
-            self.variants[coding] = self._variant(coding, encoding.cid, encoding.size)
+            variants[coding] = self._variant(coding, encoding.cid, encoding.size)
+        self.variants = variants
 
     @property
     def weight(self) -> int:
@@ -198,6 +214,76 @@ class Answer:
             bare=Choice(self.status, head),
             unchanged=Choice(304, tag + self._common),
         )
+
+
+class Redirection:
+    """A path that is to be asked for elsewhere, as ready as an asset's Answer."""
+
+    __slots__ = ("_choice", "asked", "status")
+    shares_query = False  # a request with a query carries it on, and finds its Location in the app
+
+    def __init__(self, location: str, status: int, personal: bool = False, vary: tuple[str, ...] = ()) -> None:
+        """`location`: a URL reference, ASCII. It is looked at again each time, whatever the status says: 301 and 308
+        may be kept for ever (RFC 9110 §15.4), and then no later rule would reach who has been here once."""
+        self.status = status
+        self.asked = 0
+        cache_control = PRIVATE if personal else REVALIDATE
+        head = b"location: %s\r\ncontent-length: 0\r\ncache-control: %s\r\n" % (location.encode(), cache_control)
+        varies = f"vary: {', '.join(vary)}\r\n".encode() if vary else b""
+        self._choice = Choice(status, head + varies + NOSNIFF)
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes this object takes."""
+        return 300 + len(self._choice.head)
+
+    @property
+    def is_single(self) -> bool:
+        return True
+
+    def choose(self, asking: Asking) -> Choice:
+        return self._choice
+
+
+def _fields(media_type: str, immutable: bool, status: int, personal: bool) -> dict[str, str]:
+    """The header fields that an answer has by itself, by lower-case name."""
+    if status != 200:
+        control = NO_STORE
+    elif personal:
+        control = IMMUTABLE.replace(b"public", b"private") if immutable else PRIVATE
+    else:
+        control = IMMUTABLE if immutable else REVALIDATE
+    made = {"cache-control": control.decode()}
+    if media_type.startswith(_CORS_TYPES):
+        made["access-control-allow-origin"] = "*"
+    return made
+
+
+def _apply(
+    made: dict[str, str], fields: Sequence[tuple[str, str | None]], varies: list[str], status: int
+) -> str | None:
+    """Let the site's rules change the fields; the media type that they name, if any.
+
+    Not theirs: what an error's Cache-Control says (kept, it would outlive its cause), that a personal answer is
+    private, nosniff, and the request fields that choose among answers (a rule adds to Vary, it takes nothing away).
+    """
+    media_type = None
+    for name, value in fields:
+        lower = name.lower()
+        if lower == "vary":
+            varies += [field.strip() for field in (value or "").split(",") if field.strip()]
+        elif lower == "content-type":
+            media_type = value
+        elif lower == "cache-control":
+            if status == 200 and value is not None and not made["cache-control"].startswith("private"):
+                made["cache-control"] = value
+        elif lower == "x-content-type-options":
+            continue
+        elif value is None:
+            made.pop(lower, None)
+        else:
+            made[lower] = value
+    return media_type
 
 
 def is_shared_across_sites(media_type: str) -> bool:

@@ -317,6 +317,8 @@ class Protocol(HttpToolsProtocol):
         ready = self._ready
         if ready is None or self.flow.write_paused or self.transport.is_closing():
             return False
+        if ready.pause is not None and ready.pause.look():
+            return False
         method = self.parser.get_method()
         if method not in (b"GET", b"HEAD") or self.parser.should_upgrade() or not self.parser.should_keep_alive():
             return False
@@ -328,7 +330,7 @@ class Protocol(HttpToolsProtocol):
                 host = value
             elif name in _BODY_FIELDS:
                 return False
-        answer = ready.find(host, self.url.partition(b"?")[0])
+        answer = ready.find(host, self.url)
         if answer is None:
             return False
         verb = "GET" if method == b"GET" else "HEAD"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from content.catalog import PREVIEW_MARK, Site
 from edge.http.target import BadTarget, host_of
 from edge.site.view import SiteView
 
@@ -33,11 +34,29 @@ class Router:
         self._table = _Table({}, {})
 
     def swap(self, views: Iterable[SiteView]) -> None:
-        """From now on these views, and no others. A site's `name.domain` is its own whatever another claims."""
-        sites = {view.site.name: view for view in views}
-        hosts = {host: view for view in sites.values() for host in view.site.hosts}
+        """From now on these views, and no others. A site's `name.domain` is its own whatever another claims; a preview
+        has its name before each host of its site, where no site claims that."""
+        sites: dict[str, SiteView] = {}
+        previews: list[SiteView] = []
+        for view in views:
+            if view.alias:
+                previews.append(view)
+            else:
+                sites[view.site.name] = view
+        hosts = {f"{view.alias}{PREVIEW_MARK}{host}": view for view in previews for host in self.hosts_of(view.site)}
+        hosts.update({host: view for view in sites.values() for host in view.site.hosts})
         hosts.update({f"{name}.{self.domain}": view for name, view in sites.items()})
         self._table = _Table(MappingProxyType(sites), MappingProxyType(hosts))
+
+    def hosts_of(self, site: Site) -> tuple[str, ...]:
+        """The hosts that a site answers to here."""
+        return (f"{site.name}.{self.domain}", *site.hosts)
+
+    def lost_preview(self, host: str) -> tuple[str, SiteView] | None:
+        """The name and the site of a preview that this host would be of, if it were there."""
+        name, mark, rest = host.partition(PREVIEW_MARK)
+        view = self._table.hosts.get(rest) if mark and name else None
+        return None if view is None else (name, view)
 
     @property
     def sites(self) -> Mapping[str, SiteView]:

@@ -1,16 +1,35 @@
-"""Rules: how a release answers beyond its files. Small for now: navigations, and files that are never served.
+"""Rules: how a release answers beyond its files, ready to ask.
 
-Here live questions with a yes or no about a request and a path. Not here: lookups (edge/site/router), or what is sent
-(edge/http). `_headers` and `_redirects` will be read here.
+Here live the tables of a release's `_headers` and `_redirects`, files that are never served, and what a navigation is.
+Not here: the grammar of the rules (content/headers, content/redirects), lookups (edge/site/view), or what is sent
+(edge/http).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
+from content.headers import HeaderTable
+from content.redirects import RedirectTable
+from content.release import Rules
 from edge.http.negotiate import weights
 
 NEVER_FILES = frozenset({"/_headers", "/_redirects", "/rim.toml"})  # the site's own settings, at the top of its folder
 SHELL = "/index.html"
 SHELL_VARY = ("Sec-Fetch-Mode", "Accept")  # what is_navigation looks at
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What a release's rules say, compiled once."""
+
+    headers: HeaderTable = field(default_factory=lambda: HeaderTable(()))
+    redirects: RedirectTable = field(default_factory=lambda: RedirectTable(()))
+
+    @classmethod
+    def of(cls, rules: Rules) -> Tables:
+        """Raises BadNode: rules come from a publisher, and the origin that let them in may be of another version."""
+        return cls(HeaderTable.from_value(rules.headers or []), RedirectTable.from_value(rules.redirects or []))
 
 
 def is_navigation(sec_fetch_mode: bytes | None, accept: bytes | None) -> bool:

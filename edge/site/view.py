@@ -1,54 +1,109 @@
-"""SiteView: one site as this edge serves it, and what each of its paths means.
+"""SiteView: one site, or one preview of it, as this edge serves it, and what each of its paths means.
 
-Here lives the lookup of a path: live, then for immutable paths next and attic; folders, symlinks, the shell, the
-nearest 404.html. Pure: lookups are walks over Index nodes, whoever drives them brings the blocks.
-Not here: which host means which site (edge/site/router), reading the request (edge/http), fetching (edge/cache).
+Here lives the meaning of a path: which release is looked at, its rules, its files, what other releases lend, the shell,
+the page for what is missing. Pure: lookups are walks over Index nodes, whoever drives them brings the blocks.
+Not here: files and addresses within a release (edge/site/files), which host means which view (edge/site/router), who
+visits (edge/site/visitor), reading the request (edge/http), fetching (edge/cache).
 
-A view never changes. A deploy, a rollback or a purge is another view, and its epoch, the CID of the Site block, is
-part of the key of every ready answer: so all old ones are out of reach at once, in O(1).
+A view never changes. A deploy, a rollback or a purge is another view, and its key is part of the key of every ready
+answer: so all old ones are out of reach at once, in O(1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
 from typing import TypeAlias
 
-from content import tree
-from content.catalog import Site
+from content.asking import ask
+from content.catalog import Alias, Site
 from content.cid import CID
-from content.limits import SYMLINK_HOPS
+from content.errors import ContentError
+from content.redirects import Redirected
 from content.release import Asset, Release
 from content.walk import Walk
-from edge.site.rules import NEVER_FILES, SHELL
+from edge.http.target import quoted
+from edge.site import files
+from edge.site.files import Held
+from edge.site.rules import NEVER_FILES, SHELL, Tables
+
+_BROWSERS_DAYS = 30  # after `purge --browsers`: who comes back later than that has most likely lost the copy anyway
+_DAY = 86_400
+
+
+class Reason(StrEnum):
+    """Why there is nothing under a path; the value of Rim-Reason."""
+
+    NO_SUCH_PATH = "no-such-path"  # no release that may answer has it
+    NOT_A_NAVIGATION = "not-a-navigation"  # a page would stand in for it, but this asks for a script, a style, data
+    PURGED = "purged"  # it is there, from before a purge
+    NO_TARGET = "no-target"  # a rule leads to a file that is not there
+    NOTHING_LIVE = "nothing-live"  # nothing is published here yet
+
+
+class Lender(StrEnum):
+    """Which release an answer is from."""
+
+    LIVE = "live"
+    ROLLOUT = "rollout"
+    PINNED = "pinned"
+    PREVIEW = "preview"
+    NEXT = "next"
+    ATTIC = "attic"
+    BEFORE = "before"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An asset answers. `immutable`: its bytes never change under this path. `is_shell`: it stands in for a page."""
+    """An asset answers. `immutable`: its bytes never change under this path. `is_shell`: it stands in for a page.
+    `why` is for people; `reason` is set where the status is 404."""
 
     asset: Asset
     immutable: bool = False
     status: int = 200
     is_shell: bool = False
+    lender: Lender = Lender.LIVE
+    why: str = "a published file"
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A folder was asked for without its slash: go to `path` (308)."""
+    """It is to be asked for elsewhere. `location` is a URL reference, the request's query carried on."""
 
-    path: str
+    location: str
+    status: int = 308
+    why: str = "a folder is asked for with its slash"
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
     """The site has no such path, and no page to say so."""
 
+    reason: Reason = Reason.NO_SUCH_PATH
+
 
 Meaning: TypeAlias = Found | Moved | Missing
 
 
 @dataclass(frozen=True, slots=True)
+class Visit:
+    """What of a request may change the meaning of its path. `release`: the one its tab began with, where it says so.
+    `trial`: this visitor is among those who get what is rolled out."""
+
+    navigation: bool = False
+    query: bytes = b""
+    host: str = ""
+    release: CID | None = None
+    trial: bool = False
+
+
+PLAIN = Visit()
+
+
+@dataclass(frozen=True)
 class Published:
     """A release as a view holds it. `generation` is the one it was staged in."""
 
@@ -56,15 +111,50 @@ class Published:
     release: Release
     generation: int = 0
 
+    @cached_property
+    def tables(self) -> Tables:
+        """Its rules, compiled when they are first asked. Raises BadNode."""
+        return Tables.of(self.release.rules)
+
 
 @dataclass(frozen=True, slots=True)
+class _Base:
+    """The release that a request is answered from."""
+
+    published: Published
+    lender: Lender
+
+    @property
+    def index(self) -> CID:
+        return self.published.release.index
+
+
+@dataclass(frozen=True)
 class SiteView:
-    """One site, at one generation."""
+    """One site at one generation; with `alias`, its preview of that name (then `live` is what the preview shows)."""
 
     epoch: CID
     site: Site
     live: Published | None = None
     next: Published | None = None
+    rollout: Published | None = None
+    alias: str = ""
+    terms: Alias | None = None
+    lent: tuple[tuple[Lender, Published], ...] = ()  # to a preview: the site's live, what it showed before
+
+    @cached_property
+    def key(self) -> bytes:
+        """Of this view among all that ever were."""
+        return self.epoch.digest + self.alias.encode()
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether path alone means the same for every host and query, so that the hot path may look no further."""
+        try:
+            tables = [published.tables for published in (self.live, self.rollout) if published is not None]
+        except ContentError:
+            return True  # no answer is ever made of it
+        return not any(t.redirects.reads_query or t.redirects.reads_host or t.headers.reads_host for t in tables)
 
     @property
     def max_stale(self) -> int | None:
@@ -73,125 +163,143 @@ class SiteView:
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     @property
-    def is_spa(self) -> bool:
-        return self.live is not None and self.live.release.rules.spa
+    def pins(self) -> bool:
+        """Whether tabs may ask for the release that they began with."""
+        return not self.alias and self.live is not None and self.live.release.rules.pin
 
-    def resolve(self, path: str, navigation: bool = False) -> Walk[Meaning]:
-        """What this path means now. `navigation`: a person goes to a page, so a shell may answer."""
-        if self.live is None:
-            return Missing()
-        index = self.live.release.index
+    def clears_browsers(self, now: float) -> bool:
+        """Whether documents still ask browsers to clear their cache of this site."""
+        return not self.alias and self.site.browsers is not None and now < self.site.browsers[1] + _BROWSERS_DAYS * _DAY
+
+    def has_ended(self, now: float) -> bool:
+        """Whether this is a preview whose time is over."""
+        return self.terms is not None and self.terms.expires is not None and self.terms.expires <= now
+
+    def fields(self, path: str, visit: Visit = PLAIN) -> tuple[tuple[str, str | None], ...]:
+        """What the site's rules set (None: take away) in the header of this path's answer. Those of the release that
+        documents come from now, also for what an older one lends: a policy is the site's. Raises BadNode."""
+        published = self.rollout if visit.trial and self.rollout is not None else self.live
+        ops = () if published is None else published.tables.headers.of(path, visit.host)
+        told = tuple((op.name, op.value) for op in ops)
+        return (*told, ("X-Robots-Tag", "noindex")) if self.alias else told
+
+    def resolve(self, path: str, visit: Visit = PLAIN) -> Walk[Meaning]:
+        """What this path means now, to this visit. Raises BadNode where the release's rules are none."""
+        base = yield from self._base(visit)
+        if base is None:
+            return Missing(Reason.NOTHING_LIVE)
+        redirects = base.published.tables.redirects
+        if redirects.forces and (hit := redirects.match(path, visit.query, visit.host, forced=True)):
+            return (yield from self._by_rule(base, hit, path, visit))
+        reason = Reason.NO_SUCH_PATH
         if path not in NEVER_FILES:
-            found = yield from self._file(index, path + "index.html" if path.endswith("/") else path)
-            if found is not None:
+            found = yield from self._published(base, path, visit)
+            if not isinstance(found, Reason):
                 return found
-            if not path.endswith("/") and (yield from _follow(index, path + "/index.html")) is not None:
-                return Moved(path + "/")
-        if self.is_spa and navigation and (shell := (yield from _follow(index, SHELL))) is not None:
-            return Found(shell[0], is_shell=True)
-        page = yield from _nearest(index, path, "404.html")
-        return Missing() if page is None else Found(page, status=404)
+            reason = found
+        if hit := redirects.match(path, visit.query, visit.host):
+            return (yield from self._by_rule(base, hit, path, visit))
+        return (yield from self._stand_in(base, path, visit, reason))
 
-    def _file(self, index: CID, path: str) -> Walk[Found | None]:
-        """The file under this very path. Old and coming releases lend their immutable files only: a page that is on
-        its way in or out must never mix with the live one, but the chunk that it asks for must be there."""
-        held = yield from _follow(index, path)
+    def _base(self, visit: Visit) -> Walk[_Base | None]:
+        """The release to answer from. A navigation always gets live (or what is rolled out to this visitor): a pin
+        keeps a tab on its release, it does not bring old pages back."""
+        if self.live is None:
+            return None
+        if self.alias:
+            return _Base(self.live, Lender.PREVIEW)
+        if visit.release is not None and not visit.navigation and self.pins:
+            for item in self.site.kept:
+                if item.release == visit.release:
+                    block = yield from ask(item.release)
+                    pinned = Published(item.release, Release.from_block(block), item.generation)
+                    return _Base(pinned, Lender.PINNED)
+        if visit.trial and self.rollout is not None:
+            return _Base(self.rollout, Lender.ROLLOUT)
+        return _Base(self.live, Lender.LIVE)
+
+    # Files.
+
+    def _published(self, base: _Base, path: str, visit: Visit) -> Walk[Found | Moved | Reason]:
+        """The file under this address, or why there is none. Old and coming releases lend their immutable files only: a
+        page on its way in or out must never mix with the live one, but the chunk that it asks for must be there."""
+        held = yield from files.document(base.index, path, base.published.release.rules)
+        if isinstance(held, str):
+            return Moved(_with_query(quoted(held), visit.query))
+        reason = Reason.NO_SUCH_PATH
         if held is not None:
-            return Found(held[0], immutable=held[1])
-        for root, generation in self._lenders():
-            asset = yield from _row(root, path)
+            if not self._is_below_floor(base, path, held.asset):
+                return Found(held.asset, held.immutable, lender=base.lender)
+            reason = Reason.PURGED
+        for lender, root, generation in self._lenders(base):
+            asset = yield from files.row(root, path)
             if asset is None or not asset.immutable or asset.link_target is not None:
                 continue
             if generation is None or generation >= self.site.floor_of(path, asset.tags):
-                return Found(asset, immutable=True)
-        return None
+                return Found(asset, immutable=True, lender=lender, why="an immutable file of another release")
+            reason = Reason.PURGED
+        return reason
 
-    def _lenders(self) -> list[tuple[CID, int | None]]:
-        """The Indexes that may lend an immutable file, and the generation that a purge is measured against. The attic
-        has none: the origin takes out of it what a purge covers."""
-        lenders: list[tuple[CID, int | None]] = []
+    def _is_below_floor(self, base: _Base, path: str, asset: Asset) -> bool:
+        """Whether a purge covers it. What is live stays: a purge has it fetched and proved anew, and takes the rest."""
+        if base.lender is Lender.LIVE:
+            return False
+        return base.published.generation < self.site.floor_of(path, asset.tags)
+
+    def _lenders(self, base: _Base) -> Iterator[tuple[Lender, CID, int | None]]:
+        """The Indexes that may lend an immutable file, and the generation that a purge is measured against. Live and
+        attic have none: nothing live is below a floor, and the origin takes what a purge covers out of the attic."""
+        for lender, published in self.lent:
+            yield lender, published.release.index, None if lender is Lender.LIVE else published.generation
+        if base.lender in (Lender.ROLLOUT, Lender.PINNED) and self.live is not None:
+            yield Lender.LIVE, self.live.release.index, None
         if self.next is not None:
-            lenders.append((self.next.release.index, self.next.generation))
+            yield Lender.NEXT, self.next.release.index, self.next.generation
         if self.site.attic is not None:
-            lenders.append((self.site.attic, None))
-        return lenders
+            yield Lender.ATTIC, self.site.attic, None
+
+    # Rules, and what stands in.
+
+    def _by_rule(self, base: _Base, hit: Redirected, path: str, visit: Visit) -> Walk[Meaning]:
+        rule = hit.rule
+        why = f"_redirects line {rule.line}"
+        if not rule.is_rewrite:
+            return Moved(hit.location(visit.query), rule.status, why)
+        if rule.is_shell and not visit.navigation:
+            return (yield from self._missing(base, path, Reason.NOT_A_NAVIGATION))
+        held = yield from files.target(base.index, hit.target)
+        if held is None or self._is_below_floor(base, hit.target, held.asset):
+            return (yield from self._missing(base, path, Reason.NO_TARGET))
+        reason = Reason.NO_SUCH_PATH if rule.status == 404 else None
+        return Found(held.asset, status=rule.status, is_shell=rule.is_shell, lender=base.lender, why=why, reason=reason)
+
+    def _stand_in(self, base: _Base, path: str, visit: Visit, reason: Reason) -> Walk[Meaning]:
+        if base.published.release.rules.spa and reason is not Reason.PURGED:
+            if not visit.navigation:
+                return (yield from self._missing(base, path, Reason.NOT_A_NAVIGATION))
+            if (shell := (yield from files.follow(base.index, SHELL))) is not None:
+                return Found(shell.asset, is_shell=True, lender=base.lender, why="the shell, for a navigation")
+        return (yield from self._missing(base, path, reason))
+
+    def _missing(self, base: _Base, path: str, reason: Reason) -> Walk[Found | Missing]:
+        """The site's own page for it: the one that its rules name, else the nearest 404.html."""
+        named = base.published.release.rules.error
+        page: Held | Asset | None = None
+        if named is not None:
+            page = yield from files.follow(base.index, named)
+        if page is None:
+            page = yield from files.nearest(base.index, path, "404.html")
+        asset = page.asset if isinstance(page, Held) else page
+        if asset is None:
+            return Missing(reason)
+        why = "the site's page for what is missing"
+        return Found(asset, status=404, lender=base.lender, why=why, reason=reason)
 
     def __repr__(self) -> str:
+        name = f"{self.alias}--{self.site.name}" if self.alias else self.site.name
         live = "nothing" if self.live is None else str(self.live.cid)
-        return f"<SiteView {self.site.name} generation {self.site.generation}, live {live}>"
+        return f"<SiteView {name} generation {self.site.generation}, live {live}>"
 
 
-def _row(index: CID, path: str) -> Walk[Asset | None]:
-    value = yield from tree.get(index, path)
-    return None if value is None else Asset.from_row(value)
-
-
-def _follow(index: CID, path: str) -> Walk[tuple[Asset, bool] | None]:
-    """The file at this path, through symlinks inside the Root, and whether each step of the way is immutable."""
-    steady = True
-    for _ in range(SYMLINK_HOPS + 1):
-        if path in NEVER_FILES:  # asked here, at each step: a link must not lead round the rule
-            return None
-        asset = yield from _row(index, path)
-        if asset is not None and asset.link_target is None:
-            return asset, steady and asset.immutable
-        if asset is not None:
-            steady = steady and asset.immutable
-            target = _join(path.split("/")[1:-1], asset.link_target or "")
-        else:
-            steady = False
-            target = yield from _around(index, path)
-        if target is None:
-            return None
-        path = target
-    return None
-
-
-def _around(index: CID, path: str) -> Walk[str | None]:
-    """The path with its topmost symlinked folder replaced by that link's target; None where no folder is a symlink."""
-    segments = path.split("/")[1:]
-    for depth in range(1, len(segments)):
-        folder = "/" + "/".join(segments[:depth])
-        asset = yield from _row(index, folder)
-        if asset is not None:
-            rest = "/".join(segments[depth:])
-            return None if asset.link_target is None else _join(segments[: depth - 1], f"{asset.link_target}/{rest}")
-        if not (yield from _is_folder(index, folder)):
-            return None  # so what a request costs is bounded by the depth of what was published
-    return None
-
-
-def _nearest(index: CID, path: str, name: str) -> Walk[Asset | None]:
-    """The file of this name in the deepest folder on the path that has one."""
-    folders = [""]
-    for segment in path.split("/")[1:-1]:
-        folder = f"{folders[-1]}/{segment}"
-        if not (yield from _is_folder(index, folder)):
-            break
-        folders.append(folder)
-    for folder in reversed(folders):
-        held = yield from _follow(index, f"{folder}/{name}")
-        if held is not None:
-            return held[0]
-    return None
-
-
-def _is_folder(index: CID, path: str) -> Walk[bool]:
-    first = yield from tree.first(index, path + "/")
-    return first is not None and first[0].startswith(path + "/")
-
-
-def _join(folder: Sequence[str], target: str) -> str | None:
-    """A symlink's target as a path of the Root; None where it leads outside, as an absolute one always does: it meant
-    a place on the publisher's machine."""
-    if target.startswith("/"):
-        return None
-    steps = list(folder)
-    for step in target.split("/"):
-        if step == "..":
-            if not steps:
-                return None
-            steps.pop()
-        elif step not in ("", "."):
-            steps.append(step)
-    return "/" + "/".join(steps)
+def _with_query(location: str, query: bytes) -> str:
+    return f"{location}?{query.decode('latin-1')}" if query else location

@@ -23,7 +23,7 @@ from content.media import compressible, media_type
 from content.naming import is_hash_named
 from content.release import Asset, Encoding, Release, Rules
 from content.walk import drive
-from edge.site.view import Meaning, Published, SiteView
+from edge.site.view import Meaning, Published, SiteView, Visit
 
 File = bytes | str  # text: the target of a symlink
 
@@ -83,8 +83,8 @@ class Store:
 
         return SiteView(site.to_block().cid, site, published(site.live), published(site.next))
 
-    def resolve(self, view: SiteView, path: str, navigation: bool = False) -> Meaning:
-        return drive(view.resolve(path, navigation), self.get)
+    def resolve(self, view: SiteView, path: str, navigation: bool = False, **visit: Any) -> Meaning:
+        return drive(view.resolve(path, Visit(navigation, **visit)), self.get)
 
 
 def site_of(store: Store, files: Mapping[str, File], name: str = "demo", **fields: Any) -> Site:

@@ -8,8 +8,9 @@ import pytest
 
 from content.catalog import Floor, Retained, Site
 from content.limits import SYMLINK_HOPS
+from edge.http.target import quoted
 from edge.site.rules import is_navigation
-from edge.site.view import Found, Meaning, Missing, Moved
+from edge.site.view import Found, Meaning, Missing, Moved, Reason
 from tests.edge.sites import File, Store, site_of
 
 FILES: dict[str, File] = {
@@ -95,7 +96,7 @@ def test_a_path_is_a_file(store: Store, site: Site, path: str, expected: bytes) 
 @pytest.mark.parametrize("path", ["/docs", "/caf\u00e9", "/manual", "/to-folder", "/dot"])
 def test_a_folder_without_its_slash_moves(store: Store, site: Site, path: str) -> None:
     """`dir` goes to `dir/` where that answers, also through a symlink."""
-    assert meaning(store, site, path) == Moved(path + "/")
+    assert meaning(store, site, path) == Moved(quoted(path) + "/")
 
 
 MISSING = [
@@ -141,7 +142,7 @@ def test_without_a_404_page_it_is_just_missing() -> None:
 def test_an_empty_site_has_nothing() -> None:
     """A site without a live release, and one with an empty folder."""
     store = Store()
-    assert meaning(store, Site("bare"), "/") == Missing()
+    assert meaning(store, Site("bare"), "/") == Missing(Reason.NOTHING_LIVE)
     assert meaning(store, site_of(store, {}), "/") == Missing()
 
 
@@ -179,7 +180,7 @@ def test_the_shell_answers_navigations_only() -> None:
     found = meaning(store, site, "/route/deep", navigation=True)
     assert isinstance(found, Found)
     assert (found.is_shell, found.status, body(store, found)) == (True, 200, b"shell")
-    assert meaning(store, site, "/route/deep") == Missing()
+    assert meaning(store, site, "/route/deep") == Missing(Reason.NOT_A_NAVIGATION)
     assert meaning(store, site, "/real", navigation=True) == Moved("/real/")
     direct = meaning(store, site, "/", navigation=True)
     assert isinstance(direct, Found)
@@ -237,7 +238,7 @@ def test_a_floor_binds_next() -> None:
     store = Store()
     site = lenders(store)
     purged = replace(site, generation=5, floors=(Floor("path", "/chunk-bbbbbbb2.js", 5),))
-    assert meaning(store, purged, "/chunk-bbbbbbb2.js") == Missing()
+    assert meaning(store, purged, "/chunk-bbbbbbb2.js") == Missing(Reason.PURGED)
     assert site.next is not None
     again = replace(purged, next=replace(site.next, generation=6), generation=6)
     assert isinstance(meaning(store, again, "/chunk-bbbbbbb2.js"), Found)
