@@ -1,8 +1,8 @@
 """RedirectRule: one line of `_redirects`, what it is allowed to say, and where it leads.
 
-Here live the value, its checks and the filling of its target. Not here: the lines of the file, the choice of the rule
-that matches, and loops (content/redirects). No target leads to another host than the one written in the rule,
-whatever is requested: captures are percent-encoded, and never stand in a host.
+Here live the value, its checks and the filling of its target. Not here: the lines of the file and loops
+(content/redirects), or the choice of the rule that matches (content/redirecttable). No target leads to another host
+than the one written in the rule, whatever is requested: captures are percent-encoded, and never stand in a host.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REWRITES = (200, 404)  # the path stays, a file answers
 STATUSES = (200, 301, 302, 303, 307, 308, 404)
 DEFAULT_STATUS = 301  # Netlify and the IPFS spec; Cloudflare takes 302
 
-_ASCII = "".join(map(chr, range(0x21, 0x7F)))  # a target is a URL already: only the rest is escaped
+PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))  # what is a URL already keeps these, and only the rest is escaped
 _REFUSED = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 _ABSOLUTE = re.compile(r"(?:https?:)?//([^/?#]*)", re.IGNORECASE)
 _AUTHORITY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*)(:[0-9]{1,5})?\Z")
@@ -120,7 +120,7 @@ class RedirectRule:
         if not origin:
             path = "/" + path.lstrip("/\\")  # `//host` and `/\host` are other hosts to a browser
         extra = fill(extra, captures, lambda value: quote(value, safe="", errors="replace"))
-        return quote(origin + path + mark + extra, safe=_ASCII, errors="replace")
+        return quote(origin + path + mark + extra, safe=PRINTABLE, errors="replace")
 
     def to_value(self) -> list[Any]:
         """The rule as a list for DAG-CBOR."""

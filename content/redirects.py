@@ -1,24 +1,22 @@
-"""`_redirects`: its lines, the table that answers a request, and the loops that rules make together.
+"""`_redirects`: the lines of the file, and what a publisher should know of the rules together.
 
-Here live parse, RedirectTable and loops. Not here: what one rule may say (content/redirectrule), what is sent
-(edge/http), or how the file gets into a Release (the publisher). The grammar is Netlify's, with Cloudflare's splat in
-the middle; docs/rules.md lists where both differ, and tests/content/documented_redirects.py holds their cases.
+Here live parse and loops. Not here: what one rule may say (content/redirectrule), which one answers a request
+(content/redirecttable), or how the file gets into a Release (the publisher). The grammar is Netlify's, with
+Cloudflare's splat in the middle; docs/rules.md lists where both differ, tests/content/documented_redirects.py holds
+their cases.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import urlencode
 
-from content.cbor import typed
-from content.errors import BadNode
 from content.limits import PATH_BYTES, REDIRECT_BYTES, REDIRECT_HOPS, RULES_MAX
 from content.linting import Finding, lines
-from content.pattern import Pattern, PatternIndex, labels
+from content.pattern import Pattern, labels
 from content.redirectrule import DEFAULT_STATUS, BadRule, RedirectRule
+from content.redirecttable import Redirected, RedirectTable, leads_back, split
 
 __all__ = ["RedirectRule", "RedirectTable", "Redirected", "loops", "parse"]
 
@@ -70,87 +68,6 @@ def _rule(line: str, number: int) -> RedirectRule:
     return RedirectRule(words[0], words[at], status, force, tuple((name, value) for name, _, value in pairs), number)
 
 
-@dataclass(frozen=True, slots=True)
-class Redirected:
-    """What a request got: the rule, and its target filled (a file's decoded path, or a URL reference for Location)."""
-
-    rule: RedirectRule
-    target: str
-
-    def location(self, query: bytes | str) -> str:
-        """The target with the request's query carried on, unless it has its own or the rule has taken the query."""
-        text = quote(query, safe="".join(map(chr, range(0x21, 0x7F))).replace("#", ""))
-        address, mark, fragment = self.target.partition("#")
-        if not text or self.rule.query or "?" in address:
-            return self.target
-        return f"{address}?{text}{mark}{fragment}"
-
-
-class RedirectTable:
-    """The rules of a release, ready to match. The first rule that matches wins."""
-
-    def __init__(self, rules: Sequence[RedirectRule]) -> None:
-        self.rules = tuple(rules)
-        self.patterns = tuple(Pattern.parse(rule.source) for rule in rules)
-        self.index = PatternIndex(self.patterns)
-        self.reads_query = any(rule.query for rule in rules)  # in choosing a rule; a 3xx also carries the query on
-        self.reads_host = any(pattern.host for pattern in self.patterns)
-        self.forces = any(rule.force for rule in rules)
-
-    def match(
-        self, path: str, query: bytes | str = "", host: str | None = None, forced: bool = False
-    ) -> Redirected | None:
-        """What the first rule that matches says of a decoded path, or None.
-
-        A slash more or less at the end matches too. With `forced`, as asked where a file is published under the path,
-        the first rule counts only if it is a forced one. A rule that would lead back to the request is passed over.
-        """
-        asked = query.decode("utf-8", "replace") if isinstance(query, bytes) else query
-        segments, names = path[1:].split("/"), labels(host)
-        others = segments[:-1] if segments[-1] == "" else [*segments, ""]
-        for order, pattern in self.index.candidates(segments):
-            captures = pattern.match_pieces(segments, names)
-            if captures is None and (captures := pattern.match_pieces(others, names)) is None:
-                continue
-            rule = self.rules[order]
-            if rule.query:
-                if (taken := rule.captures_query(asked)) is None:
-                    continue
-                captures = {**captures, **taken}
-            found = Redirected(rule, rule.fill(captures))
-            if not _leads_back(found, path, asked, names):
-                return found if rule.force or not forced else None
-        return None
-
-    def to_value(self) -> list[Any]:
-        """The rules as plain lists, integers and strings, for DAG-CBOR."""
-        return [rule.to_value() for rule in self.rules]
-
-    @classmethod
-    def from_value(cls, value: Any, external: Collection[str] = ("*",)) -> RedirectTable:
-        """Read to_value()'s list, as strictly as a file. Raises BadNode."""
-        rows = typed(value, list, "redirects")
-        if len(rows) > RULES_MAX:
-            raise BadNode(f"redirects: {len(rows):,} rules, {RULES_MAX:,} are the limit")
-        rules = [RedirectRule.from_value(row, external)[0] for row in rows]
-        if sum(rule.size for rule in rules) > REDIRECT_BYTES:
-            raise BadNode(f"redirects: over the limit of {REDIRECT_BYTES:,} bytes")
-        return cls(rules)
-
-
-def _leads_back(found: Redirected, path: str, query: str, host_labels: list[str]) -> bool:
-    if found.rule.is_rewrite or (found.rule.host is not None and labels(found.rule.host) != host_labels):
-        return False
-    to, asked = _split(found.target)
-    return to == path and (not found.rule.query or asked == query)
-
-
-def _split(location: str) -> tuple[str, str]:
-    """The decoded path and the query of a Location that stays on its host."""
-    address, _, query = location.partition("#")[0].partition("?")
-    return unquote(re.sub(r"\A(?:https?:)?//[^/]*", "", address, flags=re.IGNORECASE)) or "/", query
-
-
 def _asks(rule: RedirectRule) -> str:
     return urlencode([(name, "sample" if value.startswith(":") else value) for name, value in rule.query])
 
@@ -173,7 +90,7 @@ def loops(rules: Sequence[RedirectRule], exists: Callable[[str], bool]) -> list[
     table, findings, known = RedirectTable(rules), [], set()
     for rule, pattern in zip(table.rules, table.patterns, strict=True):
         path, host = pattern.sample()
-        if _leads_back(Redirected(rule, rule.fill(_captured(rule, pattern))), path, _asks(rule), labels(host)):
+        if leads_back(Redirected(rule, rule.fill(_captured(rule, pattern))), path, _asks(rule), labels(host)):
             findings.append(Finding(rule.line, "leads to itself, so it never applies: change its target"))
         chain, endless = _follow(table, path, _asks(rule), host, exists)
         members = frozenset(chain)
@@ -204,7 +121,7 @@ def _follow(
         if found is None or found.rule.is_rewrite or found.rule.host not in (None, host):
             return chain, False
         chain.append(found.rule.line)
-        path, query = _split(found.location(query))
+        path, query = split(found.location(query))
         if (path, query) in seen:
             at = seen.index((path, query))
             return [*chain[at:], chain[at]], True
