@@ -19,7 +19,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110 §5.6.2
 _VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?\Z")  # RFC 9110 §5.5, without obs-text
 _OF_THE_MESSAGE = "connection content-length keep-alive te trailer transfer-encoding upgrade"
 _OF_THE_BYTES = "accept-ranges content-encoding content-range etag"
-_OF_THE_ANSWER = "age allow cache-status date location server set-cookie"
+_OF_THE_ANSWER = "age allow alt-svc cache-status date location server set-cookie"
 OWNED = frozenset(f"{_OF_THE_MESSAGE} {_OF_THE_BYTES} {_OF_THE_ANSWER}".split())  # what the edge alone can say
 
 

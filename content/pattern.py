@@ -82,7 +82,7 @@ class Pattern:
             raise BadPattern(f"a source of {len(text):,} characters, and {RULE_CHARS:,} are the limit: use *")
         scheme = _ABSOLUTE.match(text)
         host, slash, path = text[scheme.end() if scheme else 0 :].partition("/")
-        if not slash or bool(host) != bool(scheme):
+        if not slash or bool(host) != bool(scheme) or text.startswith("//"):
             raise BadPattern(f"'{text[:80]}' is no path: start it with / or https://host/")
         if found := _REFUSED.search(text):
             raise BadPattern(f"a source cannot hold {found[0]!r}: write %{ord(found[0]):02X} (a query: name=:name)")

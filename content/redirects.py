@@ -113,7 +113,7 @@ def _captured(rule: RedirectRule, pattern: Pattern) -> dict[str, str]:
 def _follow(
     table: RedirectTable, path: str, query: str, host: str, exists: Callable[[str], bool]
 ) -> tuple[list[int], bool]:
-    """The lines of the redirects from here on, and whether there is no end to them (then the first comes again)."""
+    """The lines of the redirects from here on, and whether there is no end to them (a loop's first comes again)."""
     chain: list[int] = []
     seen = [(path, query)]
     while len(chain) < _BROWSER_HOPS and len(path) <= PATH_BYTES:
@@ -123,7 +123,8 @@ def _follow(
         chain.append(found.rule.line)
         path, query = split(found.location(query))
         if (path, query) in seen:
-            at = seen.index((path, query))
-            return [*chain[at:], chain[at]], True
+            loop = chain[seen.index((path, query)) :]
+            first = loop.index(min(loop))
+            return [*loop[first:], *loop[:first], loop[first]], True
         seen.append((path, query))
     return chain, True
