@@ -7,9 +7,8 @@ end, so the work is bounded by the lengths of path and pattern, whoever wrote th
 
 from __future__ import annotations
 
-import heapq
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import quote, unquote
@@ -120,29 +119,46 @@ class Pattern:
         return "/" + self.path.sample("/", splat, other), host
 
 
+class _Node:
+    """A place in the index: what ends here, what takes all below, and the next segments (None: with a placeholder)."""
+
+    __slots__ = ("below", "here", "next")
+
+    def __init__(self) -> None:
+        self.here: list[tuple[int, Pattern]] = []
+        self.below: list[tuple[int, Pattern]] = []
+        self.next: dict[str | None, _Node] = {}
+
+
 class PatternIndex:
-    """Which of many patterns can match a path, by its whole or its first segment: few, and in their order."""
+    """Which of many patterns can match a path: a tree of their segments, so that few are compared."""
 
     def __init__(self, patterns: Iterable[Pattern]) -> None:
-        self.buckets: dict[object, list[tuple[int, Pattern]]] = {}
+        self.top = _Node()
         for order, pattern in enumerate(patterns):
-            self.buckets.setdefault(_bucket(pattern.path), []).append((order, pattern))
+            node, head = self.top, pattern.path.head
+            while head and head[-1][0] == ("",):
+                head = head[:-1]
+            for literals, names in head:
+                node = node.next.setdefault(None if names else literals[0], _Node())
+            (node.below if pattern.has_splat else node.here).append((order, pattern))
 
-    def candidates(self, segments: list[str]) -> Iterator[tuple[int, Pattern]]:
-        """The patterns, with their numbers, that can match these segments or the same with or without a last slash."""
-        length, first = sum(map(bool, segments)), segments[0]
-        keys = (tuple(filter(None, segments)), (first, length), (first, None), (None, length), (None, None))
-        found = [bucket for key in keys if (bucket := self.buckets.get(key))]
-        return iter(found[0]) if len(found) == 1 else heapq.merge(*found)
-
-
-def _bucket(path: _Sequence) -> object:
-    first = None if not path.head or path.head[0][1] else path.head[0][0][0]
-    if path.splat is not None:
-        return first, None
-    if any(names for _, names in path.head):
-        return first, sum(literals != ("",) for literals, _ in path.head)
-    return tuple(literals[0] for literals, _ in path.head if literals[0])
+    def candidates(self, segments: list[str]) -> list[tuple[int, Pattern]]:
+        """The patterns, with their numbers and in their order, that can match these segments, or the same with a slash
+        more or less at the end.
+        """
+        nodes, found, last = [self.top], list(self.top.below), len(segments)
+        while last and not segments[last - 1]:
+            last -= 1
+        for segment in segments[:last]:
+            nodes = [after for node in nodes for key in (segment, None) if (after := node.next.get(key))]
+            if not nodes:
+                break
+            for node in nodes:
+                found += node.below
+        for node in nodes:
+            found += node.here
+        return sorted(found)
 
 
 def labels(host: str | None) -> list[str]:

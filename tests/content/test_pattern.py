@@ -144,7 +144,10 @@ def test_a_bomb_costs_its_length() -> None:
     assert Pattern.parse("/" + "/".join(f":a{n}-:b{n}" for n in range(180))).match("/" + "--/" * 340) is None
 
 
-def test_exact_patterns_are_looked_up() -> None:
-    """Of 2,000 exact sources in one folder, one is compared."""
-    index = PatternIndex([Pattern.parse(f"/old/{n}") for n in range(2000)])
-    assert [order for order, _ in index.candidates(["old", "7", ""])] == [7]
+@pytest.mark.parametrize("source", ["/old/{}", "/old/{}/*", "/old/:x/{}", "/:x/{}", "/{}/:x/*", "/:x-y/{}"])
+def test_few_are_compared(source: str) -> None:
+    """Of 2,000 sources that differ in a segment, the one that has it is compared."""
+    index = PatternIndex([Pattern.parse(source.format(n)) for n in range(2000)])
+    path = source.format(7).replace(":x", "a").replace("*", "b")
+    assert [order for order, _ in index.candidates(path[1:].split("/"))] == [7]
+    assert index.candidates(["old", "a", "b", "c"]) == index.candidates([""]) == []
