@@ -80,12 +80,22 @@ class RedirectRule:
             raise BadRule(f"status {self.status}: use one of {', '.join(map(str, STATUSES))}")
         self._check_host(external)
         used = references(_ABSOLUTE.sub("", self.target, count=1))
-        captured = pattern.names | {value[1:] for _, value in self.query if value.startswith(":")}
+        captured = self._check_query(pattern.names)
         if missing := sorted(set(used) - captured):
             raise BadRule(f"the target uses :{missing[0]}, which the source does not capture: add it there")
         if len(used) > RULE_REFERENCES:
             raise BadRule(f"the target uses {len(used)} placeholders: {RULE_REFERENCES} are the limit")
         return pattern
+
+    def _check_query(self, names: frozenset[str]) -> frozenset[str]:
+        """The names that path and query capture."""
+        parameters = [name for name, _ in self.query]
+        if "" in parameters or len(parameters) != len(set(parameters)):
+            raise BadRule("each query parameter needs a name of its own: name=:capture")
+        captures = [value[1:] for _, value in self.query if value.startswith(":")]
+        if len(captures) != len(set(captures)) or names & set(captures):
+            raise BadRule("the source captures one name twice: give each a name of its own")
+        return names.union(captures)
 
     def _check_host(self, external: Collection[str]) -> None:
         host = self.host
@@ -105,7 +115,7 @@ class RedirectRule:
         given = dict(parse_qsl(query, keep_blank_values=True))
         if given.keys() != {name for name, _ in self.query}:
             return None
-        if any(given[name] != value for name, value in self.query if not value.startswith(":")):
+        if any(given[name] != unquote(value) for name, value in self.query if not value.startswith(":")):
             return None
         return {value[1:]: given[name] for name, value in self.query if value.startswith(":")}
 
@@ -135,10 +145,15 @@ class RedirectRule:
                 source=typed(source, str, "source"),
                 target=typed(target, str, "target"),
                 status=typed(status, int, "status"),
-                force=typed(force, int, "force") == 1,
-                query=tuple((typed(name, str, "query"), typed(text, str, "query")) for name, text in query),
+                force=(0, 1).index(typed(force, int, "force")) == 1,
+                query=tuple(_pair(typed(pair, list, "query")) for pair in typed(query, list, "query")),
                 line=typed(line, int, "line"),
             )
             return rule, rule.check(external)
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             raise BadNode(f"redirect: {error}") from error
+
+
+def _pair(value: list[Any]) -> tuple[str, str]:
+    name, text = value
+    return typed(name, str, "query"), typed(text, str, "query")

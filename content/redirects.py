@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from content.limits import PATH_BYTES, REDIRECT_BYTES, REDIRECT_HOPS, RULES_MAX
 from content.linting import Finding, lines
@@ -47,7 +47,7 @@ def parse(text: str, *, external: Collection[str] = ()) -> tuple[list[RedirectRu
 
 def _rule(line: str, number: int) -> RedirectRule:
     """source [name=value ...] target [status[!]]; a word that starts with # ends the line."""
-    words = line.split()
+    words = re.split(r"[ \t]+", line.strip(" \t"))
     words = words[: next((n for n, word in enumerate(words) if word.startswith("#")), None)]
     at = 1
     while at < len(words) and "=" in words[at] and not words[at].startswith(("/", "http://", "https://")):
@@ -55,8 +55,6 @@ def _rule(line: str, number: int) -> RedirectRule:
     if len(words) <= at:
         raise BadRule("a rule needs a source and a destination: /from /to [status]")
     pairs = [word.partition("=") for word in words[1:at]]
-    if len({name for name, _, _ in pairs}) < len(pairs):
-        raise BadRule("one query parameter twice: name each once")
     status, force = DEFAULT_STATUS, False
     rest = words[at + 1 :]
     if rest and (found := _STATUS.match(rest[0])):
@@ -69,7 +67,7 @@ def _rule(line: str, number: int) -> RedirectRule:
 
 
 def _asks(rule: RedirectRule) -> str:
-    return urlencode([(name, "sample" if value.startswith(":") else value) for name, value in rule.query])
+    return urlencode([(name, "sample" if value.startswith(":") else unquote(value)) for name, value in rule.query])
 
 
 def _unreached(table: RedirectTable) -> Iterator[Finding]:

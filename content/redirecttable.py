@@ -30,7 +30,8 @@ class Redirected:
 
     def location(self, query: bytes | str) -> str:
         """The target with the request's query carried on, unless it has its own or the rule has taken the query."""
-        text = quote(query, safe=PRINTABLE.replace("#", ""))
+        raw = query if isinstance(query, bytes) else query.encode("utf-8", "replace")
+        text = quote(raw, safe=PRINTABLE.replace("#", ""))
         address, mark, fragment = self.target.partition("#")
         if not text or self.rule.query or "?" in address:
             return self.target

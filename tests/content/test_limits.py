@@ -1,7 +1,8 @@
 """The limits of walks and builders, each at its value and one past it.
 
 Others stand where their bytes come in: block and identity size (test_block, test_cid), fan-out and HAMT depth
-(test_walk), paths and names (test_unixfs), CAR and IPNS (test_car, test_ipns).
+(test_walk), paths and names (test_unixfs), CAR and IPNS (test_car, test_ipns), rules of a site (test_redirects,
+test_headers, test_pattern).
 """
 
 from __future__ import annotations

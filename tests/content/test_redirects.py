@@ -69,7 +69,10 @@ REFUSED = {
     "/a /:b": "does not capture",
     "/a /:splat": "does not capture",
     "/a id=:id /:other": "does not capture",
-    "/a id=:id id=:x /:id": "twice",
+    "/a id=:id id=:x /:id": "name of its own",
+    "/a =:x /:x": "name of its own",
+    "/a id=:id x=:id /:id": "twice",
+    "/:id id=:id /:id": "twice",
     "/a /b 410": "status 410",
     "/a /b 200!!": "is no status",
     "/a /b 301 301": "is no status",
@@ -108,6 +111,13 @@ def test_query_is_carried() -> None:
         assert found is not None
         assert found.location(query.encode()) == found.location(query) == location
     assert table.match("/a").location(b"\r\n\xff") == "/b?%0D%0A%FF#c"  # type: ignore[union-attr]
+
+
+def test_values_in_a_query() -> None:
+    """A parameter may have to have one value, percent-coded in the rule as in a URL."""
+    table = RedirectTable(parse("/a page=b%20c id=:id /:id")[0])
+    assert table.match("/a", "id=1&page=b+c") is not None
+    assert table.match("/a", "id=1&page=b") is None
 
 
 def test_encoding() -> None:
@@ -248,9 +258,13 @@ GOOD: list[Any] = ["/a/*", "/b/:splat", 301, 0, [["id", ":id"]], 1]
         [[]],
         [GOOD[:-1]],
         [[*GOOD, 1]],
-        *([[*GOOD[:at], bad, *GOOD[at + 1 :]]] for at, bad in enumerate([5, 5, "301", True, [["id"]], "1"])),
+        *([[*GOOD[:at], bad, *GOOD[at + 1 :]]] for at, bad in enumerate([5, 5, "301", True, ["ab"], "1"])),
         [["a", *GOOD[1:]]],
         [["/a", *GOOD[1:]]],
+        [[*GOOD[:3], 2, *GOOD[4:]]],
+        [[*GOOD[:3], -1, *GOOD[4:]]],
+        [[*GOOD[:4], [["id"]], 1]],
+        [[*GOOD[:4], [["id", "1"], ["id", "2"]], 1]],
         [[*GOOD[:2], 410, *GOOD[3:]]],
         [["/a/*", "//x:splat", *GOOD[2:]]],
         [["/a/*", "/" + "b" * RULE_CHARS, *GOOD[2:]]],
