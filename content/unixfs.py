@@ -125,8 +125,11 @@ def directory(entries: Mapping[str, Node], emit: Emit) -> Node:
     return _finish(data, (node for _, node in named), emit)
 
 
-def root(entries: Mapping[str, Node], emit: Emit, dirs: Iterable[str] = ()) -> Node:
+def root(
+    entries: Mapping[str, Node], emit: Emit, dirs: Iterable[str] = (), found: Callable[[str, Node], None] | None = None
+) -> Node:
     """The folder of these paths ("a/b/c.txt"; a leading slash is dropped); `dirs` names folders that may be empty.
+    Each folder and its path ("" the top) go to `found`.
 
     Raises BadPath, or LimitExceeded above 1,000,000 entries, 1,024 bytes of path or 255 of a name.
     """
@@ -140,6 +143,8 @@ def root(entries: Mapping[str, Node], emit: Emit, dirs: Iterable[str] = ()) -> N
         _open(folders, parent)[name] = node
     for path in sorted(folders, key=lambda path: path.count("/") if path else -1, reverse=True):
         node = directory(folders.pop(path), emit)
+        if found is not None:
+            found(path, node)
         if not path:
             break
         parent, _, name = path.rpartition("/")

@@ -6,23 +6,28 @@ here: reading files (rim/reading), sending (rim/sending), or whether to publish 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 
 from content import tree
 from content.block import Block
 from content.cid import CID, RAW, read_varint
+from content.errors import BadBlock
 from content.limits import BLOCK_MADE
 from content.media import media_type
 from content.naming import is_hash_named
 from content.release import Asset, Rules
-from content.unixfs import Node, file_tsize, root, symlink
+from content.unixfs import Node, directory, file_tsize, root, symlink
 from content.unixfs import file as build_file
+from content.walk import drive
 from rim.crew import Crew
 from rim.encode import Encodings
+from rim.last import Kept, Last, dump, is_strewn
 from rim.memo import Memo
 from rim.reading import Changed, read, read_part
-from rim.scan import File, Scan
+from rim.scan import File, Scan, prefix_of
 from rim.steps import step
 
 _LINK_TYPE = "application/octet-stream"  # a symlink answers as its target; this one is never sent
@@ -51,7 +56,10 @@ Piece = bytes | Part | Coded
 
 @dataclass(slots=True)
 class Built:
-    """A release but for its date. `made` are the blocks that exist nowhere else: folders, links, the Index."""
+    """A release but for its date. `made` are the blocks that exist nowhere else: folders, links, the Index.
+
+    Beside a last build only those that it did not make: the others are at the origin. `last` is for the memo.
+    """
 
     root: CID
     index: CID
@@ -59,15 +67,48 @@ class Built:
     files: int
     size: int
     made: dict[CID, bytes]
+    nodes: dict[CID, bytes]  # of `made` those of the Index
+    last: Last
 
 
-def build(scan: Scan, encodings: Mapping[bytes, Encodings], rules: Rules) -> Built:
-    """Root and Index of these files."""
+class Unknown(Exception):
+    """The memo has no more of the last build what the next one needs of it: all is built anew."""
+
+
+def build(
+    scan: Scan,
+    encodings: Mapping[bytes, Encodings],
+    rules: Rules,
+    node: Callable[[CID], bytes | None] = lambda cid: None,
+) -> Built:
+    """Root and Index of these files. `node` gives a node of the last build's Index. Raises Unknown."""
     made: dict[CID, bytes] = {}
+    nodes: dict[CID, bytes] = {}
 
     def emit(block: Block) -> None:
         made[block.cid] = block.data
 
+    def emit_node(block: Block) -> None:
+        nodes[block.cid] = block.data
+
+    entries, rows = _rows(scan, encodings, emit)
+    folders: dict[str, Node] = {}
+    if scan.last is None:
+        index = tree.build(sorted(rows.items()), emit_node)
+        root(entries, emit, scan.dirs, lambda path, node: folders.update({path and path + "/": node}))
+    else:
+        changes = {**dict.fromkeys("/" + path for path in scan.gone()), **rows}
+        index = _updated(scan.last.index, changes, node, emit_node)
+        _folders(scan, entries, folders, emit)
+    last = _last(scan, folders, index, len(nodes))
+    step("build.done")
+    return Built(last.root, index, rules, last.files, last.size, made | nodes, nodes, last)
+
+
+def _rows(
+    scan: Scan, encodings: Mapping[bytes, Encodings], emit: Callable[[Block], None]
+) -> tuple[dict[str, Node], dict[str, dict[str, object]]]:
+    """What was scanned as entries of folders, and as rows of the Index."""
     entries: dict[str, Node] = {}
     rows: dict[str, dict[str, object]] = {}
     for file in scan.files:
@@ -87,10 +128,76 @@ def build(scan: Scan, encodings: Mapping[bytes, Encodings], rules: Rules) -> Bui
         entries[path] = node
         digest = node.cid.digest.hex()
         rows["/" + path] = Asset(node.cid, 0, digest, _LINK_TYPE, link_target=target).to_row()
-    index = tree.build(sorted(rows.items()), emit)
-    folder = root(entries, emit, scan.dirs)
-    step("build.done")
-    return Built(folder.cid, index, rules, len(rows), scan.size, made)
+    return entries, rows
+
+
+def _updated(
+    index: CID,
+    changes: Mapping[str, dict[str, object] | None],
+    node: Callable[[CID], bytes | None],
+    emit: Callable[[Block], None],
+) -> CID:
+    """The Index after these changes."""
+
+    return drive(tree.update(index, changes, emit), lambda cid: _block(cid, node(cid)))
+
+
+def _block(cid: CID, data: bytes | None) -> Block:
+    try:
+        if data is not None:
+            return Block(cid, data)
+    except BadBlock:
+        pass  # a damaged memo
+    raise Unknown(f"node {cid}")
+
+
+def _folders(scan: Scan, entries: Mapping[str, Node], folders: dict[str, Node], emit: Callable[[Block], None]) -> None:
+    """The nodes of the folders looked at closely, the deepest first; what lies below the others is as it was."""
+    assert scan.last is not None
+    inside: dict[str, dict[str, Node]] = {prefix: {} for prefix in scan.closely}
+    for path, entry in entries.items():
+        inside[prefix_of(path)][path.rpartition("/")[2]] = entry
+    for prefix in sorted(scan.closely, key=lambda prefix: -prefix.count("/")):
+        for name in scan.closely[prefix]:
+            below = f"{prefix}{name}/"
+            inside[prefix][name] = folders[below] if below in folders else scan.last.dirs[below].node
+        folders[prefix] = directory(inside[prefix], emit)
+
+
+def _last(scan: Scan, folders: Mapping[str, Node], index: CID, fresh: int) -> Last:
+    """This build, for the next one to begin with."""
+    names: dict[str, list[str]] = {prefix: [] for prefix in scan.closely}
+    sizes = dict.fromkeys(scan.closely, 0)
+    for file in scan.files:
+        prefix = prefix_of(file.path)
+        names[prefix].append(file.path[len(prefix) :])
+        sizes[prefix] += file.size
+    for path in scan.links:
+        names[prefix_of(path)].append(path.rpartition("/")[2])
+    dirs = scan.untouched()
+    for prefix in scan.closely:
+        node, print_ = folders[prefix], b"" if prefix in scan.young else scan.prints[prefix]
+        dirs[prefix] = Kept(print_, names[prefix], sizes[prefix], bytes(node.cid), node.size, node.tsize)
+    whole, strewn = (scan.last.whole, scan.last.strewn + fresh) if scan.last else (int(time.time()), 0)
+    return Last(CID(dirs[""].cid), index, dirs, whole, strewn)
+
+
+def keep(memo: Memo, scan: Scan, built: Built, recipe: bytes) -> None:
+    """Tell the memo of this build, once it is live. Whatever of the last build's Index it still has may stay."""
+    last = built.last
+    stay: list[CID] | None = None
+    if scan.last is None:
+        stay = []
+    elif scan.last.dirs == last.dirs:
+        return
+    elif is_strewn(last):
+        nodes = partial(memo.node, scan.folder, recipe)
+        try:
+            stay = drive(tree.node_cids(last.index), lambda cid: _block(cid, built.nodes.get(cid) or nodes(cid)))
+        except Unknown:
+            return  # what the memo has is no longer what is live, so it will not be used again
+        last = replace(last, strewn=0)
+    memo.keep_last(scan.folder, recipe, dump(last), built.nodes, stay)
 
 
 class Pieces:

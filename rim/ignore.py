@@ -21,10 +21,12 @@ RULES = ".rimignore"
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """`ignored(relative path, is a folder)`; `secrets`: whether to look for them at all."""
+    """`ignored(relative path, is a folder)`; `secrets`: whether to look for them at all; `rules`: equal where two
+    filters take the same names."""
 
     ignored: Callable[[str, bool], bool]
     secrets: bool = True
+    rules: str = ""
 
 
 def is_secret(name: str) -> bool:
@@ -38,16 +40,16 @@ def is_secret(name: str) -> bool:
 def for_folder(folder: Path, *, ignore: bool = True, allow_secret: bool = False) -> Filter:
     """The filter of this folder. Without `ignore` everything is published, bit for bit. Raises Usage."""
     if not ignore:
-        return Filter(lambda path, is_folder: False, secrets=False)
+        return Filter(lambda path, is_folder: False, secrets=False, rules="all")
     try:
         text = (folder / RULES).read_text(encoding="utf-8")
     except FileNotFoundError:
-        return Filter(_by_name, secrets=not allow_secret)
+        return Filter(_by_name, secrets=not allow_secret, rules="names")
     except (OSError, UnicodeDecodeError) as error:
         raise Usage(
             f"{folder / RULES} cannot be read: {error}", "make it a readable UTF-8 file, or remove it"
         ) from error
-    return Filter(_by_rules(text), secrets=not allow_secret)
+    return Filter(_by_rules(text), secrets=not allow_secret, rules=f"rules {text}")
 
 
 def _by_name(path: str, is_folder: bool) -> bool:

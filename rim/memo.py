@@ -1,7 +1,7 @@
-"""What the publisher remembers between runs: hashes of files it has read, and encodings it has made.
+"""What the publisher remembers between runs: hashes of files it has read, encodings it has made, builds it has done.
 
-Here lives one SQLite file below the user's state folder. Not here: when a memo may be believed (rim/scan), or how an
-encoding is made (rim/encode).
+Here lives one SQLite file below the user's state folder. Not here: when a memo may be believed (rim/scan), how an
+encoding is made (rim/encode), or what a build was (rim/last).
 
 Everything in it can be made again, so it never fails a publish: a file that is corrupt or of another version is begun
 anew, one that cannot be written is replaced by a private one that lasts as long as the run. Encodings are kept whole,
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from content.cid import CID
 
-_VERSION = 1
+_VERSION = 2
 _KEEP_DAYS = 60
 _TRIES = 20  # at opening, while others open or close it
 _DAY = 86_400
@@ -30,6 +30,8 @@ CREATE TABLE files
 CREATE TABLE dags (cid BLOB PRIMARY KEY, leaves BLOB, inner BLOB) WITHOUT ROWID;
 CREATE TABLE encodings (sha256 BLOB, level TEXT, found TEXT, used INT, PRIMARY KEY (sha256, level)) WITHOUT ROWID;
 CREATE TABLE blobs (cid BLOB PRIMARY KEY, data BLOB);
+CREATE TABLE lasts (id INTEGER PRIMARY KEY, folder TEXT, recipe BLOB, data BLOB, used INT, UNIQUE (folder, recipe));
+CREATE TABLE nodes (last INT, cid BLOB, data BLOB, PRIMARY KEY (last, cid));
 """
 
 Stat = tuple[int, int, int, int]  # size, mtime ns, ctime ns, inode
@@ -64,6 +66,15 @@ class Memo:
             path[cut:]: Known((size, mtime, ctime, ino), CID(cid), sha)
             for path, size, mtime, ctime, ino, cid, sha in rows
         }
+
+    def known(self, folder: str, paths: Iterable[str]) -> dict[str, Known]:
+        """What is known of these files: for few of many."""
+        query = "SELECT size, mtime, ctime, ino, cid, sha256 FROM files WHERE path = ?"
+        found: dict[str, Known] = {}
+        for path in paths:
+            for size, mtime, ctime, ino, cid, sha in self._read(query, (f"{folder}/{path}",)):
+                found[path] = Known((size, mtime, ctime, ino), CID(cid), sha)
+        return found
 
     def learn(self, folder: str, known: Mapping[str, Known], gone: Iterable[str]) -> None:
         """Keep what was found, and forget what is no longer there."""
@@ -108,9 +119,43 @@ class Memo:
         rows = self._read("SELECT data FROM blobs WHERE cid = ?", (cid,))
         return rows[0][0] if rows else None
 
+    def last(self, folder: str, recipe: bytes) -> bytes | None:
+        """The last build of this folder by this recipe, as rim/last wrote it."""
+        rows = self._read("SELECT data FROM lasts WHERE folder = ? AND recipe = ?", (folder, recipe))
+        return rows[0][0] if rows else None
+
+    def node(self, folder: str, recipe: bytes, cid: CID) -> bytes | None:
+        """A node of that build's Index."""
+        query = "SELECT nodes.data FROM lasts JOIN nodes ON last = id WHERE folder = ? AND recipe = ? AND cid = ?"
+        rows = self._read(query, (folder, recipe, cid))
+        return rows[0][0] if rows else None
+
+    def keep_last(
+        self, folder: str, recipe: bytes, data: bytes, nodes: Mapping[CID, bytes], only: Iterable[CID] | None
+    ) -> None:
+        """Keep a build and these nodes of its Index; of those kept before `only` these (None: all of them)."""
+        now = int(time.time())
+        with self._write() as db:
+            query = "INSERT INTO lasts (folder, recipe) VALUES (?, ?) ON CONFLICT DO NOTHING"
+            db.execute(query, (folder, recipe))
+            where = "WHERE folder = ? AND recipe = ?"
+            ((last,),) = db.execute(f"SELECT id FROM lasts {where}", (folder, recipe))  # noqa: S608
+            db.execute("UPDATE lasts SET data = ?, used = ? WHERE id = ?", (data, now, last))
+            if only is not None:
+                stay = set(only)
+                kept = db.execute("SELECT cid FROM nodes WHERE last = ?", (last,)).fetchall()
+                dead = [(last, cid) for (cid,) in kept if cid not in stay]
+                db.executemany("DELETE FROM nodes WHERE last = ? AND cid = ?", dead)
+            rows = ((last, cid, data) for cid, data in nodes.items())
+            db.executemany("INSERT OR REPLACE INTO nodes VALUES (?, ?, ?)", rows)
+
     def prune(self) -> None:
-        """Drop encodings that no publish used for 60 days."""
+        """Drop encodings and builds that no publish used for 60 days."""
         limit = int(time.time()) - _KEEP_DAYS * _DAY
+        if self._read("SELECT 1 FROM lasts WHERE used < ? LIMIT 1", (limit,)):
+            with self._write() as db:
+                db.execute("DELETE FROM nodes WHERE last IN (SELECT id FROM lasts WHERE used < ?)", (limit,))
+                db.execute("DELETE FROM lasts WHERE used < ?", (limit,))
         if not self._read("SELECT 1 FROM encodings WHERE used < ? LIMIT 1", (limit,)):
             return
         with self._write() as db:

@@ -15,16 +15,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from content.release import Release, Rules
-from rim.build import Built, Pieces, build
+from rim.build import Built, Pieces, Unknown, build, keep
 from rim.changes import Changes, compare
 from rim.client import COMMIT_SECONDS, Origin, Rejected, site_path, stopped
 from rim.encode import encode
 from rim.exits import OK, Failed, Refused
 from rim.ignore import for_folder
+from rim.last import load, recipe
 from rim.memo import Memo
 from rim.output import Bars
 from rim.reading import Changed
@@ -88,6 +90,7 @@ class Prepared:
     scan: Scan
     built: Built
     pieces: Pieces
+    recipe: bytes
     live: Mapping[str, Any] | None
     hosts: list[str]
 
@@ -107,37 +110,40 @@ class Publisher:
         """Publish; a file that changes on the way has everything begun again, once."""
         try:
             return self._publish(self._prepare())
-        except Changed:
+        except (Changed, Unknown):
             pass
         try:
-            return self._publish(self._prepare())
+            return self._publish(self._prepare(whole=True))  # believing no build before this one
         except Changed as error:
             raise twice(error) from error
 
     def changes(self) -> Changes:
         """What publishing would change, without sending anything."""
         try:
-            ready = self._prepare()
+            ready = self._prepare(whole=True)
         except Changed as error:
             raise twice(error) from error
         return compare(self._origin, self._job.site, ready.built, ready.live)
 
-    def _prepare(self) -> Prepared:
-        """All that can be done without sending anything. Raises Changed, or how the command ends."""
+    def _prepare(self, *, whole: bool = False) -> Prepared:
+        """All that can be done without sending anything, from the last build if there is one and not the `whole` is
+        wanted. Raises Changed, Unknown, or how the command ends."""
         job = self._job
         accept = for_folder(job.folder, ignore=job.ignore, allow_secret=job.allow_secret)
         site = self._site()
+        by, folder = recipe(job.encode, accept.rules, accept.secrets), str(job.folder)
         with self._phase("scan") as bar:
-            found = scan(str(job.folder), accept, self._memo, bar)
-        if not found.files and not found.links and not job.allow_empty:
+            last = None if whole else load(self._memo, folder, by, site.get("live"))
+            found = scan(folder, accept, self._memo, bar, last)
+        if found.is_empty and not job.allow_empty:
             raise Refused(f"{job.folder} holds no file to publish", "give --allow-empty if that is what you mean")
         with self._phase("encode") as bar:
             encodings = encode(found.folder, found.files, job.encode, self._memo, bar)
         with self._phase("build"):
             spa = site.get("settings", {}).get("spa") is True if job.spa is None else job.spa
-            built = build(found, encodings, Rules(spa=spa))
+            built = build(found, encodings, Rules(spa=spa), partial(self._memo.node, folder, by))
             pieces = Pieces(found, encodings, built, self._memo)
-        return Prepared(found, built, pieces, site.get("live"), list(site.get("hosts", ())))
+        return Prepared(found, built, pieces, by, site.get("live"), list(site.get("hosts", ())))
 
     def _publish(self, ready: Prepared) -> Outcome:
         built, live = ready.built, ready.live
@@ -160,7 +166,7 @@ class Publisher:
         with self._phase("send") as bar:
             sender.send(bar)
         expected = None if live is None else str(live["release"])
-        self._stage(outcome.release, expected, sender)
+        self._stage(ready, outcome.release, expected, sender)
         deadline = time.monotonic() + self._job.timeout
         if self._job.warm:
             with self._phase("warm") as bar:
@@ -171,6 +177,7 @@ class Publisher:
             outcome.sequence = self._activate(outcome.release, expected)
         step("activate.done")
         outcome.blocks_sent, outcome.bytes_sent = sender.sent.blocks, sender.sent.bytes
+        keep(self._memo, ready.scan, ready.built, ready.recipe)
         self._finish(outcome, ready.hosts, deadline)
         self._memo.prune()
         return outcome
@@ -184,7 +191,7 @@ class Publisher:
                 return {}
             stopped(error)
 
-    def _stage(self, release: str, expected: str | None, sender: Sender) -> None:
+    def _stage(self, ready: Prepared, release: str, expected: str | None, sender: Sender) -> None:
         """Commit 1. The origin may find blocks missing that it had (a collected lease); then they are sent again."""
         path, job = site_path(self._job.site, "stage"), self._job
         for _ in range(_COMPLETIONS):
@@ -197,6 +204,8 @@ class Publisher:
             except Rejected as error:
                 if error.code not in ("incomplete", "no_lease"):
                     stopped(error)
+                if error.code == "incomplete" and ready.scan.last is not None:
+                    raise Unknown("the origin lacks blocks of the live release") from error
             with self._phase("send") as bar:
                 sender.send(bar)
         raise Failed(f"the origin keeps losing blocks of {job.site}", "look at its log and run `rim origin fsck` there")
@@ -220,6 +229,7 @@ class Publisher:
     def _unchanged(self, ready: Prepared, live: Mapping[str, Any]) -> Outcome:
         outcome = Outcome(self._job.site, str(ready.built.root), str(live["release"]), files=ready.built.files)
         outcome.phases, outcome.unchanged = self.phases, True
+        keep(self._memo, ready.scan, ready.built, ready.recipe)
         self._finish(outcome, ready.hosts, time.monotonic() + self._job.timeout)
         return outcome
 

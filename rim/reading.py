@@ -52,6 +52,11 @@ def stat_key(info: os.stat_result) -> Stat:
     return (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
 
 
+def is_young(info: os.stat_result, now: int | None = None) -> bool:
+    """Whether it changed less than 2 s ago: it may change again within one tick of the clock, unseen."""
+    return max(info.st_mtime_ns, info.st_ctime_ns) > (time.time_ns() if now is None else now) - _RACY_NS
+
+
 def read(folder: str, path: str, crew: Crew, advance: Advance) -> Reading:
     """Hash one file. Raises Changed or Usage."""
     crew.check()
@@ -62,7 +67,7 @@ def read(folder: str, path: str, crew: Crew, advance: Advance) -> Reading:
         if not modes.S_ISREG(info.st_mode):
             raise Changed(path)
         key = stat_key(info)
-        young = max(info.st_mtime_ns, info.st_ctime_ns) > now - _RACY_NS
+        young = is_young(info, now)
         if info.st_size <= BLOCK_MADE:
             digest = sha256(_exactly(descriptor, info.st_size, path)).digest()
             reading = Reading(Known(key, CID.of_digest(RAW, digest), digest), young)
