@@ -41,6 +41,7 @@ SITE_NAME_BYTES = 63  # one DNS label, RFC 1035
 HOST_BYTES = 253  # RFC 1035
 MESSAGE_BYTES = 4 * KiB  # a release's message and author
 SETTINGS_BYTES = 16 * KiB
+GLOB_BYTES = 512  # a glob of rim.toml; a match costs path × this, bit by bit
 PASSWORD_BYTES = KiB  # a secret that is hashed
 SCRYPT_N = 1 << 15  # of a foreign publisher's hash: 32 MiB and about 100 ms a try, at R = 8 (RFC 7914)
 SCRYPT_R = 8

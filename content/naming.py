@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
+
+from content import glob
 
 _NAME = re.compile(r"(.+)\.[A-Za-z0-9]+\Z", re.DOTALL)
 _TOKEN = re.compile(r".[-.]([A-Za-z0-9_]+)\Z", re.DOTALL)  # after the last separator, and something before that
@@ -25,7 +26,7 @@ _DIGIT = re.compile(r"[0-9]")
 
 
 def is_hash_named(path: str, declared: Iterable[str] = ()) -> bool:
-    """Whether the name ends, before its extension, in `.` or `-` and a hash; or a declared glob matches the path.
+    """Whether the name ends, before its extension, in `.` or `-` and a hash; or a declared glob means the path.
 
     A hash is 8 or more of hex with a letter and a digit; 8 of [A-Z2-7] that are not all digits; or exactly the last 8
     of [A-Za-z0-9_-] that hold both cases and either a digit or a case pattern that no one writes by hand. A whole stem
@@ -33,7 +34,7 @@ def is_hash_named(path: str, declared: Iterable[str] = ()) -> bool:
     a bundler names the map after the code, and comments change the one without the other.
     """
     found = _NAME.match(path.rpartition("/")[2])
-    return (found is not None and _ends_in_hash(found[1])) or any(fnmatchcase(path, glob) for glob in declared)
+    return (found is not None and _ends_in_hash(found[1])) or any(glob.matches(text, path) for text in declared)
 
 
 def is_nearly_hash_named(path: str) -> bool:

@@ -143,9 +143,10 @@ def test_newline_in_a_name_is_no_end() -> None:
 
 
 def test_declared_globs() -> None:
-    """A site may name its own: the glob is over the whole path, `*` crosses folders."""
+    """A site may name its own, by a glob over the whole path: `*` stays in its folder, `**` does not."""
     assert is_hash_named("/assets/app.js", ["/assets/*"])
-    assert is_hash_named("/assets/x/app.js", ["/assets/*.js"])
+    assert is_hash_named("/assets/x/app.js", ["/assets/**/*.js"])
+    assert not is_hash_named("/assets/x/app.js", ["/assets/*.js"])
     assert not is_hash_named("/app.js", ["/assets/*"])
 
 
