@@ -23,6 +23,7 @@ _PANELS: dict[str, dict[str, str]] = {  # as `rim --help` shows them: command â†
         "rollback": "sites:rollback",
         "purge": "sites:purge",
     },
+    "Write": {"schema": "project:schema"},
     "Look": {"status": "look:status", "verify": "look:verify"},
     "Keep": {
         "pin": "keep:pin",

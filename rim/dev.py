@@ -203,10 +203,11 @@ class Ring:
         if plan.folder is None:
             return ""
         from rim.commands.publish import encode_level, publishing, site_name, spa_rule
+        from rim.project import load
         from rim.publisher import Job
-        from rim.settings import Settings, read_toml
+        from rim.settings import Settings
 
-        settings = Settings(self.info["origin"], self.info["token"], self._state, read_toml(plan.folder))
+        settings = Settings(self.info["origin"], self.info["token"], self._state, load(plan.folder))
         site = site_name(plan.folder, plan.site, settings)
         level, spa = encode_level(plan.encode, settings), spa_rule(plan.spa, settings)
         job = Job(plan.folder, site, encode=level, spa=spa, wait="all")

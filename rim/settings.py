@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from rim.exits import Refused, Usage
+from rim.project import Project
+from rim.project import load as read_project
 
 _NO_ORIGIN = "start one with `rim up`, or name one: --origin URL, RIM_ORIGIN, or `origin = ...` in rim.toml"
 _ASK_FOR_ONE = (
@@ -33,7 +35,7 @@ class Settings:
     origin: str
     token: str
     state: Path  # of this user: memos live below it
-    toml: Mapping[str, Any] = field(default_factory=dict)
+    project: Project = field(default_factory=Project)
 
 
 def state_home() -> Path:
@@ -46,13 +48,13 @@ def state_home() -> Path:
 
 def load(origin: str | None = None, folder: Path | None = None, *, need_token: bool = True) -> Settings:
     """The settings in force here. `folder` is the one being published: its rim.toml comes before the one here."""
-    toml = read_toml(folder)
+    project = read_project(folder)
     state = state_home()
     ring = running(state)
-    url = origin or os.environ.get("RIM_ORIGIN") or toml.get("origin") or ring.get("origin")
+    url = origin or os.environ.get("RIM_ORIGIN") or project.origin or ring.get("origin")
     if not url:
         raise Usage("no origin is known", _NO_ORIGIN)
-    if not isinstance(url, str) or not _is_url(url):
+    if not _is_url(url):
         raise Usage(f"the origin {url!r} is not a URL", "write it as http://HOST:PORT or https://HOST")
     url = url.rstrip("/")
     token = os.environ.get("RIM_TOKEN") or (str(ring.get("token", "")) if url == ring.get("origin") else "")
@@ -60,7 +62,7 @@ def load(origin: str | None = None, folder: Path | None = None, *, need_token: b
         raise Refused(f"no token for {url}", _ASK_FOR_ONE)
     if not token.isascii() or not token.isprintable() or " " in token:
         raise Usage("RIM_TOKEN holds characters that no token has", "set it again, without quotes or line ends")
-    return Settings(url, token, state, toml)
+    return Settings(url, token, state, project)
 
 
 def _is_url(text: str) -> bool:
@@ -71,28 +73,6 @@ def _is_url(text: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-
-
-def read_toml(folder: Path | None) -> Mapping[str, Any]:
-    """rim.toml of the folder, else of the working directory; nothing when there is none."""
-    for place in (folder, Path()):
-        path = None if place is None else place / "rim.toml"
-        if path is None or not path.is_file():
-            continue
-        return _parse_toml(path)
-    return {}
-
-
-def _parse_toml(path: Path) -> Mapping[str, Any]:
-    import tomllib
-
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise Usage(f"{path} cannot be read: {error}", 'correct it; it is TOML, e.g. site = "docs"') from error
-    if "token" in values:
-        raise Usage(f"{path} holds a token", "take it out and set RIM_TOKEN: files beside a site get committed")
-    return values
 
 
 def running(state: Path) -> Mapping[str, Any]:

@@ -100,7 +100,7 @@ def site_name(folder: Path, flag: str | None, settings: Settings) -> str:
     from content.catalog import BadName, check_site_name
     from rim.exits import Usage
 
-    name = flag or settings.toml.get("site") or _label(folder.name)
+    name = flag or settings.project.site or _label(folder.name)
     try:
         return check_site_name(str(name))
     except BadName as error:
@@ -112,7 +112,7 @@ def encode_level(flag: str | None, settings: Settings) -> str:
     from rim.encode import LEVELS
     from rim.exits import Usage
 
-    level = flag or settings.toml.get("encode", "balanced")
+    level = flag or settings.project.encode or "balanced"
     if level not in LEVELS:
         raise Usage(f"--encode {level}", f"give one of {', '.join(LEVELS)}")
     return str(level)
@@ -120,9 +120,7 @@ def encode_level(flag: str | None, settings: Settings) -> str:
 
 def spa_rule(flag: bool | None, settings: Settings) -> bool | None:
     """The flag, else rim.toml's `spa`, else None: as the site's own settings say."""
-    if flag is None and "spa" in settings.toml:
-        return settings.toml["spa"] is True
-    return flag
+    return settings.project.spa if flag is None else flag
 
 
 def _label(name: str) -> str:
