@@ -23,7 +23,11 @@ _PANELS: dict[str, dict[str, str]] = {  # as `rim --help` shows them: command â†
         "rollback": "sites:rollback",
         "purge": "sites:purge",
     },
-    "Write": {"schema": "project:schema"},
+    "Write": {
+        "init": "project:init",
+        "schema": "project:schema",
+        "password": "project:password",
+    },
     "Look": {"status": "look:status", "verify": "look:verify"},
     "Keep": {
         "pin": "keep:pin",

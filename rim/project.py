@@ -209,7 +209,6 @@ class _Reader:
 
     def _values(self, table: str, given: Mapping[str, Any], number: int, known: list[str]) -> _Values:
         from content.errors import ContentError
-        from rim.schema.near import meant
         from rim.schema.table import keys_of
 
         keys, values = keys_of(table), dict[str, Any]()
@@ -217,7 +216,7 @@ class _Reader:
             line = self._file.line(table, name, number)
             full = f"{table}.{name}" if table else name
             if name not in keys:
-                self._say(line, f"{full} {_A_TOKEN}" if name == "token" else f"unknown key {full}{meant(name, known)}")
+                self._say(line, f"{full} {_A_TOKEN}" if name == "token" else _unknown(full, name, known))
                 continue
             try:
                 values[name] = keys[name].kind.read(value)
@@ -227,6 +226,14 @@ class _Reader:
 
     def _say(self, line: int, message: str) -> None:
         self.findings.append(Finding(self._name, line, ERROR, message))
+
+
+def _unknown(full: str, name: str, known: list[str]) -> str:
+    from rim.schema.near import meant
+    from rim.schema.table import KEYS
+
+    homes = [key.full for key in KEYS if key.name == name]
+    return f"unknown key {full}" + (f"; {homes[0]} is one" if homes else meant(name, known))
 
 
 def _without_line(values: _Values | None) -> _Values | None:

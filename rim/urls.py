@@ -1,6 +1,6 @@
 """Where a site can be seen: its own hosts, and `{site}.localhost` at edges of this machine.
 
-Here lives that list. Not here: which hosts a site has (the origin), or what an edge answers under them (edge/site).
+Here live that list, and the label that a folder's name gives a site. Not here: which hosts a site has (the origin), or what an edge answers under them (edge/site).
 """
 
 from __future__ import annotations
@@ -27,3 +27,11 @@ def local_url(site: str, edge: Mapping[str, Any]) -> str:
 def is_local(edge: Mapping[str, Any]) -> bool:
     """Whether this edge's public listener is on this machine, as far as its address tells."""
     return bool(edge.get("public")) and urlsplit(str(edge["public"])).hostname in _LOOPBACK
+
+
+def label(name: str) -> str:
+    """A folder's name as a DNS label, as good as it goes."""
+    label = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())
+    while "--" in label:
+        label = label.replace("--", "-")
+    return label.strip("-")[:63].strip("-")

@@ -1,9 +1,58 @@
-"""Commands about rim.toml: a first one, its schema, the password of its previews, and what is wrong with a folder."""
+"""Commands about rim.toml: a first one, its schema, and the password of its previews."""
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
 from rim import output
-from rim.exits import OK
+from rim.commands.options import AsJson
+from rim.exits import OK, Refused, Usage
+
+if TYPE_CHECKING:
+    from rim.starting import Guess
+
+SECRET = "RIM_PREVIEW_PASSWORD"  # noqa: S105 - the variable's name
+_SALT_BYTES = 16
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The project's folder.", show_default=False)] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Replace the rim.toml that is there.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Write a commented rim.toml, with the build folder, the site's name and --spa as the folder looks."""
+    from rim.commands.publish import existing
+    from rim.project import FILE
+    from rim.starting import guess, written
+
+    place = existing(folder)
+    found = guess(place)
+    path = place / FILE
+    try:
+        with open(path, "w" if force else "x", encoding="utf-8") as file:
+            file.write(written(found))
+    except FileExistsError as error:
+        raise Refused(f"{path} is there already", "edit it, or replace it with --force") from error
+    for key, value in found.values.items():
+        output.note(f"{key} = {value}  ({found.why[key]})")
+    text = f"wrote {folder / FILE}; next: {_next_step(place, found)}"
+    output.result(
+        text,
+        {"file": str(path), "site": found.site, "dir": found.dir, "spa": found.spa},
+        as_json=as_json,
+    )
+    return OK
+
+
+def _next_step(place: Path, found: Guess) -> str:
+    if found.dir is None:
+        return "set `dir` to the build folder, then rim check"
+    return "rim check, then rim publish" if (place / found.dir).is_dir() else "build, then rim check"
 
 
 def schema() -> int:
@@ -12,3 +61,26 @@ def schema() -> int:
 
     output.result(text().rstrip("\n"))
     return OK
+
+
+def password() -> int:
+    """Print the hash of a password for rim.toml's `[preview]`. Asks for it twice, or takes RIM_PREVIEW_PASSWORD."""
+    from content.password import Password
+
+    secret = os.environ.get(SECRET) or _asked()
+    output.result(str(Password.make(secret, os.urandom(_SALT_BYTES))))
+    return OK
+
+
+def _asked() -> str:
+    """The password, typed twice without echo. Raises Usage."""
+    if not sys.stdin.isatty():
+        raise Usage("there is no terminal to ask for the password on", f"set {SECRET}; a flag would stand in `ps`")
+    from getpass import getpass
+
+    secret = getpass("Password of the previews: ")
+    if not secret:
+        raise Usage("an empty password opens nothing and protects nothing", "type one")
+    if getpass("Once more: ") != secret:
+        raise Usage("the two differ", "run it again")
+    return secret

@@ -99,8 +99,9 @@ def site_name(folder: Path, flag: str | None, settings: Settings) -> str:
     """The flag, else rim.toml's `site`, else the folder's name as a DNS label. Raises Usage."""
     from content.catalog import BadName, check_site_name
     from rim.exits import Usage
+    from rim.urls import label
 
-    name = flag or settings.project.site or _label(folder.name)
+    name = flag or settings.project.site or label(folder.name)
     try:
         return check_site_name(str(name))
     except BadName as error:
@@ -121,14 +122,6 @@ def encode_level(flag: str | None, settings: Settings) -> str:
 def spa_rule(flag: bool | None, settings: Settings) -> bool | None:
     """The flag, else rim.toml's `spa`, else None: as the site's own settings say."""
     return settings.project.spa if flag is None else flag
-
-
-def _label(name: str) -> str:
-    """A folder's name as a DNS label, as good as it goes."""
-    label = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())
-    while "--" in label:
-        label = label.replace("--", "-")
-    return label.strip("-")[:63].strip("-")
 
 
 def existing(folder: Path) -> Path:

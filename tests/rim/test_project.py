@@ -112,6 +112,8 @@ BAD = [  # text, line, words of the message
     ("site = 3", 1, "site must be a text in quotes, not 3"),
     ('\n\nsiet = "docs"', 3, "unknown key siet; did you mean site?"),
     ('clean_url = true\nsite = "a"', 1, "did you mean clean_urls?"),
+    ("last = 3", 1, "unknown key last; retention.last is one"),
+    ("[retention]\nspa = true", 2, "unknown key retention.spa; spa is one"),
     ("frobnicate = 1", 1, "unknown key frobnicate"),
     ("[retension]\nlast = 3", 1, "unknown key retension; did you mean retention?"),
     ("[retention]\n# so many\nlats = 3", 3, "unknown key retention.lats; did you mean last?"),
