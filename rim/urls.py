@@ -1,6 +1,7 @@
 """Where a site can be seen: its own hosts, and `{site}.localhost` at edges of this machine.
 
-Here live that list, and the label that a folder's name gives a site. Not here: which hosts a site has (the origin), or what an edge answers under them (edge/site).
+Here live that list, and the label that a folder's name gives a site. Not here: which hosts a site has (the origin), or
+what an edge answers under them (edge/site).
 """
 
 from __future__ import annotations
