@@ -25,6 +25,7 @@ _PANELS: dict[str, dict[str, str]] = {  # as `rim --help` shows them: command â†
     },
     "Write": {
         "init": "project:init",
+        "check": "check:check",
         "schema": "project:schema",
         "password": "project:password",
     },

@@ -9,7 +9,7 @@ The file of the published folder counts, else that of the working directory; one
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,7 @@ class Tagged:
 
     path: str
     tags: tuple[str, ...]
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Project:
     external: tuple[str, ...] = ()  # hosts that _redirects may name
     preview: Mapping[str, str | int] | None = None  # password (a hash), expires (seconds)
     pin: bool = False
-    error_page_line: int = 0
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False)  # where the keys above all tables stand
 
     @property
     def folder(self) -> Path | None:
@@ -166,13 +167,13 @@ class _Reader:
             **top,
             retention=_without_line(one["retention"]),
             cache=tuple(CacheRule(**values) for values in self._tables("cache")),
-            tags=tuple(Tagged(values["path"], values["tags"]) for values in self._tables("tags")),
+            tags=tuple(Tagged(**values) for values in self._tables("tags")),
             precache=None if precache is None else Precache(**{"max_bytes": PRECACHE_BYTES, **precache}),
             cors=None if cors is None else Cors(**{"paths": ("/*",), **cors}),
             external=(one["redirects"] or {}).get("external", ()),
             preview=_without_line(one["preview"]),
             pin=(one["skew"] or {}).get("pin", False),
-            error_page_line=self._file.line("", "error_page"),
+            lines={name: self._file.line("", name) for name in top},
         )
 
     def _top(self) -> _Values:

@@ -1,1 +1,162 @@
-"""placeholder"""
+"""Rules: how a release answers beyond its files, out of `_headers`, `_redirects` and rim.toml.
+
+Here lives their reading into the plain value that a Release carries, with a finding for each line that cannot be meant.
+Not here: the grammars (content/headers, content/redirects), rim.toml itself (rim/project), or what an edge does then.
+
+`[[cache]]` and `[cors]` become header rules behind those of `_headers`, each taking out what was said before it: one
+name set twice would be joined, and rim.toml is the last word. Of two `[[cache]]` that match, the later counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from content import headers, linting, redirects
+from content.errors import BadNode
+from content.glob import glob, matches
+from content.headers import HeaderOp, HeaderRule, HeaderTable
+from content.naming import is_hash_named
+from content.redirects import RedirectTable
+from rim.exits import Usage
+from rim.findings import ERROR, WARNING, Finding, refuse_errors
+from rim.output import size
+from rim.project import Project, Tagged
+
+HEADERS = "_headers"
+REDIRECTS = "_redirects"
+_PRECACHED_MAX = 1_000  # files: their paths stand in the Release block, which every edge keeps
+
+
+@dataclass(frozen=True, slots=True)
+class RulesFound:
+    """`rules` is the Release's value: `headers`, `redirects`, `html`, `error`, `precache`, `pin`; what is empty, or as
+    it is by default, is absent."""
+
+    rules: Mapping[str, Any]
+    findings: tuple[Finding, ...] = ()
+    immutable: tuple[str, ...] = ()  # globs
+    tags: tuple[Tagged, ...] = ()
+
+    def is_immutable(self, path: str) -> bool:
+        """Whether the file under this path (`/a.js`) never changes: by its name, or as rim.toml says."""
+        return is_hash_named(path, self.immutable)
+
+    def tags_of(self, path: str) -> tuple[str, ...]:
+        """The tags of the file under this path: those of every `[[tags]]` that means it, each once."""
+        return tuple(dict.fromkeys(tag for row in self.tags if matches(row.path, path) for tag in row.tags))
+
+
+def check_rules(folder: Path, project: Project, files: Mapping[str, int]) -> RulesFound:
+    """The rules of a release that is to be published. Raises Usage naming file and line of the first errors."""
+    found = find_rules(project, folder, files)
+    refuse_errors(found.findings)
+    return found
+
+
+def find_rules(project: Project, folder: Path, files: Mapping[str, int]) -> RulesFound:
+    """The rules, and all that is wrong with them. `files`: path (`/a.html`) → size in bytes. Raises Usage where a file
+    cannot be read."""
+    finder = _Finder(project, folder, files)
+    rules = {
+        "headers": finder.headers(),
+        "redirects": finder.redirects(),
+        "html": _html(project),
+        "error": finder.error_page(),
+        "precache": finder.precache(),
+        "pin": project.pin,
+    }
+    kept = {name: value for name, value in rules.items() if value}
+    return RulesFound(kept, tuple(finder.findings), project.immutable, project.tags)
+
+
+class _Finder:
+    """One look at one folder."""
+
+    def __init__(self, project: Project, folder: Path, files: Mapping[str, int]) -> None:
+        self._project = project
+        self._folder = folder
+        self._files = files
+        self._toml = str(project.file)
+        self.findings: list[Finding] = []
+
+    def headers(self) -> list[Any]:
+        text = self._read(HEADERS)
+        rules, findings = headers.parse(text)
+        self._take(HEADERS, findings)
+        rules += _of_project(self._project)
+        value = HeaderTable(rules).to_value()
+        try:
+            HeaderTable.from_value(value)
+        except BadNode as error:  # the file alone is within the limits; with rim.toml's rules it is not
+            self._say(self._toml, 0, ERROR, f"{error}, counting [cors] and [[cache]]: merge some with *")
+        return value
+
+    def redirects(self) -> list[Any]:
+        text = self._read(REDIRECTS)
+        rules, findings = redirects.parse(text, external=self._project.external)
+        self._take(REDIRECTS, [*findings, *redirects.loops(rules, self._answers)])
+        return RedirectTable(rules).to_value()
+
+    def error_page(self) -> str | None:
+        page = self._project.error_page
+        if page is not None and page not in self._files:
+            line = self._project.lines.get("error_page", 0)
+            self._say(self._toml, line, ERROR, f"error_page names {page}, and {self._folder} holds no such file")
+        return page
+
+    def precache(self) -> dict[str, Any]:
+        wanted = self._project.precache
+        if wanted is None:
+            return {}
+        for text in wanted.globs:
+            if not any(map(glob(text).matches, self._files)):
+                self._say(self._toml, wanted.line, WARNING, f'precache.globs: no file is meant by "{text}"')
+        paths = sorted(path for path in self._files if any(matches(text, path) for text in wanted.globs))
+        total = sum(self._files[path] for path in paths)
+        if total > wanted.max_bytes:
+            words = f"{size(total)} in {len(paths)} files, and max_bytes allows {size(wanted.max_bytes)}"
+            self._say(self._toml, wanted.line, ERROR, f"precache.globs: {words}: name fewer, or raise it")
+        if len(paths) > _PRECACHED_MAX:
+            self._say(
+                self._toml, wanted.line, ERROR, f"precache.globs: {len(paths)} files, {_PRECACHED_MAX} are the limit"
+            )
+        return {"paths": paths, "bytes": total} if paths else {}
+
+    def _answers(self, path: str) -> bool:
+        """Whether a file answers this path, so that only a forced redirect applies."""
+        if path.endswith("/"):
+            return path + "index.html" in self._files
+        return path in self._files or (self._project.clean_urls and path + ".html" in self._files)
+
+    def _read(self, name: str) -> str:
+        path = self._folder / name
+        try:
+            return path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise Usage(f"{path} cannot be read: {error}", "make it a readable UTF-8 file, or remove it") from error
+
+    def _take(self, name: str, findings: Iterable[linting.Finding]) -> None:
+        for finding in sorted(findings, key=lambda finding: finding.line):
+            self._say(str(self._folder / name), finding.line, finding.level, finding.message)
+
+    def _say(self, file: str, line: int, level: str, message: str) -> None:
+        self.findings.append(Finding(file, line, level, message))
+
+
+def _html(project: Project) -> dict[str, Any]:
+    if not project.clean_urls and project.trailing_slash == "auto":
+        return {}
+    return {"clean": project.clean_urls, "slash": project.trailing_slash}
+
+
+def _of_project(project: Project) -> list[HeaderRule]:
+    """[cors] and [[cache]] as header rules."""
+    said = [(rule.path, "Cache-Control", rule.control) for rule in project.cache]
+    if project.cors is not None:
+        said += [(path, "Access-Control-Allow-Origin", project.cors.origin) for path in project.cors.paths]
+    return [HeaderRule(path, (HeaderOp(name), HeaderOp(name, value))) for path, name, value in said]

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def publish(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to publish.", show_default=False)],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="The folder; else rim.toml's `dir`.", show_default=False)
+    ] = None,
     site: Annotated[str | None, typer.Option(help="The site; else rim.toml's, else the folder's name.")] = None,
     message: Annotated[str, typer.Option("--message", "-m", help="Why; shown by `rim releases`.")] = "",
     diff: Annotated[bool, typer.Option("--diff", help="Show what changes on stderr, then publish.")] = False,
@@ -39,13 +41,13 @@ def publish(
     as_json: AsJson = False,
 ) -> int:
     """Publish a folder: only what changed is sent, and it is live everywhere at once."""
-    from rim import output
+    from rim import output, project
     from rim.exits import OK
     from rim.publisher import Job
     from rim.settings import load
     from rim.waiting import check_wait
 
-    place = existing(folder)
+    place = chosen(folder or project.load().folder)
     settings = load(origin, place)
     job = Job(
         folder=place,
@@ -122,6 +124,15 @@ def encode_level(flag: str | None, settings: Settings) -> str:
 def spa_rule(flag: bool | None, settings: Settings) -> bool | None:
     """The flag, else rim.toml's `spa`, else None: as the site's own settings say."""
     return settings.project.spa if flag is None else flag
+
+
+def chosen(folder: Path | None) -> Path:
+    """The folder that was given or that rim.toml names. Raises Usage when there is none."""
+    from rim.exits import Usage
+
+    if folder is None:
+        raise Usage("no folder is given", 'name it, or set `dir = "dist"` in rim.toml; `rim init` writes one')
+    return existing(folder)
 
 
 def existing(folder: Path) -> Path:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from content.catalog import check_host, check_site_name
 from content.glob import glob
 from content.password import KIND, BadPassword, Password
+from content.pattern import BadPattern, Pattern
 from rim.schema.freshness import check_cache_control
 from rim.schema.near import meant
 
@@ -107,9 +108,10 @@ def _file_path(value: Any) -> str:
 
 
 def _pattern(text: str) -> str:
-    if not text.startswith("/"):
-        raise ValueError(f'must begin with "/", as in "/api/*", unlike {shown(text)}')
-    return text
+    try:
+        return Pattern.parse(text).text
+    except BadPattern as error:
+        raise ValueError(f"is no path pattern: {error}") from error
 
 
 def _glob(text: str) -> str:
@@ -192,7 +194,7 @@ URL = Kind("a URL", _url, {**_STRING, "pattern": "^https?://"})
 FOLDER = Kind("a folder", _folder, _STRING)
 FILE = Kind("a path", _file_path, {**_STRING, "pattern": "^/"})
 HOSTS = Kind("host names", _texts(check_host), _LIST)
-PATTERN = Kind("a path pattern", lambda value: _pattern(_text(value)), {**_STRING, "pattern": "^/"})
+PATTERN = Kind("a path pattern", lambda value: _pattern(_text(value)), _STRING)
 PATTERNS = Kind("path patterns", _texts(_pattern), _LIST)
 GLOB = Kind("a glob", lambda value: _glob(_text(value)), _STRING)
 GLOBS = Kind("globs", _texts(_glob), _LIST)

@@ -77,12 +77,11 @@ def test_a_whole_file() -> None:
         clean_urls=True,
         trailing_slash="never",
         error_page="/oops.html",
-        error_page_line=10,
         immutable=("/assets/**", "*.woff2"),
         gate=2,
         retention={"last": 5, "days": 0, "bytes": 1536},
         cache=(CacheRule("/api/*", "public, max-age=60", 19), CacheRule("/feed.xml", "no-cache", 23)),
-        tags=(Tagged("/docs/**", ("docs", "v1")),),
+        tags=(Tagged("/docs/**", ("docs", "v1"), 27),),
         precache=Precache(("/index.html",), 5 << 20, 31),
         cors=Cors("https://app.example.org", ("/*",), 34),
         external=("example.org",),
@@ -102,7 +101,7 @@ def test_a_whole_file() -> None:
 def test_an_empty_file_says_nothing() -> None:
     """Nothing given is nothing set: no settings of the site are touched."""
     project, findings = read("", Path("rim.toml"))
-    assert (project, findings) == (Project(Path("rim.toml"), error_page_line=1), [])
+    assert (project, findings) == (Project(Path("rim.toml")), [])
     assert project.site_settings() == {}
     assert project.folder is None
 
@@ -141,7 +140,8 @@ BAD = [  # text, line, words of the message
     ("retention = 3", 1, "retention is a table: write [retention]"),
     ('[cache]\npath = "/a"', 1, "write [[cache]]"),
     ('[[cache]]\npath = "/a"', 1, 'lacks control, e.g. control = "public, max-age=60"'),
-    ('[[cache]]\npath = "a"\ncontrol = "no-store"', 2, 'must begin with "/"'),
+    ('[[cache]]\npath = "a"\ncontrol = "no-store"', 2, "cache.path is no path pattern: 'a' is no path"),
+    ('[cors]\norigin = "*"\npaths = ["/*/*"]', 3, "two * in one source"),
     ('[[cache]]\npath = "/a"\ncontrol = "public"\n[[cache]]\npath = "/b"\ncontrol = "pubic"', 6, "mean public?"),
     ('[[cache]]\npath = "/a"\ncontrol = "max-age=soon"', 3, "wants max-age=SECONDS"),
     ('[[cache]]\npath = "/a"\ncontrol = "public, private"', 3, "both public and private"),
