@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rim import output
 from rim.children import Child, end
@@ -29,6 +29,10 @@ from rim.client import Origin
 from rim.exits import INTERRUPTED, OK, Failed, Usage
 from rim.steps import step
 from rim.urls import local_url
+from rim.watching import republish
+
+if TYPE_CHECKING:
+    from rim.publisher import Outcome
 
 _HOST = "127.0.0.1"
 _MIB = 1 << 20
@@ -53,6 +57,7 @@ class Plan:
     memory: str | None = None
     cache: str | None = None
     as_json: bool = False
+    watch: bool = False  # publish again on save, and have open pages reload
 
 
 class _Terminated(BaseException):
@@ -110,7 +115,11 @@ class Ring:
             self._write_file("up.json", json.dumps({"pid": os.getpid(), **self.info}))
             for child in self._children:
                 child.watch(self._report)
-            published = self._publish()
+            outcome = self._publish()
+            if outcome is not None:
+                step("up.published")
+                if outcome.remark:
+                    output.note(outcome.remark)
             sites = [site for site in origin.get("/api/v1/sites")["sites"] if site["live"]]
         first = self.info["edges"][0]
         self.info["sites"] = [
@@ -118,6 +127,7 @@ class Ring:
             for site in sites
         ]
         urls = [site["url"] for site in self.info["sites"]]
+        published = local_url(outcome.site, first) if outcome is not None else ""
         self._first = published or (urls[0] if urls else f"http://localhost:{self._plan.port}/")
         self._write_file("up.json", json.dumps({"pid": os.getpid(), **self.info}))
         self.ready = True
@@ -141,6 +151,8 @@ class Ring:
 
     def wait(self) -> None:
         """Until a signal raises. Children that die are told of meanwhile, by threads of their own."""
+        if self._plan.watch and self._plan.folder is not None:
+            republish(self._plan.folder, self._publish, as_json=self._plan.as_json)
         while True:
             time.sleep(_NAP_SECONDS)  # not pause(): a signal just before it would be slept over
 
@@ -165,6 +177,7 @@ class Ring:
             "peers": peers,
             "memory": self._plan.memory or _memory(len(public)),
             "cache": self._plan.cache or _cache(self._state),
+            "reload": self._plan.watch,
         }
         edges = []
         for name, port, inner in zip(names, public, private, strict=True):
@@ -197,11 +210,11 @@ class Ring:
         body = {"name": "rim up: edges", "scopes": ["edge"], "sites": "*", "expires": None}
         return str(origin.send("POST", "/api/v1/tokens", body)["token"])
 
-    def _publish(self) -> str:
-        """Publish the folder, if there is one; its URL."""
+    def _publish(self) -> Outcome | None:
+        """Publish the folder, if there is one."""
         plan = self._plan
         if plan.folder is None:
-            return ""
+            return None
         from rim.commands.publish import encode_level, publishing, site_name, spa_rule
         from rim.project import load
         from rim.publisher import Job
@@ -212,11 +225,7 @@ class Ring:
         level, spa = encode_level(plan.encode, settings), spa_rule(plan.spa, settings)
         job = Job(plan.folder, site, encode=level, spa=spa, wait="all")
         with publishing(job, settings) as publisher:
-            outcome = publisher.publish()
-        step("up.published")
-        if outcome.remark:
-            output.note(outcome.remark)
-        return local_url(site, self.info["edges"][0])
+            return publisher.publish()
 
     def _spawn(self, name: str, *arguments: str) -> Child:
         child = Child(name, arguments, self._state / "log" / f"{name}.log")

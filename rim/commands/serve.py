@@ -33,17 +33,24 @@ def up(
     spa: Spa = None,
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory of each edge, e.g. 1GiB.")] = None,
     cache: Annotated[str | None, typer.Option(metavar="SIZE", help="Disk of each edge, e.g. 10GiB.")] = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Publish again on save, and reload open pages; DIR or rim.toml's `dir`."),
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Start an origin and a ring of edges on this machine; publish DIR if given; serve until Ctrl-C."""
-    from rim.commands.publish import existing
+    from rim import project
+    from rim.commands.publish import chosen, existing
     from rim.dev import Plan, serve
     from rim.settings import state_home
 
     place = None if folder is None else existing(folder)
+    if watch and place is None:
+        place = chosen(project.load().folder)
     for flag, given in (("--memory", memory), ("--cache", cache)):
         _check_size(flag, given)
-    plan = Plan(state or state_home(), place, edges, port, site, encode, spa, memory, cache, as_json)
+    plan = Plan(state or state_home(), place, edges, port, site, encode, spa, memory, cache, as_json, watch)
     return serve(plan)
 
 
