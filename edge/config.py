@@ -96,6 +96,14 @@ SETTINGS: tuple[Setting, ...] = (
         "site_domain", str, "", "localhost", "RIM_SITE_DOMAIN", "Every site answers as SITE.DOMAIN beside its hosts."
     ),
     Setting("access_log", bool, "", False, "RIM_ACCESS_LOG", "One JSON line per answer on stderr."),
+    Setting(
+        "reload",
+        bool,
+        "",
+        False,
+        "RIM_RELOAD",
+        "Development: pages reload when another release is live. On loopback only; `rim up --watch` sets it.",
+    ),
     Setting("json", bool, "", False, "RIM_EDGE_JSON", "Say on stdout as one JSON line where the edge listens."),
 )
 
@@ -120,6 +128,7 @@ class EdgeConfig:
     processes: int = 1
     site_domain: str = "localhost"
     access_log: bool = False
+    reload: bool = False
     json: bool = False  # one line of JSON on stdout when ready, instead of a sentence
 
     def __post_init__(self) -> None:
@@ -139,7 +148,9 @@ class EdgeConfig:
         if self.processes != 1:
             raise BadSetting("processes: one process per edge, for now; start several edges instead")
         host, _ = address(self.private, "private")
-        address(self.public, "public")
+        visitors, _ = address(self.public, "public")
+        if self.reload and not is_loopback(visitors):
+            raise BadSetting(f"reload: {self.public} is not loopback, and visitors get pages as they were published")
         if self.token is None and not is_loopback(host):
             raise BadSetting(
                 f"private: {self.private} is not loopback, so peers must prove themselves: "
