@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from content.catalog import BadName
 from content.errors import BadBlock, ContentError
 from origin import gateway, metrics
-from origin.api import admin, follow, publish, sites, trials
+from origin.api import admin, follow, log, publish, sites, trials
 from origin.api.asking import origin_of, token_of
 from origin.errors import BadRequest, OriginError, Stopping, Unprocessable
 from origin.origin import Origin
@@ -35,6 +35,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", f"{_V1}/report", follow.report),
     ("GET", f"{_V1}/edges", follow.edges),
     ("GET", f"{_V1}/status", admin.status),
+    ("GET", f"{_V1}/log", log.entries),
     ("GET", f"{_V1}/sites", sites.index),
     ("GET", _SITE, sites.show),
     ("PUT", _SITE, sites.put),

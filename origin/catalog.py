@@ -1,9 +1,10 @@
 """Catalog: the writer that orders all commits and signs one Head for those that come together.
 
-Here lives the group commit and the order that makes it durable: blocks fsynced → Head replaced (temporary file, fsync,
-rename, fsync of the folder) → answer. Killed anywhere, the old Head or the new one is there, and what it names is
-whole. Compare-and-swap is per site (origin/changes), so publishers of different sites never lose against each other.
-Also here: renewal of the Head and rotation of the catalog key. Not here: checks of a release, which come before.
+Here lives the group commit and the order that makes it durable: blocks fsynced → lines of the log fsynced → Head
+replaced (temporary file, fsync, rename, fsync of the folder) → answer. Killed anywhere, the old Head or the new one is
+there, and what it names is whole. Compare-and-swap is per site (origin/changes), so publishers of different sites never
+lose against each other. Also here: renewal of the Head and rotation of the catalog key. Not here: checks of a release,
+which come before.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from origin import world as worlds
 from origin.errors import OriginError, StateError
 from origin.feed import Feed, Head
 from origin.keys import Keys
+from origin.log import By, Entry, Log
 from origin.plans import Plans
 from origin.reading import Absent
 from origin.records import RENEW_AT, VALIDITY, Clock, Records
@@ -77,6 +79,7 @@ class Catalog:
         self.commits = 0  # Heads written for changes
         self.changes = 0  # changes in them: more than commits when publishers come together
         self.head = self._open()  # what is durable; the feed tells of it a moment later, from the loop's thread
+        self.log = Log(state / "log.jsonl", self.head.sequence, clock())
         self._finish_rotation()
         self.last_words = self.records.last_words()
         self.feed = Feed(self.head, store)
@@ -96,9 +99,9 @@ class Catalog:
             self._running = asyncio.create_task(self._run())
         return await asyncio.shield(future)
 
-    async def rotate(self) -> str:
+    async def rotate(self, by: By) -> str:
         """A new catalog key. The old one's last word names it; the answer is the new name."""
-        for head, control in await self._in_thread(self._rotate):
+        for head, control in await self._in_thread(self._rotate, by):
             self.feed.push(head, control)
         return self.head.name
 
@@ -148,7 +151,12 @@ class Catalog:
         self._store.put(written.blocks)
         step("catalog stored")
         head = self._sign(key, written.world)
-        replace_file(self._head_path, head.record)
+        self.log.append(draft.entries, sequence, self._clock())
+        try:
+            replace_file(self._head_path, head.record)
+        except BaseException:
+            self.log.take_back()
+            raise
         self.head = head
         step("head written")
         self.commits += 1
@@ -180,12 +188,13 @@ class Catalog:
             self.head = head
         return head
 
-    def _rotate(self) -> list[tuple[Head, list[Block]]]:
+    def _rotate(self, by: By) -> list[tuple[Head, list[Block]]]:
         with self._gate:
             successor = self._keys.make_successor()
             step("successor key made")
             draft = Draft(self.world, self._store, self.plans, self._keys.site_name, again=True)
             draft.successor = ipns.name_of(successor.public_key())
+            draft.note(Entry("", "rotate", {"catalog": draft.successor, "previous": self._keys.name}, by))
             last = self._write(draft, self._keys.catalog)
             return [last, self._hand_over(last[0].world)]
 
@@ -198,9 +207,9 @@ class Catalog:
             self._keys.adopt_successor()
             step("successor adopted")
             self.last_words = self.records.last_words()
-            return self._write(
-                Draft(world, self._store, self.plans, self._keys.site_name, again=True), self._keys.catalog
-            )
+            draft = Draft(world, self._store, self.plans, self._keys.site_name, again=True)
+            draft.note(Entry("", "adopt", {"catalog": self._keys.name}))
+            return self._write(draft, self._keys.catalog)
 
     def _finish_rotation(self) -> None:
         if self.world.catalog.successor is not None:
@@ -239,11 +248,17 @@ class Catalog:
 
 
 def _attempt(change: Change[Any], draft: Draft) -> Any:
-    """One change; a refusal is its own and no other's."""
+    """One change; a refusal is its own and no other's. The log tells of what changed something, and of nothing else."""
+    changes, told = draft.changes, len(draft.entries)
     try:
         return change(draft)
     except (OriginError, ContentError, Absent) as error:
         return error
+    finally:
+        if draft.changes == changes:
+            del draft.entries[told:]
+        elif len(draft.entries) == told:
+            draft.note(Entry(next(reversed(draft.touched)), "change"))
 
 
 def _settle(future: asyncio.Future[Done[Any]], answer: Done[Any] | Exception) -> None:

@@ -1,8 +1,9 @@
 """Fsck: is what the state folder holds what it must hold?
 
 Here lives `rim origin fsck`: every stored block hashed, the Head verified, Catalog → Sites → Releases complete, every
-live Root the tree of its Index, every key and record in its place. It changes nothing but what every start does (a torn
-tail is cut). Not here: mending. A broken block is mended by publishing again: it counts as missing, so it is sent.
+live Root the tree of its Index, the log's chain unbroken, every key and record in its place. It changes nothing but
+what every start does (a torn tail is cut). Not here: mending. A broken block is mended by publishing again: it counts
+as missing, so it is sent.
 
 It needs the folder for itself, so the origin must be down.
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 from content.catalog import Retained, Site
 from content.cid import CID
 from content.errors import ContentError
-from origin import check
+from origin import check, log
 from origin.catalog import Catalog
 from origin.errors import OriginError, StateError
 from origin.keys import Keys
@@ -61,6 +62,7 @@ def _findings(state: State, tell: Say) -> Iterator[str]:
     yield from _modes(state)
     catalog = Catalog(state, store, Keys(state / "keys"), threading.RLock())
     tell(f"head {catalog.head.name} at {catalog.world.sequence}, {len(catalog.world.sites)} sites")
+    yield from log.broken(state / "log.jsonl", catalog.world.sequence)
     proofs = check.Proofs(store)
     for site in catalog.world.sites.values():
         yield from _site(store, proofs, site)

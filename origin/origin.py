@@ -23,6 +23,7 @@ from origin.leases import Leases
 from origin.pins import Pins
 from origin.public import Public
 from origin.records import Clock
+from origin.showing import Showing
 from origin.staging import Staging
 from origin.state import State, replace_file
 from origin.store.embedded import Embedded
@@ -54,6 +55,7 @@ class Origin:
         self.public = Public(self.store, self.catalog, self.pins)
         self.uploads = Uploads(self.store, self.leases, self.gate)
         self.staging = Staging(self.store, self.catalog, self.leases, self.collector, self.proofs)
+        self.showing = Showing(self.staging)
         self.views = Views(self.store)
         self.first_token = _first_token(self.tokens, state / "admin-token")
 
@@ -80,7 +82,7 @@ class Origin:
         while True:
             try:
                 await self.renew()
-                await self.staging.expire(int(time.time()))
+                await self.showing.expire(int(time.time()))
                 if self.config.gc_interval and time.monotonic() - collected >= self.config.gc_interval:
                     collected = time.monotonic()
                     log.info("collected %s", await asyncio.to_thread(self.collect))

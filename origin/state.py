@@ -3,7 +3,8 @@
 Here live VERSION, the lock and the durable replacement of small files. Not here: what the files say (keys, tokens,
 leases, pins, catalog) nor the packs (store/embedded).
 
-Layout: VERSION · lock · head · keys/ · records/ · sites/ · leases/ · packs/ · tokens.json · pins.json · admin-token.
+Layout: VERSION · lock · head · log.jsonl · keys/ · records/ · sites/ · leases/ · packs/ · tokens.json · pins.json ·
+admin-token.
 Everything is 0700/0600: it holds keys.
 """
 

@@ -17,6 +17,7 @@ from content.cbor import link, typed
 from content.cid import CID
 from origin.changes import create
 from origin.errors import Conflict, Missing
+from origin.log import Entry
 from origin.plans import Plans
 from origin.reading import read, source
 from origin.store import Store
@@ -67,6 +68,8 @@ class Draft:
     sites: dict[str, Site] = field(init=False)
     hosts: dict[str, str] = field(init=False)
     touched: dict[str, None] = field(default_factory=dict)
+    changes: int = 0
+    entries: list[Entry] = field(default_factory=list)  # what the log is to say of the changes
     _moved: set[str] = field(default_factory=set)  # hosts that came or went
     _attics: list[Block] = field(default_factory=list)
 
@@ -84,6 +87,10 @@ class Draft:
             raise Missing(f"no site {name!r}", "no_site")
         return create(name) if site is None else site
 
+    def note(self, entry: Entry) -> None:
+        """What the log is to say, if this change is taken and changes something."""
+        self.entries.append(entry)
+
     def put(self, site: Site) -> Site:
         """Take over a changed site. Raises Conflict when another site has one of its hosts."""
         old = self.sites.get(site.name)
@@ -96,7 +103,7 @@ class Draft:
             site = replace(site, attic=self.plans.follow(old, site, self._attics.append))
         self._move_hosts(old, site)
         self.sites[site.name] = site
-        self.touched[site.name] = None
+        self._touch(site.name)
         return site
 
     def check_hosts(self, site: Site) -> None:
@@ -110,7 +117,11 @@ class Draft:
     def drop(self, name: str) -> None:
         self._move_hosts(self.site(name), None)
         del self.sites[name]
+        self._touch(name)
+
+    def _touch(self, name: str) -> None:
         self.touched[name] = None
+        self.changes += 1
 
     def write(self, sequence: int) -> Written:
         """The blocks of this draft under this sequence."""

@@ -29,7 +29,7 @@ _PANELS: dict[str, dict[str, str]] = {  # as `rim --help` shows them: command â†
         "schema": "project:schema",
         "password": "project:password",
     },
-    "Look": {"status": "look:status", "verify": "look:verify"},
+    "Look": {"status": "look:status", "log": "log:log", "verify": "look:verify"},
     "Keep": {
         "pin": "keep:pin",
         "unpin": "keep:unpin",

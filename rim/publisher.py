@@ -10,7 +10,6 @@ second makes it live. A publisher that dies between them leaves the old release 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from rim.output import Bars
 from rim.reading import Changed
 from rim.scan import Scan, scan, twice
 from rim.sending import Sender
+from rim.settings import author
 from rim.steps import step
 from rim.urls import site_urls
 from rim.waiting import Gate, wait_for_edges, wait_until_warm
@@ -103,7 +103,7 @@ class Publisher:
         self._origin = origin
         self._bars = bars
         self._memo = memo
-        self._author = _author()
+        self._author = author()
         self.phases = dict.fromkeys(PHASES, 0.0)
 
     def publish(self) -> Outcome:
@@ -262,14 +262,3 @@ class Publisher:
 def _is_live(built: Built, live: Mapping[str, Any]) -> bool:
     same = live["root"] == str(built.root) and live["index"] == str(built.index)
     return same and bool(live.get("rules", {}) == built.rules.to_value())
-
-
-def _author() -> str:
-    if author := os.environ.get("RIM_AUTHOR"):
-        return author
-    try:
-        import getpass
-
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return ""  # a container's user id without a name

@@ -75,6 +75,18 @@ def _is_url(text: str) -> bool:
         return False
 
 
+def author() -> str:
+    """Whom releases and the log name: RIM_AUTHOR, else the user's name, else nobody."""
+    if given := os.environ.get("RIM_AUTHOR"):
+        return given
+    try:
+        import getpass
+
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""  # a container's user id without a name
+
+
 def running(state: Path) -> Mapping[str, Any]:
     """What a running `rim up` of this state folder wrote of itself; empty when none runs."""
     try:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from content.cid import CID
-from origin.api.asking import allowed_everywhere, body_json, origin_of, parse_cid, token_of
+from origin.api.asking import allowed_everywhere, body_json, origin_of, parse_cid, token_of, who
 from origin.errors import Conflict
 from origin.origin import Origin
 from origin.pins import Pin
@@ -103,10 +103,10 @@ async def keys(request: Request) -> Response:
 
 async def rotate(request: Request) -> Response:
     """POST /api/v1/keys/rotate"""
-    allowed_everywhere(request, "admin")
+    by = who(allowed_everywhere(request, "admin"), await body_json(request))
     origin = origin_of(request)
     old = origin.catalog.head.name
-    new = await origin.catalog.rotate()
+    new = await origin.catalog.rotate(by)
     return JSONResponse({"catalog": new, "previous": old, "sequence": origin.catalog.world.sequence})
 
 

@@ -18,10 +18,12 @@ from content.cid import CID
 from content.errors import BadCID
 from content.limits import MiB
 from origin.errors import BadRequest, Forbidden, Stalled, TooLarge, Unauthorized
+from origin.log import By
 from origin.origin import Origin
 from origin.tokens import Token
 
 JSON_BYTES = 1 * MiB
+WHO_CHARS = 1024  # of an author or a message that the log keeps
 STALL_SECONDS = 30.0  # without one byte: a dead sender must not hold its place
 CIDS_BYTES = 40 * MiB  # a release of a million entries in one question
 
@@ -143,6 +145,18 @@ def text_field(body: dict[str, Any], name: str, limit: int = 1024) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= limit:
         raise BadRequest(f"{name}: a text is needed")
     return value
+
+
+def who(token: Token, body: dict[str, Any]) -> By:
+    """Whom the log names: the client's own word for author and message, and the token's name."""
+    return By(_said(body, "author"), _said(body, "message"), token.name)
+
+
+def _said(body: dict[str, Any], name: str) -> str:
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise BadRequest(f"{name}: a text")
+    return (value or "")[:WHO_CHARS]
 
 
 def cid_field(body: dict[str, Any], name: str) -> CID:

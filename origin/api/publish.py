@@ -24,6 +24,7 @@ from origin.api.asking import (
     origin_of,
     text_field,
     texts,
+    who,
 )
 from origin.errors import BadRequest
 from origin.staging import Wish
@@ -56,17 +57,18 @@ async def stage(request: Request) -> Response:
     lease = None if body.get("lease") is None else text_field(body, "lease")
     release, expected = cid_field(body, "release"), optional_cid(body, "expected")
     force = body.get("force") is True
-    staging, wish = origin_of(request).staging, wish_of(body)
-    return JSONResponse(await staging.stage(token, name, release, expected, lease, force, wish))
+    staging, by, wish = origin_of(request).staging, who(token, body), wish_of(body)
+    return JSONResponse(await staging.stage(token, name, release, expected, lease, force, by, wish))
 
 
 async def activate(request: Request) -> Response:
     """POST /api/v1/sites/{name}/activate: commit 2"""
     name = request.path_params["name"]
-    allowed(request, "publish", name)
+    token = allowed(request, "publish", name)
     body = await body_json(request)
     release, expected = cid_field(body, "release"), optional_cid(body, "expected")
-    return JSONResponse(await origin_of(request).staging.activate(name, release, expected, wish_of(body)))
+    by, wish = who(token, body), wish_of(body)
+    return JSONResponse(await origin_of(request).staging.activate(name, release, expected, by, wish))
 
 
 def wish_of(body: dict[str, Any]) -> Wish:

@@ -13,8 +13,9 @@ from starlette.responses import JSONResponse, Response
 
 from content.catalog import Site, check_site_name
 from origin import changes, quota
-from origin.api.asking import allowed, body_json, origin_of, text_field, texts, token_of
+from origin.api.asking import allowed, body_json, origin_of, text_field, texts, token_of, who
 from origin.errors import BadRequest, Forbidden
+from origin.log import By, Entry
 from origin.tokens import Token
 from origin.world import Draft
 
@@ -40,7 +41,7 @@ async def releases(request: Request) -> Response:
 async def put(request: Request) -> Response:
     """PUT /api/v1/sites/{name}: hosts and settings as given, what is not given is empty."""
     body = await body_json(request)
-    return await _configure(request, texts(body, "hosts"), _settings(body) or {}, create=True)
+    return await _configure(request, texts(body, "hosts"), _settings(body) or {}, body, create=True)
 
 
 async def patch(request: Request) -> Response:
@@ -49,34 +50,39 @@ async def patch(request: Request) -> Response:
     hosts = texts(body, "hosts") if "hosts" in body else None
     given = _settings(body)
     if given is None:
-        return await _configure(request, hosts, None, create=False)
+        return await _configure(request, hosts, None, body, create=False)
     _known(token, request)
     merged = {**origin_of(request).catalog.world.site(_name(request)).settings, **given}
     settings = {key: value for key, value in merged.items() if value is not None}
-    return await _configure(request, hosts, settings, create=False)
+    return await _configure(request, hosts, settings, body, create=False)
 
 
 async def delete(request: Request) -> Response:
     """DELETE /api/v1/sites/{name}: its releases become garbage; its key stays, so the IPNS name would be the same."""
     name = _name(request)
-    allowed(request, "publish", name)
-    done = await origin_of(request).catalog.submit(lambda draft: draft.drop(name))
+    by = who(allowed(request, "publish", name), await body_json(request))
+
+    def change(draft: Draft) -> None:
+        draft.drop(name)
+        draft.note(Entry(name, "remove", by=by))
+
+    done = await origin_of(request).catalog.submit(change)
     return JSONResponse({"sequence": done.sequence})
 
 
 async def rollback(request: Request) -> Response:
     """POST /api/v1/sites/{name}/rollback"""
     name = _name(request)
-    allowed(request, "publish", name)
+    token = allowed(request, "publish", name)
     body = await body_json(request)
     wanted = None if body.get("release") is None else text_field(body, "release")
-    return JSONResponse(await origin_of(request).staging.rollback(name, wanted))
+    return JSONResponse(await origin_of(request).staging.rollback(name, wanted, who(token, body)))
 
 
 async def purge(request: Request) -> Response:
     """POST /api/v1/sites/{name}/purge"""
     name = _name(request)
-    allowed(request, "purge", name)
+    token = allowed(request, "purge", name)
     body = await body_json(request)
     floors = [("path", path) for path in texts(body, "paths")]
     floors += [("prefix", prefix) for prefix in texts(body, "prefixes")]
@@ -87,26 +93,36 @@ async def purge(request: Request) -> Response:
         raise BadRequest("nothing to purge: give paths, prefixes, tags, all or browsers")
     if any(kind in ("path", "prefix") and not value.startswith("/") for kind, value in floors):
         raise BadRequest("paths and prefixes begin with '/'")
-    return JSONResponse(await origin_of(request).staging.purge(name, floors, soft, browsers))
+    return JSONResponse(await origin_of(request).staging.purge(name, floors, who(token, body), soft, browsers))
 
 
 async def _configure(
-    request: Request, hosts: list[str] | None, settings: dict[str, Any] | None, create: bool
+    request: Request, hosts: list[str] | None, settings: dict[str, Any] | None, body: dict[str, Any], create: bool
 ) -> Response:
     name, origin = _name(request), origin_of(request)
     token = allowed(request, "publish", name)
-    world = origin.catalog.world
+    world, by = origin.catalog.world, who(token, body)
     if create and name not in world.sites:
         check_site_name(name)
         quota.check_stage(token, world, origin.store, name, 0)
 
     def change(draft: Draft) -> tuple[Site, bool]:
-        new = name not in draft.sites
-        return draft.put(changes.configure(draft.site(name, or_new=create), hosts, settings)), new
+        new, old = name not in draft.sites, draft.site(name, or_new=create)
+        site = draft.put(changes.configure(old, hosts, settings))
+        draft.note(_configured(old, site, new, by))
+        return site, new
 
     done = await origin.catalog.submit(change)
     site, new = done.value
     return JSONResponse({**origin.views.site(site), "sequence": done.sequence}, 201 if new else 200)
+
+
+def _configured(old: Site, site: Site, new: bool, by: By) -> Entry:
+    """What was configured. Settings by name only: a value may be nobody's business (a password's hash)."""
+    names = [key for key in {**old.settings, **site.settings} if old.settings.get(key) != site.settings.get(key)]
+    detail: dict[str, Any] = {"hosts": list(site.hosts)} if site.hosts != old.hosts else {}
+    detail |= {"settings": sorted(names)} if names else {}
+    return Entry(site.name, "create" if new else "configure", detail, by)
 
 
 def _name(request: Request) -> str:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from content.catalog import WHOLE, Alias
-from origin.api.asking import allowed, body_json, cid_field, origin_of, text_field
+from origin.api.asking import allowed, body_json, cid_field, origin_of, text_field, who
 from origin.errors import BadRequest
 
 
@@ -23,32 +23,33 @@ async def put_preview(request: Request) -> Response:
     lease = None if body.get("lease") is None else text_field(body, "lease")
     password = None if body.get("password") is None else text_field(body, "password")
     wanted = Alias(cid_field(body, "release"), 0, int(time.time()), _expires(body), password)
-    return JSONResponse(await origin_of(request).staging.preview(token, name, alias, wanted, lease))
+    return JSONResponse(await origin_of(request).showing.preview(token, name, alias, wanted, lease, who(token, body)))
 
 
 async def delete_preview(request: Request) -> Response:
     """DELETE /api/v1/sites/{name}/previews/{alias}"""
     name = request.path_params["name"]
-    allowed(request, "publish", name)
-    return JSONResponse(await origin_of(request).staging.drop_preview(name, request.path_params["alias"]))
+    token, body = allowed(request, "publish", name), await body_json(request)
+    alias = request.path_params["alias"]
+    return JSONResponse(await origin_of(request).showing.drop_preview(name, alias, who(token, body)))
 
 
 async def put_rollout(request: Request) -> Response:
     """PUT /api/v1/sites/{name}/rollout: `release` (a preview's name, or a retained one) for `percent` of visitors."""
     name = request.path_params["name"]
-    allowed(request, "publish", name)
-    body = await body_json(request)
+    token, body = allowed(request, "publish", name), await body_json(request)
     wanted, percent = text_field(body, "release"), body.get("percent")
     if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 < percent <= 100:
         raise BadRequest("percent: a number above 0, and 100 at most")
-    return JSONResponse(await origin_of(request).staging.roll_out(name, wanted, max(1, round(percent * WHOLE / 100))))
+    share = max(1, round(percent * WHOLE / 100))
+    return JSONResponse(await origin_of(request).showing.roll_out(name, wanted, share, who(token, body)))
 
 
 async def delete_rollout(request: Request) -> Response:
     """DELETE /api/v1/sites/{name}/rollout: all visitors get live again."""
     name = request.path_params["name"]
-    allowed(request, "publish", name)
-    return JSONResponse(await origin_of(request).staging.abort(name))
+    token, body = allowed(request, "publish", name), await body_json(request)
+    return JSONResponse(await origin_of(request).showing.abort(name, who(token, body)))
 
 
 def _expires(body: dict[str, Any]) -> int | None:

@@ -11,6 +11,7 @@ import typer
 from rim import output
 from rim.commands.options import AsJson, OriginUrl, open_origin
 from rim.exits import OK, Usage
+from rim.settings import author
 
 token_app = typer.Typer(help="Make, list and revoke tokens.", no_args_is_help=True)
 key_app = typer.Typer(help="Show or change the key that edges trust.", no_args_is_help=True)
@@ -89,7 +90,7 @@ def key_show(origin: OriginUrl = None, as_json: AsJson = False) -> int:
 def key_rotate(origin: OriginUrl = None, as_json: AsJson = False) -> int:
     """Make a new catalog key; edges that follow the old one learn of it from the Catalog."""
     with open_origin(origin) as open_:
-        answer = open_.send("POST", "/api/v1/keys/rotate", timeout=300)
+        answer = open_.send("POST", "/api/v1/keys/rotate", {"author": author()}, timeout=300)
     output.result(str(answer["catalog"]), answer, as_json=as_json)
     return OK
 

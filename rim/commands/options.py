@@ -22,6 +22,7 @@ Wait = Annotated[
     str | None,
     typer.Option("--wait", metavar="all|K", help="End when all edges, or K of them, serve it (else exit 4, 5)."),
 ]
+Message = Annotated[str, typer.Option("--message", "-m", help="Why; shown by `rim log`.")]
 Timeout = Annotated[float, typer.Option("--timeout", metavar="S", help="Seconds to wait for edges.", min=0)]
 
 Spa = Annotated[

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rim import output
-from rim.commands.options import AsJson, OriginUrl, SiteName, Timeout, Wait, open_origin
+from rim.commands.options import AsJson, Message, OriginUrl, SiteName, Timeout, Wait, open_origin
 from rim.exits import OK, Refused, Usage
+from rim.settings import author
 
 if TYPE_CHECKING:
     from rim.client import Origin
@@ -51,7 +52,7 @@ def site_add(
     """Add a site, before its first publish or to give it hosts."""
     from rim.client import site_path
 
-    body = {"hosts": host or [], "settings": _settings(pairs)}
+    body = {"hosts": host or [], "settings": _settings(pairs), "author": author()}
     with open_origin(origin) as open_:
         _refuse_existing(open_, name)
         site = open_.send("PUT", site_path(name), body)
@@ -72,6 +73,7 @@ def site_set(
         body: dict[str, Any] = {} if host is None else {"hosts": [name for name in host if name]}
         if pairs is not None:
             body["settings"] = _settings(pairs)
+        body["author"] = author()
         site = open_.send("PATCH", site_path(name), body)
     output.result(f"changed {name}", site, as_json=as_json)
     return OK
@@ -83,7 +85,7 @@ def site_rm(name: SiteName, origin: OriginUrl = None, as_json: AsJson = False) -
     from rim.client import site_path
 
     with open_origin(origin) as open_:
-        open_.send("DELETE", site_path(name))
+        open_.send("DELETE", site_path(name), {"author": author()})
     output.result(f"removed {name}", {"site": name, "removed": True}, as_json=as_json)
     return OK
 
@@ -116,6 +118,7 @@ def rollback(
     release: Annotated[
         str | None, typer.Argument(metavar="[RELEASE]", help="The release, or its beginning; else the one before.")
     ] = None,
+    message: Message = "",
     wait: Wait = None,
     timeout: Timeout = 60.0,
     origin: OriginUrl = None,
@@ -127,7 +130,9 @@ def rollback(
 
     check_wait(wait)
     with open_origin(origin) as open_:
-        answer = open_.send("POST", site_path(site, "rollback"), {"release": release}, timeout=COMMIT_SECONDS)
+        answer = open_.send(
+            "POST", site_path(site, "rollback"), _why({"release": release}, message), timeout=COMMIT_SECONDS
+        )
         return _committed(open_, f"{site} is at {answer['release']}", {"site": site, **answer}, wait, timeout, as_json)
 
 
@@ -138,6 +143,7 @@ def purge(
         list[str] | None, typer.Option("--prefix", metavar="P", help="All paths below; repeatable.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="The whole site.")] = False,
+    message: Message = "",
     wait: Wait = None,
     timeout: Timeout = 60.0,
     origin: OriginUrl = None,
@@ -154,10 +160,15 @@ def purge(
         raise Usage(
             f"{wrong[0]!r} is no path", "paths begin with / and are written as in the folder, not percent-coded"
         )
-    body = {"paths": path or [], "prefixes": prefix or [], "tags": [], "all": everything}
+    body = _why({"paths": path or [], "prefixes": prefix or [], "tags": [], "all": everything}, message)
     with open_origin(origin) as open_:
         answer = open_.send("POST", site_path(site, "purge"), body, timeout=COMMIT_SECONDS)
         return _committed(open_, f"purged {site}", {"site": site, **answer}, wait, timeout, as_json)
+
+
+def _why(body: dict[str, Any], message: str) -> dict[str, Any]:
+    """With what the log is to say of who did it, and why."""
+    return {**body, "author": author(), "message": message}
 
 
 def _committed(origin: Any, text: str, value: dict[str, Any], wait: str | None, timeout: float, as_json: bool) -> int:

@@ -219,6 +219,11 @@ def _after_a_crash(state: Path, done: list[str]) -> None:
         said: list[str] = []
         assert fsck(state, said.append) == 0, said
     with origin(state) as client:
+        log = client.ok("GET", "/api/v1/log?limit=1000")["entries"]
+        assert log[-1]["sequence"] == client.ok("GET", "/api/v1/status")["sequence"]
+        lived = [row["detail"]["release"] for row in log if (row["site"], row["action"]) == ("demo", "activate")]
+        if client.get("/api/v1/sites/demo").status == 200:
+            assert client.live("demo") == (lived[-1] if lived else None)
         if done:
             live = client.live("demo")
             assert live == str(SECOND.cid) or ("second" not in done and live == str(FIRST.cid))
