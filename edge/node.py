@@ -90,16 +90,20 @@ class Node:
 
     async def stop(self) -> None:
         """Finish what is under way, and leave nothing: no task, no port, no lock."""
-        await asyncio.gather(self.public.stop(), self.private.stop())
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(self._leave(), self.public.stop(), self.private.stop())
         await self.pause.close()
-        await self.stager.close()
         await self.loader.close()
         await self.client.close()
         await self.disk.close()
         self.state.close()
+
+    async def _leave(self) -> None:
+        """Follow no more, then say so: a word that came after the goodbye would take it back."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.stager.close()
+        await self.reporter.leave()
 
     @property
     def public_url(self) -> str:

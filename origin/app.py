@@ -34,6 +34,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", f"{_V1}/head", follow.head),
     ("POST", f"{_V1}/report", follow.report),
     ("GET", f"{_V1}/edges", follow.edges),
+    ("DELETE", f"{_V1}/edges/{{node}}", follow.forget),
     ("GET", f"{_V1}/status", admin.status),
     ("GET", f"{_V1}/log", log.entries),
     ("GET", f"{_V1}/sites", sites.index),

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import uvicorn
@@ -99,14 +99,14 @@ class Running:
 
     async def run(self) -> None:
         """Serve until `stop`."""
-        chores = asyncio.create_task(self.origin.chores())
+        work = [asyncio.create_task(task) for task in (self.origin.chores(), self.origin.roll.keep())]
         try:
             await self.server.serve(sockets=[self.listener])
         finally:
             self.origin.stop()
-            chores.cancel()
-            with suppress(asyncio.CancelledError):
-                await chores
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
             await self.origin.close()
 
 

@@ -16,13 +16,13 @@ from origin.catalog import Catalog
 from origin.check import Proofs
 from origin.config import OriginConfig
 from origin.counters import Counters
-from origin.edges import Edges
 from origin.gc import Collected, Collector
 from origin.keys import Keys
 from origin.leases import Leases
 from origin.pins import Pins
 from origin.public import Public
 from origin.records import Clock
+from origin.roll import Roll
 from origin.showing import Showing
 from origin.staging import Staging
 from origin.state import State, replace_file
@@ -42,7 +42,8 @@ class Origin:
         self.config = config
         self.gate = threading.RLock()
         self.counters = Counters()
-        self.edges = Edges()
+        self.roll = Roll(state / "edges.json")
+        self.edges = self.roll.edges
         self.stopping = False
         self.keys = Keys(state / "keys")
         self.tokens = Tokens(state / "tokens.json")
@@ -98,6 +99,7 @@ class Origin:
             await asyncio.to_thread(self.catalog.records.of_site, site, world.sequence)
 
     async def close(self) -> None:
+        self.roll.close()
         await self.catalog.close()
 
 

@@ -4,7 +4,7 @@ Here live VERSION, the lock and the durable replacement of small files. Not here
 leases, pins, catalog) nor the packs (store/embedded).
 
 Layout: VERSION · lock · head · log.jsonl · keys/ · records/ · sites/ · leases/ · packs/ · tokens.json · pins.json ·
-admin-token.
+admin-token · edges.json.
 Everything is 0700/0600: it holds keys.
 """
 

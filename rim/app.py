@@ -42,6 +42,7 @@ _PANELS: dict[str, dict[str, str]] = {  # as `rim --help` shows them: command â†
         "origin": "serve:origin_command()",
         "token": "access:token_app",
         "key": "access:key_app",
+        "edges": "edges:edges_app",
         "completions": "serve:completions",
     },
 }

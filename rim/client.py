@@ -35,6 +35,7 @@ _LISTED_BY = {
     "no_site": "`rim sites` lists what there is",
     "no_release": "`rim releases SITE` lists what there is",
     "no_pin": "`rim pins` lists what there is",
+    "no_edge": "`rim status` lists what there is",
     "no_token": "`rim token list` lists what there is",
 }
 

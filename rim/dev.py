@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote
 
 from rim import output
 from rim.children import Child, end
@@ -157,11 +158,11 @@ class Ring:
             time.sleep(_NAP_SECONDS)  # not pause(): a signal just before it would be slept over
 
     def stop(self) -> None:
-        """End every process, edges first, and take back what says that we run."""
+        """End every process, edges first: they say goodbye to the origin. And take back what says that we run."""
         with contextlib.suppress(OSError):
             (self._state / "up.json").unlink(missing_ok=True)
-        edges_first = self._children[1:] + self._children[:1]
-        end(edges_first)
+        end(self._children[1:])
+        end(self._children[:1])
 
     def _start_edges(self, origin: Origin, public: list[int]) -> list[dict[str, Any]]:
         self._write_file("node-token", self._node_token(origin))
@@ -199,6 +200,9 @@ class Ring:
             if time.monotonic() > deadline:
                 raise Failed("the edges do not follow the origin", f"look into {self._state / 'log'}")
             time.sleep(0.02)
+        for edge in origin.get("/api/v1/edges")["edges"]:  # of a larger ring that was here once, and was killed
+            if edge["node"] not in names and not edge["present"]:
+                origin.send("DELETE", f"/api/v1/edges/{quote(str(edge['node']), safe='')}")
 
     def _node_token(self, origin: Origin) -> str:
         """The token all edges of this ring share; made anew where the origin does not know it any more."""

@@ -34,7 +34,7 @@ from rim.sending import Sender
 from rim.settings import author
 from rim.steps import step
 from rim.urls import site_urls
-from rim.waiting import Gate, wait_for_edges, wait_until_warm
+from rim.waiting import Gate, wait_for_edges, wait_until_warm, warmed
 
 PHASES = ("scan", "encode", "build", "send", "commit", "warm")
 _EDGE_FIELDS = ("node", "region", "public", "sequence")
@@ -57,6 +57,7 @@ class Job:
     force: bool = False
     wait: str | None = None  # "all", or a number of edges
     timeout: float = 60.0
+    gate: int | None = None  # so many edges of each region suffice before it is live; None: all
 
 
 @dataclass(slots=True)
@@ -170,7 +171,9 @@ class Publisher:
         deadline = time.monotonic() + self._job.timeout
         if self._job.warm:
             with self._phase("warm") as bar:
-                gate = Gate(outcome.site, outcome.release, max(1, sender.sent.bytes), bar, self._bars.say)
+                gate = Gate(
+                    outcome.site, outcome.release, max(1, sender.sent.bytes), bar, self._bars.say, self._job.gate
+                )
                 outcome.remark = wait_until_warm(self._origin, gate, self._gate_ends(deadline))
             step("warm.done")
         with self._timed("commit"):
@@ -237,9 +240,12 @@ class Publisher:
         """Wait if asked to, and say where the site is."""
         wait = self._job.wait
         seen = wait_for_edges(self._origin, outcome.sequence, wait, deadline)
-        outcome.edges = [{key: edge.get(key) for key in _EDGE_FIELDS} for edge in seen.edges]
+        outcome.edges = [
+            {key: edge.get(key) for key in _EDGE_FIELDS} | warmed(edge, outcome.site, outcome.release)
+            for edge in seen.edges
+        ]
         outcome.sequence = outcome.sequence or seen.sequence
-        outcome.urls = site_urls(outcome.site, hosts, seen.edges)
+        outcome.urls = site_urls(outcome.site, hosts, [edge for edge in seen.edges if edge["present"]])
         if wait is not None:
             outcome.code = seen.code
             outcome.remark = seen.remark("serve this release") or outcome.remark

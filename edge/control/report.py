@@ -18,6 +18,7 @@ from edge.peers.client import PeerClient
 logger = logging.getLogger("rim.edge")
 TRIES = 4
 PAUSE = 0.5  # s after the first failure; doubles
+GOODBYE = 0.5  # s that a stop waits for the origin to take it
 _TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=2)
 
 
@@ -49,14 +50,24 @@ class Reporter:
         self.failed += 1
         return False
 
-    async def _post(self, staged: Sequence[Staged]) -> None:
-        body = {
+    async def leave(self) -> None:
+        """Say goodbye, so that nobody waits for this edge; one that cannot be said is noticed within a day."""
+        try:
+            async with asyncio.timeout(GOODBYE):
+                await self._post((), leaving=True)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            logger.info("goodbye: %s", error or type(error).__name__)
+
+    async def _post(self, staged: Sequence[Staged], leaving: bool = False) -> None:
+        body: dict[str, object] = {
             "node": self.node,
             "region": self.region,
             "public": self.public(),
             "sequence": self.sequence(),
             "staged": [row.to_json() for row in staged],
         }
+        if leaving:
+            body["leaving"] = True
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         url = f"{self.origin}/api/v1/report"
         async with self.client.session.post(url, json=body, headers=headers, timeout=_TIMEOUT) as response:

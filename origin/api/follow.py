@@ -12,7 +12,17 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from origin.api.asking import allowed_node, body_json, number, origin_of, text_field, token_of, unless_gone, whole
+from origin.api.asking import (
+    allowed_everywhere,
+    allowed_node,
+    body_json,
+    number,
+    origin_of,
+    text_field,
+    token_of,
+    unless_gone,
+    whole,
+)
 from origin.edges import Edge
 from origin.errors import BadRequest
 from origin.feed import pack
@@ -62,6 +72,7 @@ async def report(request: Request) -> Response:
         str(body.get("region") or "")[:NAME_CHARS],
         sequence,
         public if isinstance(public, str) else None,
+        body.get("leaving") is True,
     )
     edge.take_staged(_rows(body.get("staged")))
     origin.edges.signal.notify()
@@ -69,15 +80,23 @@ async def report(request: Request) -> Response:
 
 
 async def edges(request: Request) -> Response:
-    """GET /api/v1/edges?sequence=N&wait=S: how far every node is; waits until all that are present serve N."""
+    """GET /api/v1/edges?sequence=N&wait=S&present=1: how far every node is; waits until all that are expected (with
+    `present`: that are here now) serve N."""
     token_of(request)
     origin, sequence = origin_of(request), whole(request, "sequence")
-    until = time.monotonic() + number(request, "wait", 0.0, WAIT_MAX)
-    while not origin.edges.all_serve(sequence) and not origin.stopping:
+    until, present = time.monotonic() + number(request, "wait", 0.0, WAIT_MAX), "present" in request.query_params
+    while not origin.edges.all_serve(sequence, present) and not origin.stopping:
         left = until - time.monotonic()
         if left <= 0 or not await unless_gone(request, origin.edges.signal.wait(min(left, 1.0))):
             break
     return JSONResponse({"sequence": origin.catalog.world.sequence, "edges": origin.edges.all()})
+
+
+async def forget(request: Request) -> Response:
+    """DELETE /api/v1/edges/{node}: expect this node no more"""
+    allowed_everywhere(request, "admin")
+    origin_of(request).edges.forget(request.path_params["node"])
+    return JSONResponse({})
 
 
 def _edge(request: Request, origin: Origin, since: int) -> Edge:

@@ -118,17 +118,28 @@ def _edges_of(site: str, url: str | None) -> list[Any]:
 def _status_text(url: str, state: dict[str, Any]) -> str:
     held = f"{output.count(state['blocks'], 'block')}  {output.size(state['bytes'])}"
     head = f"{url}  sequence {state['sequence']}  {output.count(state['sites'], 'site')}  {held}"
+    return head + "\n" + edges_table(state["sequence"], state["edges"])
+
+
+def edges_table(sequence: int, edges: list[dict[str, Any]]) -> str:
+    """One row for each edge."""
     rows = [
         (
             e["node"],
             e["region"],
-            "present" if e["present"] else "away",
-            _lag(state["sequence"], e),
+            _state(e),
+            _lag(sequence, e),
             e.get("public") or "",
         )
-        for e in state["edges"]
+        for e in edges
     ]
-    return head + "\n" + output.table(rows, ("EDGE", "REGION", "STATE", "SERVES", "PUBLIC"))
+    return output.table(rows, ("EDGE", "REGION", "STATE", "SERVES", "PUBLIC"))
+
+
+def _state(edge: dict[str, Any]) -> str:
+    if edge["present"]:
+        return "present"
+    return "away" if edge["expected"] else "left"
 
 
 def _lag(sequence: int, edge: dict[str, Any]) -> str:

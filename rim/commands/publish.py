@@ -26,6 +26,10 @@ def publish(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and publish nothing.")] = False,
     wait: Wait = None,
     timeout: Timeout = 60.0,
+    gate: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Live once K edges of each region hold it; else rim.toml's gate, else all."),
+    ] = None,
     encode: Annotated[str | None, typer.Option(metavar="none|fast|balanced|best", help="How hard to compress.")] = None,
     spa: Spa = None,
     no_warm: Annotated[
@@ -45,7 +49,7 @@ def publish(
     from rim.exits import OK
     from rim.publisher import Job
     from rim.settings import load
-    from rim.waiting import check_wait
+    from rim.waiting import check_gate, check_wait
 
     place = chosen(folder or project.load().folder)
     settings = load(origin, place)
@@ -62,6 +66,7 @@ def publish(
         force=force,
         wait=check_wait(wait),
         timeout=timeout,
+        gate=check_gate(gate, settings.toml.get("gate")),
     )
     with publishing(job, settings) as publisher:
         if dry_run:

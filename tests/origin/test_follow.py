@@ -140,7 +140,7 @@ def test_waiting_ends_with_204(tmp_path: Path) -> None:
 
 
 def test_edges_say_how_far_they_are_and_a_wait_ends_when_all_are_there(tmp_path: Path) -> None:
-    """`since` is the report. A node that does not come back is not waited for long."""
+    """`since` is the report."""
     with origin(tmp_path / "state") as client, ThreadPoolExecutor(2) as pool:
         node = node_of(client)
         node.follow()
@@ -152,6 +152,37 @@ def test_edges_say_how_far_they_are_and_a_wait_ends_when_all_are_there(tmp_path:
         (edge,) = answer["edges"]
         assert answer["sequence"] == sequence == edge["sequence"]
         assert (edge["node"], edge["region"], edge["present"]) == ("edge-1", "eu", True)
+
+
+def test_an_edge_is_expected_until_it_leaves_is_forgotten_or_was_unseen_for_a_day(tmp_path: Path) -> None:
+    """Away, over a restart, it is waited for; who asks for those present is not held up; and a goodbye ends it."""
+    state = tmp_path / "state"
+
+    def rows(client: Client, query: str = "") -> dict[str, tuple[bool, bool]]:
+        found = client.ok("GET", f"/api/v1/edges{query}")["edges"]
+        return {edge["node"]: (edge["expected"], edge["present"]) for edge in found}
+
+    with origin(state) as client:
+        for name in ("stays", "leaves", "forgotten"):
+            client.ok("POST", "/api/v1/report", {"node": name, "region": "eu", "sequence": 1})
+        client.ok("POST", "/api/v1/report", {"node": "leaves", "sequence": 1, "leaving": True})
+        assert rows(client) == {"stays": (True, True), "leaves": (False, False), "forgotten": (True, True)}
+    with origin(state) as client:
+        assert rows(client) == {"stays": (True, False), "leaves": (False, False), "forgotten": (True, False)}
+        client.ok("DELETE", "/api/v1/edges/forgotten")
+        assert client.ask("DELETE", "/api/v1/edges/forgotten").error == "no_edge"
+        assert client.as_(client.make_token("edge")).ask("DELETE", "/api/v1/edges/stays").status == 403
+        begun = time.monotonic()
+        rows(client, f"?sequence={2**60}&wait=0.3")
+        assert time.monotonic() - begun >= 0.3
+        rows(client, f"?sequence={2**60}&wait=60&present=1")  # nobody is here, so it ends at once
+        client.ok("POST", "/api/v1/report", {"node": "leaves", "sequence": 1})
+        assert rows(client) == {"stays": (True, False), "leaves": (True, True)}
+        parts(client).edges._edges["stays"].seen -= 86_400
+        assert rows(client)["stays"] == (False, False)
+    (state / "edges.json").write_text("{")  # memory, no truth
+    with origin(state) as client:
+        assert rows(client) == {}
 
 
 def test_a_report_says_what_was_staged(tmp_path: Path) -> None:
