@@ -34,6 +34,7 @@ from edge.config import EdgeConfig, address, is_loopback
 from edge.control.admin import Private, private_app
 from edge.control.asking import HeadClient
 from edge.control.head import Follower, Head
+from edge.control.identity import load
 from edge.control.log import access_log
 from edge.control.report import Reporter
 from edge.control.staging import Stager
@@ -142,7 +143,8 @@ class Node:
         )
         self.router = Router(config.site_domain)
         self.warmer = Warmer(self.loader, config.name, config.region, config.cache_bytes // _WARM_SHARE)
-        self.source = HeadClient(config.origin, config.name, config.region, config.token, self.client)
+        identity = load(config.state, config.name)
+        self.source = HeadClient(config.origin, config.name, config.region, config.token, self.client, identity)
         self.follower = Follower(
             source=self.source,
             trust=Trust(config.catalog),
@@ -159,6 +161,8 @@ class Node:
             client=self.client,
             sequence=lambda: self.follower.stored,
             public=lambda: self.public.url,
+            catalog=lambda: self.follower.newest_key(),
+            identity=identity,
         )
         self.stager = Stager(self.warmer, self.reporter)
         self.watchdog = Watchdog()

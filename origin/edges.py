@@ -6,10 +6,14 @@ Nothing here decides what is true: a node that lies about its sequence harms its
 A node is *present* while a request of it waits here, or a moment after its last word. It is *expected* from its first
 word on until it says goodbye, is forgotten, or has been unseen for a day: who waits for all waits for these, since a
 node that hangs or is cut off may still serve visitors what it had.
+
+A name belongs to the key that was first seen with it, so that no node can give a receipt for another, though all hold
+the same token. The key lets go of it when its holder has been away for some minutes, or is forgotten.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterable, Iterator
@@ -17,14 +21,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from origin.errors import Missing
+from origin.errors import Forbidden, Missing
 from origin.waiting import Signal
 
 PRESENT_SECONDS = 5.0  # since the last contact, when no request of the node waits here
 EXPECTED_SECONDS = 86_400.0  # unseen for so long, a node is not waited for any more, and then not known any more
+HOLDER_SECONDS = 300.0  # away for so long, a node's name may be taken by another key
 STAGED_FIELDS = ("site", "release", "ok", "blocks", "bytes", "ms", "error")
 STAGED_MAX = 100  # sites per node
 NODES_MAX = 10_000  # names come from node tokens' holders; past this the longest unseen goes
+log = logging.getLogger("rim.origin")
 UNNAMED = "?"  # a node that does not say its name
 
 
@@ -38,6 +44,7 @@ class Edge:
     sequence: int = 0
     seen: float = 0.0
     left: bool = False
+    key: str | None = None  # the one its name belongs to; None: of a Rim that does not sign yet
     heard: float = -math.inf  # its last word to this process, of the monotonic clock
     waiting: int = 0
     staged: dict[str, dict[str, Any]] = field(default_factory=dict)  # site → what it said of the last staged release
@@ -66,6 +73,7 @@ class Edge:
             "sequence": self.sequence,
             "present": self.present,
             "expected": self.expected,
+            "bound": self.key is not None,
             "seen": round(self.seen, 3),
             "staged": list(self.staged.values()),
         }
@@ -86,6 +94,7 @@ class Edges:
     def __init__(self, known: Iterable[Edge] = ()) -> None:
         self._edges: dict[str, Edge] = {edge.node: edge for edge in known if edge.known}
         self.changed = False
+        self._started = time.time()
         self.signal = Signal()
 
     def __repr__(self) -> str:
@@ -100,18 +109,30 @@ class Edges:
             del self._edges[edge.node]
         return list(self._edges.values())
 
-    def saw(self, node: str, region: str, sequence: int, public: str | None = None, leaving: bool = False) -> Edge:
-        """A node spoke. Its sequence may also go back: a node that lost its disk serves less than it did."""
+    def saw(
+        self,
+        node: str,
+        region: str,
+        sequence: int,
+        public: str | None = None,
+        leaving: bool = False,
+        key: str | None = None,
+    ) -> Edge:
+        """A node spoke, and proved to hold this key. Its sequence may also go back: a node that lost its disk serves
+        less than it did. Raises Forbidden when the name belongs to another key."""
         edge = self._edges.get(node)
+        if edge is not None and edge.key is not None and edge.key != key:
+            self._change_holder(edge, key)
         if edge is None:
             self._make_room()
             edge = self._edges[node] = Edge(node)
             self.changed = True
-        before = edge.sequence, edge.left, edge.region, edge.public
+        before = edge.sequence, edge.left, edge.region, edge.public, edge.key
+        edge.key = key or edge.key
         edge.spoke()
         edge.region, edge.sequence = region or edge.region, sequence
         edge.public, edge.left = public or edge.public, leaving
-        self.changed |= before[1:] != (edge.left, edge.region, edge.public)
+        self.changed |= before[1:] != (edge.left, edge.region, edge.public, edge.key)
         if before[:2] != (sequence, leaving):
             self.signal.notify()
         return edge
@@ -138,6 +159,20 @@ class Edges:
         """Whether all expected nodes serve it; with `present` only those that are here now are asked about."""
         asked = (edge for edge in self._edges.values() if (edge.present if present else edge.expected))
         return all(edge.sequence >= sequence for edge in asked)
+
+    def _change_holder(self, edge: Edge, key: str | None) -> None:
+        away = 0.0 if edge.waiting else time.time() - max(edge.seen, self._started)
+        if key is None or away < HOLDER_SECONDS:
+            raise Forbidden(
+                f"the name {edge.node!r} belongs to another node: give this one its own (--name), or, if it takes the "
+                f"other's place, run `rim edges forget {edge.node}` or wait until that one has been away for "
+                f"{HOLDER_SECONDS / 60:g} minutes",
+                "other_node",
+                node=edge.node,
+            )
+        log.warning("edge %s: another key takes the name, its holder was away for %.0f s", edge.node, away)
+        edge.key, edge.staged = key, {}
+        self.changed = True
 
     def _make_room(self) -> None:
         if len(self._edges) >= NODES_MAX:

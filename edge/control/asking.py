@@ -13,6 +13,7 @@ import aiohttp
 
 from content import car
 from content.limits import MiB
+from edge.control.identity import Identity
 from edge.control.stored import StoredHead
 from edge.peers.client import PeerClient
 
@@ -35,6 +36,7 @@ class HeadClient:
     region: str
     token: str | None
     client: PeerClient
+    identity: Identity
     contact: float | None = None  # when it last answered, of the loop's clock
 
     @property
@@ -49,7 +51,8 @@ class HeadClient:
         query = {"since": str(sequence), "wait": f"{wait:g}", "node": self.node, "region": self.region, "key": key}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=wait + PATIENCE)
         url = f"{self.origin}/api/v1/head"
-        async with self.client.session.get(url, params=query, headers=self._headers, timeout=timeout) as response:
+        headers = self._headers | self.identity.headers(sequence, key)
+        async with self.client.session.get(url, params=query, headers=headers, timeout=timeout) as response:
             if response.status not in (200, 204):
                 raise HeadError(f"{url}: {response.status} {(await response.text())[:200]}")
             self.contact = asyncio.get_running_loop().time()

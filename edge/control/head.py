@@ -178,7 +178,7 @@ class Follower:
     async def _ask(self) -> bool:
         """One waiting request, and what it brings; False if that was refused, and to ask again at once would bring the
         same. A hint ends the waiting, if that does not bring what the hint promised."""
-        asking = asyncio.ensure_future(self.source.newer_than(self.stored, self._newest_key(), self._patience()))
+        asking = asyncio.ensure_future(self.source.newer_than(self.stored, self.newest_key(), self._patience()))
         hinted = asyncio.ensure_future(self._hint.wait())
         try:
             await asyncio.wait({asking, hinted}, return_when=asyncio.FIRST_COMPLETED)
@@ -206,7 +206,7 @@ class Follower:
         limits = [view.max_stale for view in self.router.sites.values() if view.max_stale is not None]
         return min([WAIT, *(limit / 3 for limit in limits)])
 
-    def _newest_key(self) -> str:
+    def newest_key(self) -> str:
         """The key whose Heads are looked for: the origin uses it to tell a node that slept through a rotation."""
         if self._heir is not None:
             return self._heir

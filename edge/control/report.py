@@ -6,12 +6,14 @@ Here lives the sending, with a few tries. Not here: what there is to tell (edge/
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import aiohttp
 
+from edge.control.identity import Identity
 from edge.control.warm import Staged
 from edge.peers.client import PeerClient
 
@@ -33,6 +35,8 @@ class Reporter:
     client: PeerClient
     sequence: Callable[[], int]
     public: Callable[[], str | None]
+    catalog: Callable[[], str]  # the name whose Heads are followed
+    identity: Identity
     failed: int = 0
 
     async def send(self, staged: Sequence[Staged] = ()) -> bool:
@@ -59,16 +63,21 @@ class Reporter:
             logger.info("goodbye: %s", error or type(error).__name__)
 
     async def _post(self, staged: Sequence[Staged], leaving: bool = False) -> None:
+        sequence, catalog = self.sequence(), self.catalog()
         body: dict[str, object] = {
             "node": self.node,
             "region": self.region,
             "public": self.public(),
-            "sequence": self.sequence(),
+            "sequence": sequence,
+            "catalog": catalog,
             "staged": [row.to_json() for row in staged],
         }
         if leaving:
             body["leaving"] = True
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        data = json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} | self.identity.headers(sequence, catalog, data)
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
         url = f"{self.origin}/api/v1/report"
-        async with self.client.session.post(url, json=body, headers=headers, timeout=_TIMEOUT) as response:
+        async with self.client.session.post(url, data=data, headers=headers, timeout=_TIMEOUT) as response:
             response.raise_for_status()

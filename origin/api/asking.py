@@ -106,7 +106,11 @@ async def body_bytes(request: Request, limit: int) -> bytes:
 
 async def body_json(request: Request) -> dict[str, Any]:
     """The body as a JSON object; an empty body is an empty one."""
-    data = await body_bytes(request, JSON_BYTES)
+    return parse_json(await body_bytes(request, JSON_BYTES))
+
+
+def parse_json(data: bytes) -> dict[str, Any]:
+    """A JSON object; nothing is an empty one."""
     if not data.strip():
         return {}
     try:

@@ -12,19 +12,22 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from content import receipt
 from origin.api.asking import (
+    JSON_BYTES,
     allowed_everywhere,
     allowed_node,
-    body_json,
+    body_bytes,
     number,
     origin_of,
+    parse_json,
     text_field,
     token_of,
     unless_gone,
     whole,
 )
-from origin.edges import Edge
-from origin.errors import BadRequest
+from origin.edges import UNNAMED, Edge
+from origin.errors import BadRequest, Forbidden
 from origin.feed import pack
 from origin.origin import Origin
 from origin.reading import source
@@ -62,17 +65,19 @@ async def head(request: Request) -> Response:
 async def report(request: Request) -> Response:
     """POST /api/v1/report"""
     allowed_node(request)
-    origin, body = origin_of(request), await body_json(request)
+    origin, data = origin_of(request), await body_bytes(request, JSON_BYTES)
+    body = parse_json(data)
     sequence = body.get("sequence", 0)
     if isinstance(sequence, bool) or not isinstance(sequence, int) or sequence < 0:
         raise BadRequest("sequence: a whole number")
-    public = body.get("public")
+    node, public = text_field(body, "node", NAME_CHARS), body.get("public")
     edge = origin.edges.saw(
-        text_field(body, "node", NAME_CHARS),
+        node,
         str(body.get("region") or "")[:NAME_CHARS],
         sequence,
         public if isinstance(public, str) else None,
         body.get("leaving") is True,
+        key_of(request, node, sequence, str(body.get("catalog")), data),
     )
     edge.take_staged(_rows(body.get("staged")))
     origin.edges.signal.notify()
@@ -101,8 +106,32 @@ async def forget(request: Request) -> Response:
 
 def _edge(request: Request, origin: Origin, since: int) -> Edge:
     query = request.query_params
-    node = query.get("node") or "?"
-    return origin.edges.saw(node[:NAME_CHARS], query.get("region", "")[:NAME_CHARS], since)
+    node = (query.get("node") or UNNAMED)[:NAME_CHARS]
+    key = key_of(request, node, since, query.get("key", ""))
+    return origin.edges.saw(node, query.get("region", "")[:NAME_CHARS], since, key=key)
+
+
+def key_of(request: Request, node: str, sequence: int, catalog: str, body: bytes = b"") -> str | None:
+    """The key by which a node proves that it says this; None where it proves nothing. Raises Forbidden on a false
+    proof."""
+    key, signature = request.headers.get(receipt.KEY_HEADER), request.headers.get(receipt.RECEIPT_HEADER)
+    if key is None and signature is None:
+        return None
+    ours = origin_of(request).catalog
+    if catalog != ours.head.name and catalog not in ours.last_words:
+        raise Forbidden(
+            f"node {node!r} follows catalog {catalog or '?'}, which is none of this origin's: start it with "
+            f"--catalog {ours.head.name}",
+            "other_catalog",
+        )
+    if not receipt.verifies(key or "", signature or "", node, sequence, catalog, body):
+        raise Forbidden(
+            f"the receipt of node {node!r} does not verify: its Rim-Node-Key did not sign this. If it takes another "
+            f"node's place, run `rim edges forget {node}`",
+            "other_node",
+            node=node,
+        )
+    return key
 
 
 def _last_word(origin: Origin, key: str, since: int) -> bytes | None:

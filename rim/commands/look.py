@@ -138,7 +138,7 @@ def edges_table(sequence: int, edges: list[dict[str, Any]]) -> str:
 
 def _state(edge: dict[str, Any]) -> str:
     if edge["present"]:
-        return "present"
+        return "present" if edge["bound"] else "present, unbound"
     return "away" if edge["expected"] else "left"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.nodes import Cluster, cluster, until
+from tests.kit.nodes import Cluster, Edge, cluster, until
 from tests.stories.test_ring import make_site
 
 
@@ -89,3 +89,17 @@ def test_the_gate_opens_with_enough_edges_of_each_region(ring: Cluster, tmp_path
     assert publish(ring, make_site(folder, 2, files=3))[:2] == (0, "")
     (folder / "rim.toml").write_text('gate = "most"\n')
     assert ring.rim("publish", str(folder), check=False).returncode == 2
+
+
+def test_a_second_node_of_a_name_is_refused(ring: Cluster, tmp_path: Path) -> None:
+    """With the same token and another folder: it says what to do, and the first one's receipts stand, goodbyes too."""
+    twin = Edge("edge-1", tmp_path / "twin", "eu")
+    twin.join(ring.origin.url, ring.origin.catalog, ring.token, ring.edges)
+    with pytest.raises(AssertionError, match="rim edges forget edge-1"):
+        twin.start(4)
+    assert states(ring)["edge-1"] == (True, True)
+    key = ring.edges[0].state / "node.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    ring.edges[0].kill()
+    ring.edges[0].start()  # the same folder: the same node
+    assert publish(ring, make_site(tmp_path / "site", 1, files=3), "--wait", "all")[:2] == (0, "")
