@@ -20,6 +20,7 @@ _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 _HOST = re.compile(r"[A-Za-z0-9_.:*-]+\Z")
 _REFUSED = re.compile(r"[\x00-\x20\x7f-\x9f\\?#]")
 SPLAT = "splat"
+SAMPLE = "~any~"  # a value that no one writes as a literal
 
 Segment: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]  # literals, and the names between each two of them
 
@@ -113,7 +114,7 @@ class Pattern:
             return None
         return captures if self.path.match(segments, "/", captures) else None
 
-    def sample(self, splat: str = "sample", other: str = "sample") -> tuple[str, str]:
+    def sample(self, splat: str = SAMPLE, other: str = SAMPLE) -> tuple[str, str]:
         """A path and host that match, made with these values."""
         host = self.host.sample(".", splat.replace("/", "."), other) if self.host else "host.invalid"
         return "/" + self.path.sample("/", splat, other), host
@@ -197,7 +198,9 @@ def _segment(text: str) -> Segment:
 
 def _unquoted(text: str) -> str:
     try:
-        return unquote(text, errors="strict")
+        if "/" in (literal := unquote(text, errors="strict")):
+            raise BadPattern(f"'{text}' holds an encoded slash, which no request may hold: write / itself")
+        return literal
     except UnicodeDecodeError:
         raise BadPattern(f"'{text}' is not UTF-8 when decoded: write the characters themselves") from None
 

@@ -54,7 +54,7 @@ class RedirectRule:
     def is_shell(self) -> bool:
         """Whether this answers every path below with one page: for navigations only, a missing script stays a 404."""
         page = self.target.partition("?")[0].partition("#")[0]
-        covers = "*" in _ABSOLUTE.sub("", self.source, count=1)
+        covers = "*" in _parts(self.source)[1]
         return self.status == 200 and covers and page.endswith((".html", ".htm", "/")) and not references(page)
 
     @property
@@ -79,10 +79,10 @@ class RedirectRule:
         if self.status not in STATUSES:
             raise BadRule(f"status {self.status}: use one of {', '.join(map(str, STATUSES))}")
         self._check_host(external)
-        used = references(_ABSOLUTE.sub("", self.target, count=1))
+        used = references(_parts(self.target)[1])
         captured = self._check_query(pattern.names)
         if missing := sorted(set(used) - captured):
-            raise BadRule(f"the target uses :{missing[0]}, which the source does not capture: add it there")
+            raise BadRule(f"the target uses :{missing[0]}, which the source does not capture: add it, or write %3A")
         if len(used) > RULE_REFERENCES:
             raise BadRule(f"the target uses {len(used)} placeholders: {RULE_REFERENCES} are the limit")
         return pattern
@@ -121,8 +121,7 @@ class RedirectRule:
 
     def fill(self, captures: Mapping[str, str]) -> str:
         """Where the rule leads: for a rewrite the path of a file, decoded; else a URL reference for Location."""
-        absolute = _ABSOLUTE.match(self.target)
-        origin, rest = (absolute[0], self.target[absolute.end() :]) if absolute else ("", self.target)
+        origin, rest = _parts(self.target)
         path, mark, extra = re.match(r"([^?#]*)([?#]?)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
         path = fill(path, captures)
         if self.is_rewrite:
@@ -137,7 +136,7 @@ class RedirectRule:
         return [self.source, self.target, self.status, int(self.force), [list(pair) for pair in self.query], self.line]
 
     @classmethod
-    def from_value(cls, value: Any, external: Collection[str]) -> tuple[RedirectRule, Pattern]:
+    def from_value(cls, value: Any, external: Collection[str]) -> RedirectRule:
         """Read to_value()'s list, as strictly as a line. Raises BadNode."""
         try:
             source, target, status, force, query, line = typed(value, list, "redirect")
@@ -149,9 +148,16 @@ class RedirectRule:
                 query=tuple(_pair(typed(pair, list, "query")) for pair in typed(query, list, "query")),
                 line=typed(line, int, "line"),
             )
-            return rule, rule.check(external)
+            rule.check(external)
+            return rule
         except ValueError as error:
             raise BadNode(f"redirect: {error}") from error
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """The scheme and host of a URL, and what follows."""
+    absolute = _ABSOLUTE.match(url)
+    return (absolute[0], url[absolute.end() :]) if absolute else ("", url)
 
 
 def _pair(value: list[Any]) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlencode
 
 from content.limits import PATH_BYTES, REDIRECT_BYTES, REDIRECT_HOPS, RULES_MAX
 from content.linting import Finding, lines
-from content.pattern import Pattern, labels
+from content.pattern import SAMPLE, Pattern, labels
 from content.redirectrule import DEFAULT_STATUS, BadRule, RedirectRule
 from content.redirecttable import Redirected, RedirectTable, leads_back, split
 
@@ -22,7 +22,7 @@ __all__ = ["RedirectRule", "RedirectTable", "Redirected", "loops", "parse"]
 
 _STATUS = re.compile(r"([0-9]{3})(!?)\Z")
 _BROWSER_HOPS = 20  # where browsers give up (Fetch standard, HTTP-redirect fetch)
-_SAMPLES = ("", "sample", "sample/sample", "/".join(["sample"] * 9))  # of what a splat takes
+_SAMPLES = ("", SAMPLE, f"{SAMPLE}/{SAMPLE}", "/".join([SAMPLE] * 9))  # of what a splat takes
 
 
 def parse(text: str, *, external: Collection[str] = ()) -> tuple[list[RedirectRule], list[Finding]]:
@@ -50,7 +50,7 @@ def _rule(line: str, number: int) -> RedirectRule:
     words = re.split(r"[ \t]+", line.strip(" \t"))
     words = words[: next((n for n, word in enumerate(words) if word.startswith("#")), None)]
     at = 1
-    while at < len(words) and "=" in words[at] and not words[at].startswith(("/", "http://", "https://")):
+    while at < len(words) and "=" in words[at] and not words[at].lower().startswith(("/", "http://", "https://")):
         at += 1
     if len(words) <= at:
         raise BadRule("a rule needs a source and a destination: /from /to [status]")
@@ -67,7 +67,7 @@ def _rule(line: str, number: int) -> RedirectRule:
 
 
 def _asks(rule: RedirectRule) -> str:
-    return urlencode([(name, "sample" if value.startswith(":") else unquote(value)) for name, value in rule.query])
+    return urlencode([(name, SAMPLE if value.startswith(":") else unquote(value)) for name, value in rule.query])
 
 
 def _unreached(table: RedirectTable) -> Iterator[Finding]:
@@ -85,16 +85,17 @@ def loops(rules: Sequence[RedirectRule], exists: Callable[[str], bool]) -> list[
 
     Each rule is followed from a sample of its source; `exists` says whether a file answers a path, which ends a chain.
     """
-    table, findings, known = RedirectTable(rules), [], set()
+    table, findings = RedirectTable(rules), list[Finding]()
+    known: list[frozenset[int]] = []
     for rule, pattern in zip(table.rules, table.patterns, strict=True):
         path, host = pattern.sample()
         if leads_back(Redirected(rule, rule.fill(_captured(rule, pattern))), path, _asks(rule), labels(host)):
             findings.append(Finding(rule.line, "leads to itself, so it never applies: change its target"))
         chain, endless = _follow(table, path, _asks(rule), host, exists)
         members = frozenset(chain)
-        if members in known or not (endless or len(chain) > REDIRECT_HOPS):
+        if not (endless or len(chain) > REDIRECT_HOPS) or any(members <= other for other in known):
             continue
-        known.add(members)
+        known.append(members)
         way = " → ".join(f"line {line}" for line in chain[: REDIRECT_HOPS + 2])
         if endless:
             findings.append(Finding(chain[0], f"redirects without end, {way}: let one lead to a page"))

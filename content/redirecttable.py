@@ -84,7 +84,7 @@ class RedirectTable:
         rows = typed(value, list, "redirects")
         if len(rows) > RULES_MAX:
             raise BadNode(f"redirects: {len(rows):,} rules, {RULES_MAX:,} are the limit")
-        rules = [RedirectRule.from_value(row, external)[0] for row in rows]
+        rules = [RedirectRule.from_value(row, external) for row in rows]
         if sum(rule.size for rule in rules) > REDIRECT_BYTES:
             raise BadNode(f"redirects: over the limit of {REDIRECT_BYTES:,} bytes")
         return cls(rules)

@@ -34,12 +34,11 @@ def test_documented(case: Case) -> None:
     assert case.ours != case.expected or not case.differs
 
 
-def test_differences_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_differences_are_listed() -> None:
     """The list for a reader (pytest -s); no two cases have one name."""
     for case in CASES:
         if case.differs:
             print(f"{case.id}: {case.expected}; ours {case.ours}: {case.differs}")
-    assert "Cloudflare" in capsys.readouterr().out
     assert len({case.id for case in CASES}) == len(CASES)
 
 

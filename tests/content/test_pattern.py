@@ -74,6 +74,7 @@ REFUSED = [
     "/a?b",
     "/a#b",
     "/%ff",
+    "/a%2fb",
     "/" + "a" * RULE_CHARS,
 ]
 

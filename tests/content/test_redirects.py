@@ -37,12 +37,11 @@ def test_documented(case: Case) -> None:
     assert case.ours != case.expected
 
 
-def test_differences_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_differences_are_listed() -> None:
     """The list for a reader (pytest -s); no two cases have one name."""
     for case in CASES:
         if case.differs:
             print(f"{case.id}: {case.expected}; ours {case.ours}: {case.differs}")
-    assert "Cloudflare" in capsys.readouterr().out
     assert len({case.id for case in CASES}) == len(CASES)
 
 
@@ -68,6 +67,8 @@ REFUSED = {
     "/a /b\rx": "control character",
     "/a /:b": "does not capture",
     "/a /:splat": "does not capture",
+    "/a /x//:b": "does not capture",
+    "/a HTTPS://other.example/?b=c": "allow that host",
     "/a id=:id /:other": "does not capture",
     "/a id=:id id=:x /:id": "name of its own",
     "/a =:x /:x": "name of its own",
@@ -161,6 +162,8 @@ SHADOWED = {
     "https://a.example/* /b\n/a /c": [],
     "/* /b\nhttps://a.example/a /c": [2],
     "/trailing /trailing/\n/trailing/ /x": [],
+    "/sample /b\n/:x /c": [],
+    "/:x /b\n/y /c\n/z /d": [2, 3],
 }
 
 
@@ -187,6 +190,7 @@ LOOPS: dict[str, list[tuple[int, str]]] = {
     "/a id=:id /b?id=:id\n/b id=:id /a?id=:id": [(1, "error")],
     "\n".join(f"/{n} /{n + 1}" for n in range(5)): [],
     "\n".join(f"/{n} /{n + 1}" for n in range(6)): [(1, "warning")],
+    "\n".join(f"/{n} /{n + 1}" for n in range(12)): [(1, "warning")],
 }
 
 
