@@ -16,7 +16,8 @@ from content.errors import BadNode
 from content.headerrule import BadHeader, HeaderOp, HeaderRule
 from content.limits import HEADER_REFERENCES, HEADERS_BYTES, RULES_MAX
 from content.linting import Finding, lines
-from content.pattern import Pattern, PatternIndex, fill, labels
+from content.pattern import Pattern, fill, labels
+from content.patternindex import PatternIndex
 
 __all__ = ["HeaderOp", "HeaderRule", "HeaderTable", "parse"]
 

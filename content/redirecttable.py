@@ -15,7 +15,8 @@ from urllib.parse import quote, unquote
 from content.cbor import typed
 from content.errors import BadNode
 from content.limits import REDIRECT_BYTES, RULES_MAX
-from content.pattern import Pattern, PatternIndex, labels
+from content.pattern import Pattern, labels
+from content.patternindex import PatternIndex
 from content.redirectrule import PRINTABLE, RedirectRule
 
 _ORIGIN = re.compile(r"\A(?:https?:)?//[^/]*", re.IGNORECASE)

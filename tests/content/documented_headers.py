@@ -156,7 +156,7 @@ CASES = [
         ("cache-control: max-age=0, no-cache, no-store, must-revalidate",),
     ),
     Case(
-        "Netlify, Basic authentication with custom HTTP headers: ",
+        "Netlify, Basic authentication with custom HTTP headers",
         "/private/*\n  Basic-Auth: someone:something",
         "/private/x",
         ("basic-auth: someone:something",),

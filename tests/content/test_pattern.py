@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from content.limits import PATH_BYTES, RULE_CHARS
-from content.pattern import BadPattern, Pattern, PatternIndex, fill, references
+from content.pattern import BadPattern, Pattern, fill, references
+from content.patternindex import PatternIndex
 
 MATCHES: list[tuple[str, str, dict[str, str] | None]] = [
     ("/", "/", {}),
