@@ -1,8 +1,9 @@
 """Pattern: the left side of a rule in `_headers` and `_redirects`, and the templates on its right side.
 
 Here live parsing, matching and filling. Not here: the search among many patterns (content/patternindex), or what a
-rule does once it matches (content/headers, content/redirects). Matching uses no regular expression: a path is split into segments, each compared once from its
-end, so the work is bounded by the lengths of path and pattern, whoever wrote them.
+rule does once it matches (content/headers, content/redirects). Matching uses no regular expression: a path is split
+into segments, each compared once from its end, so the work is bounded by the lengths of path and pattern, whoever
+wrote them.
 """
 
 from __future__ import annotations
