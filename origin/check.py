@@ -21,7 +21,9 @@ from content import tree, walk
 from content.asking import Walk
 from content.cid import CID, DAG_CBOR, IDENTITY, RAW
 from content.errors import BadNode
+from content.headers import HeaderTable
 from content.limits import DAG_DEPTH, NAME_BYTES, PATH_BYTES, RELEASE_ENTRIES, check
+from content.redirects import RedirectTable
 from content.release import CODINGS, Asset, Release
 from content.walk import Entry
 from origin.errors import Unprocessable
@@ -103,6 +105,12 @@ def compare(store: Store, base: Release | None, new: Release) -> Difference:
             _check_row(store, path, row)
     _check_size(base, new, rows)
     return rows
+
+
+def check_rules(release: Release) -> None:
+    """That the release's rules are such as edges can serve by. Raises BadNode."""
+    HeaderTable.from_value(release.rules.headers or [])
+    RedirectTable.from_value(release.rules.redirects or [])
 
 
 def overwritten(store: Store, rows: Difference, attic: CID | None) -> list[str]:

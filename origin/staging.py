@@ -166,6 +166,7 @@ class Staging:
                 )
             release = check.release_of(self.store, cid)
             base = None if site.live is None else check.release_of(self.store, site.live.release)
+            check.check_rules(release)
             rows = check.compare(self.store, base, release)
         except Absent as absent:
             raise Conflict(str(absent), "incomplete", missing=[str(absent.cid)]) from absent

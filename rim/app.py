@@ -21,6 +21,9 @@ _PANELS: dict[str, dict[str, str]] = {  # as `rim --help` shows them: command â†
         "site": "sites:site_app",
         "releases": "sites:releases",
         "rollback": "sites:rollback",
+        "previews": "trials:previews_app",
+        "promote": "trials:promote",
+        "rollout": "trials:rollout",
         "purge": "sites:purge",
     },
     "Write": {

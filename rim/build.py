@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 from content import tree
 from content.block import Block
@@ -71,6 +72,22 @@ class Built:
     last: Last
 
 
+class Naming(Protocol):
+    """What a path says of its file (rim/rules)."""
+
+    def is_immutable(self, path: str) -> bool: ...
+
+    def tags_of(self, path: str) -> tuple[str, ...]: ...
+
+
+class _HashNamed:
+    def is_immutable(self, path: str) -> bool:
+        return is_hash_named(path)
+
+    def tags_of(self, path: str) -> tuple[str, ...]:
+        return ()
+
+
 class Unknown(Exception):
     """The memo has no more of the last build what the next one needs of it: all is built anew."""
 
@@ -79,9 +96,11 @@ def build(
     scan: Scan,
     encodings: Mapping[bytes, Encodings],
     rules: Rules,
+    naming: Naming | None = None,
     node: Callable[[CID], bytes | None] = lambda cid: None,
 ) -> Built:
-    """Root and Index of these files. `node` gives a node of the last build's Index. Raises Unknown."""
+    """Root and Index of these files. `naming` says what a path says of its file, beside the bundlers' own hash names;
+    `node` gives a node of the last build's Index. Raises Unknown."""
     made: dict[CID, bytes] = {}
     nodes: dict[CID, bytes] = {}
 
@@ -91,7 +110,7 @@ def build(
     def emit_node(block: Block) -> None:
         nodes[block.cid] = block.data
 
-    entries, rows = _rows(scan, encodings, emit)
+    entries, rows = _rows(scan, encodings, naming or _HashNamed(), emit)
     folders: dict[str, Node] = {}
     if scan.last is None:
         index = tree.build(sorted(rows.items()), emit_node)
@@ -106,7 +125,7 @@ def build(
 
 
 def _rows(
-    scan: Scan, encodings: Mapping[bytes, Encodings], emit: Callable[[Block], None]
+    scan: Scan, encodings: Mapping[bytes, Encodings], naming: Naming, emit: Callable[[Block], None]
 ) -> tuple[dict[str, Node], dict[str, dict[str, object]]]:
     """What was scanned as entries of folders, and as rows of the Index."""
     entries: dict[str, Node] = {}
@@ -120,7 +139,8 @@ def _rows(
             file.sha256.hex(),
             media_type(file.path),
             encodings.get(file.sha256, {}),
-            is_hash_named(file.path),
+            naming.is_immutable("/" + file.path),
+            naming.tags_of("/" + file.path),
         )
         rows["/" + file.path] = asset.to_row()
     for path, target in scan.links.items():

@@ -33,7 +33,7 @@ from rim.urls import local_url
 from rim.watching import republish
 
 if TYPE_CHECKING:
-    from rim.publisher import Outcome
+    from rim.job import Outcome
 
 _HOST = "127.0.0.1"
 _MIB = 1 << 20
@@ -220,14 +220,14 @@ class Ring:
         if plan.folder is None:
             return None
         from rim.commands.publish import encode_level, publishing, site_name, spa_rule
+        from rim.job import Job
         from rim.project import load
-        from rim.publisher import Job
         from rim.settings import Settings
 
         settings = Settings(self.info["origin"], self.info["token"], self._state, load(plan.folder))
         site = site_name(plan.folder, plan.site, settings)
         level, spa = encode_level(plan.encode, settings), spa_rule(plan.spa, settings)
-        job = Job(plan.folder, site, encode=level, spa=spa, wait="all")
+        job = Job(plan.folder, site, encode=level, spa=spa, wait="all", project=settings.project)
         with publishing(job, settings) as publisher:
             return publisher.publish()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,11 @@ def size(count: float) -> str:
 def count(number: int, noun: str) -> str:
     """So many of these: 1 block, 2 blocks."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def moment(seconds: int) -> str:
+    """A point in time, in this machine's time zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 class Bars:

@@ -94,8 +94,7 @@ class Project:
 
     def site_settings(self) -> dict[str, Any]:
         """What the file says of the Site, as its settings at the origin have it: only what is given."""
-        given = {"retention": self.retention, "preview": self.preview}
-        return {name: dict(value) for name, value in given.items() if value is not None}
+        return {} if self.retention is None else {"retention": dict(self.retention)}
 
     def rules(self, folder: Path, files: Mapping[str, int]) -> RulesFound:
         """The release's rules out of this and the folder's `_headers` and `_redirects`. `files`: path (`/a.html`) →

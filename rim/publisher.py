@@ -13,9 +13,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from content.release import Release, Rules
@@ -23,12 +22,15 @@ from rim.build import Built, Pieces, Unknown, build, keep
 from rim.changes import Changes, compare
 from rim.client import COMMIT_SECONDS, Origin, Rejected, site_path, stopped
 from rim.encode import encode
-from rim.exits import OK, Failed, Refused
+from rim.exits import Failed, Refused
 from rim.ignore import for_folder
+from rim.job import Job, Outcome, Show
 from rim.last import load, recipe
+from rim.listing import Listing
 from rim.memo import Memo
 from rim.output import Bars
 from rim.reading import Changed
+from rim.rules import RulesFound, check_rules
 from rim.scan import Scan, scan, twice
 from rim.sending import Sender
 from rim.settings import author
@@ -41,49 +43,6 @@ _EDGE_FIELDS = ("node", "region", "public", "sequence")
 _COMPLETIONS = 3  # times the origin may say that blocks are missing after all
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to publish, and how."""
-
-    folder: Path
-    site: str
-    message: str = ""
-    encode: str = "balanced"
-    spa: bool | None = None  # None: as the site's settings say
-    warm: bool = True
-    ignore: bool = True
-    allow_empty: bool = False
-    allow_secret: bool = False
-    force: bool = False
-    wait: str | None = None  # "all", or a number of edges
-    timeout: float = 60.0
-    gate: int | None = None  # so many edges of each region suffice before it is live; None: all
-
-
-@dataclass(slots=True)
-class Outcome:
-    """How it went. `code` is the exit code; `remark` says what a person should know beside the URL."""
-
-    site: str
-    root: str
-    release: str
-    sequence: int = 0
-    urls: list[str] = field(default_factory=list)
-    files: int = 0
-    blocks_sent: int = 0
-    bytes_sent: int = 0
-    phases: dict[str, float] = field(default_factory=dict)
-    edges: list[dict[str, Any]] = field(default_factory=list)
-    unchanged: bool = False
-    code: int = OK
-    remark: str = ""
-
-    def value(self) -> dict[str, Any]:
-        """The object that `publish --json` ends with."""
-        keys = ("site", "root", "release", "sequence", "urls", "files", "blocks_sent", "bytes_sent", "phases", "edges")
-        return {key: getattr(self, key) for key in keys} | ({"unchanged": True} if self.unchanged else {})
-
-
 @dataclass(slots=True)
 class Prepared:
     """A release as blocks, and the site as it was before."""
@@ -92,8 +51,11 @@ class Prepared:
     built: Built
     pieces: Pieces
     recipe: bytes
-    live: Mapping[str, Any] | None
-    hosts: list[str]
+    site: Mapping[str, Any]  # as the origin shows it; empty when it is to be created
+
+    @property
+    def live(self) -> Mapping[str, Any] | None:
+        return self.site.get("live")
 
 
 class Publisher:
@@ -132,7 +94,8 @@ class Publisher:
         job = self._job
         accept = for_folder(job.folder, ignore=job.ignore, allow_secret=job.allow_secret)
         site = self._site()
-        by, folder = recipe(job.encode, accept.rules, accept.secrets), str(job.folder)
+        project, folder = job.project, str(job.folder)
+        by = recipe(job.encode, accept.rules, accept.secrets, project.immutable, project.tags)
         with self._phase("scan") as bar:
             last = None if whole else load(self._memo, folder, by, site.get("live"))
             found = scan(folder, accept, self._memo, bar, last)
@@ -141,15 +104,41 @@ class Publisher:
         with self._phase("encode") as bar:
             encodings = encode(found.folder, found.files, job.encode, self._memo, bar)
         with self._phase("build"):
+            ruled = check_rules(job.folder, project, Listing(folder, accept))
             spa = site.get("settings", {}).get("spa") is True if job.spa is None else job.spa
-            built = build(found, encodings, Rules(spa=spa), partial(self._memo.node, folder, by))
+            built = build(found, encodings, _rules(ruled, spa), ruled, partial(self._memo.node, folder, by))
             pieces = Pieces(found, encodings, built, self._memo)
-        return Prepared(found, built, pieces, by, site.get("live"), list(site.get("hosts", ())))
+        return Prepared(found, built, pieces, by, site)
 
     def _publish(self, ready: Prepared) -> Outcome:
+        if self._job.show is not None:
+            return self._show(ready, self._job.show)
         built, live = ready.built, ready.live
-        if live is not None and _is_live(built, live):
+        if live is not None and _is_same(built, live):
             return self._unchanged(ready, live)
+        outcome, sender = self._send(ready)
+        expected = None if live is None else str(live["release"])
+        self._stage(ready, outcome.release, expected, sender)
+        deadline = time.monotonic() + self._job.timeout
+        if self._job.warm:
+            with self._phase("warm") as bar:
+                gate = Gate(
+                    outcome.site, outcome.release, max(1, sender.sent.bytes), bar, self._bars.say, self._job.gate
+                )
+                outcome.remark = wait_until_warm(self._origin, gate, self._gate_ends(deadline))
+            step("warm.done")
+        with self._timed("commit"):
+            outcome.sequence = self._activate(outcome.release, expected)
+        step("activate.done")
+        outcome.blocks_sent, outcome.bytes_sent = sender.sent.blocks, sender.sent.bytes
+        keep(self._memo, ready.scan, ready.built, ready.recipe)
+        self._finish(outcome, self._hosts(ready), deadline)
+        self._memo.prune()
+        return outcome
+
+    def _send(self, ready: Prepared) -> tuple[Outcome, Sender]:
+        """The release with its date, at the origin but not named by anything there."""
+        built, live = ready.built, ready.live
         release = Release(
             root=built.root,
             index=built.index,
@@ -166,24 +155,63 @@ class Publisher:
         sender = Sender(self._origin, self._job.site, ready.pieces)
         with self._phase("send") as bar:
             sender.send(bar)
-        expected = None if live is None else str(live["release"])
-        self._stage(ready, outcome.release, expected, sender)
-        deadline = time.monotonic() + self._job.timeout
-        if self._job.warm:
-            with self._phase("warm") as bar:
-                gate = Gate(
-                    outcome.site, outcome.release, max(1, sender.sent.bytes), bar, self._bars.say, self._job.gate
-                )
-                outcome.remark = wait_until_warm(self._origin, gate, self._gate_ends(deadline))
-            step("warm.done")
+        return outcome, sender
+
+    def _show(self, ready: Prepared, show: Show) -> Outcome:
+        """Under a preview's name, in one commit. The same again only moves its end."""
+        shown = next((p for p in ready.site.get("previews", ()) if p["name"] == show.name), None)
+        sender: Sender | None = None
+        if shown is not None and _is_same(ready.built, shown):
+            outcome = Outcome(self._job.site, str(ready.built.root), str(shown["release"]), files=ready.built.files)
+            outcome.phases, outcome.unchanged = self.phases, True
+        else:
+            outcome, sender = self._send(ready)
+        outcome.preview = show.name
+        body = {
+            "release": outcome.release,
+            "lease": None if sender is None else sender.sent.lease,
+            "expires": None if show.seconds is None else int(time.time()) + show.seconds,
+            "password": show.password,
+            "author": self._author,
+            "message": self._job.message,
+        }
+        path = site_path(self._job.site, f"previews/{show.name}")
         with self._timed("commit"):
-            outcome.sequence = self._activate(outcome.release, expected)
-        step("activate.done")
-        outcome.blocks_sent, outcome.bytes_sent = sender.sent.blocks, sender.sent.bytes
-        keep(self._memo, ready.scan, ready.built, ready.recipe)
-        self._finish(outcome, ready.hosts, deadline)
-        self._memo.prune()
+            outcome.sequence = self._commit("PUT", path, body, ready, sender)
+        step("preview.done")
+        if sender is not None:
+            outcome.blocks_sent, outcome.bytes_sent = sender.sent.blocks, sender.sent.bytes
+        self._finish(outcome, list(ready.site.get("hosts", ())), time.monotonic() + self._job.timeout)
         return outcome
+
+    def _commit(self, method: str, path: str, body: dict[str, Any], ready: Prepared, sender: Sender | None) -> int:
+        """A commit that proves the release. The origin may find blocks missing that it had (a collected lease); then
+        they are sent again. The sequence that has it."""
+        for _ in range(_COMPLETIONS):
+            if sender is not None:
+                body["lease"] = sender.sent.lease
+            try:
+                return int(self._origin.send(method, path, body, timeout=COMMIT_SECONDS)["sequence"])
+            except Rejected as error:
+                if error.code not in ("incomplete", "no_lease") or sender is None:
+                    stopped(error)
+                if error.code == "incomplete" and ready.scan.last is not None:
+                    raise Unknown("the origin lacks blocks of the live release") from error
+            with self._phase("send") as bar:
+                sender.send(bar)
+        hint = "look at its log and run `rim origin fsck` there"
+        raise Failed(f"the origin keeps losing blocks of {self._job.site}", hint)
+
+    def _wish(self) -> dict[str, Any]:
+        """What rim.toml asks of the site itself, for the commit that makes the release live."""
+        project = self._job.project
+        wish: dict[str, Any] = {} if project.hosts is None else {"hosts": list(project.hosts)}
+        settings = project.site_settings()
+        return wish | ({"settings": settings} if settings else {})
+
+    def _hosts(self, ready: Prepared) -> list[str]:
+        project = self._job.project
+        return list(ready.site.get("hosts", ()) if project.hosts is None else project.hosts)
 
     def _site(self) -> dict[str, Any]:
         """The site as it is; an empty one when it is to be created."""
@@ -195,27 +223,15 @@ class Publisher:
             stopped(error)
 
     def _stage(self, ready: Prepared, release: str, expected: str | None, sender: Sender) -> None:
-        """Commit 1. The origin may find blocks missing that it had (a collected lease); then they are sent again."""
-        path, job = site_path(self._job.site, "stage"), self._job
-        for _ in range(_COMPLETIONS):
-            body = {"release": release, "expected": expected, "lease": sender.sent.lease, "force": job.force}
-            try:
-                with self._timed("commit"):
-                    self._origin.send("POST", path, body, timeout=COMMIT_SECONDS)
-                step("stage.done")
-                return
-            except Rejected as error:
-                if error.code not in ("incomplete", "no_lease"):
-                    stopped(error)
-                if error.code == "incomplete" and ready.scan.last is not None:
-                    raise Unknown("the origin lacks blocks of the live release") from error
-            with self._phase("send") as bar:
-                sender.send(bar)
-        raise Failed(f"the origin keeps losing blocks of {job.site}", "look at its log and run `rim origin fsck` there")
+        """Commit 1."""
+        body = {"release": release, "expected": expected, "force": self._job.force, "author": self._author}
+        with self._timed("commit"):
+            self._commit("POST", site_path(self._job.site, "stage"), body | self._wish(), ready, sender)
+        step("stage.done")
 
     def _activate(self, release: str, expected: str | None) -> int:
         """Commit 2. When its answer was lost and the repeated request is refused, what is live tells."""
-        body = {"release": release, "expected": expected}
+        body = {"release": release, "expected": expected, "author": self._author, **self._wish()}
         try:
             answer = self._origin.send("POST", site_path(self._job.site, "activate"), body, timeout=COMMIT_SECONDS)
         except Rejected as error:
@@ -230,10 +246,15 @@ class Publisher:
         return deadline if self._job.wait is None else deadline - self._job.timeout / 5
 
     def _unchanged(self, ready: Prepared, live: Mapping[str, Any]) -> Outcome:
+        """What is published is live already; what rim.toml asks of the site itself may be new all the same."""
         outcome = Outcome(self._job.site, str(ready.built.root), str(live["release"]), files=ready.built.files)
         outcome.phases, outcome.unchanged = self.phases, True
+        if _is_news(self._wish(), ready.site):
+            body = {**self._wish(), "author": self._author}
+            answer = self._origin.send("PATCH", site_path(self._job.site), body, timeout=COMMIT_SECONDS)
+            outcome.sequence, outcome.unchanged = int(answer["sequence"]), False
         keep(self._memo, ready.scan, ready.built, ready.recipe)
-        self._finish(outcome, ready.hosts, time.monotonic() + self._job.timeout)
+        self._finish(outcome, self._hosts(ready), time.monotonic() + self._job.timeout)
         return outcome
 
     def _finish(self, outcome: Outcome, hosts: list[str], deadline: float) -> None:
@@ -245,7 +266,8 @@ class Publisher:
             for edge in seen.edges
         ]
         outcome.sequence = outcome.sequence or seen.sequence
-        outcome.urls = site_urls(outcome.site, hosts, [edge for edge in seen.edges if edge["present"]])
+        present = [edge for edge in seen.edges if edge["present"]]
+        outcome.urls = site_urls(outcome.site, hosts, present, outcome.preview)
         if wait is not None:
             outcome.code = seen.code
             outcome.remark = seen.remark("serve this release") or outcome.remark
@@ -265,6 +287,21 @@ class Publisher:
             self.phases[name] = round(self.phases[name] + time.perf_counter() - start, 4)
 
 
-def _is_live(built: Built, live: Mapping[str, Any]) -> bool:
-    same = live["root"] == str(built.root) and live["index"] == str(built.index)
-    return same and bool(live.get("rules", {}) == built.rules.to_value())
+def _is_same(built: Built, shown: Mapping[str, Any]) -> bool:
+    """Whether what is built is what a release of the origin has already."""
+    same = shown["root"] == str(built.root) and shown["index"] == str(built.index)
+    return same and bool(shown.get("rules", {}) == built.rules.to_value())
+
+
+def _is_news(wish: Mapping[str, Any], site: Mapping[str, Any]) -> bool:
+    hosts, settings = wish.get("hosts"), wish.get("settings", {})
+    return (hosts is not None and hosts != site.get("hosts")) or any(
+        site.get("settings", {}).get(key) != value for key, value in settings.items()
+    )
+
+
+def _rules(found: RulesFound, spa: bool) -> Rules:
+    """The Release's rules: what the folder and rim.toml say."""
+    said = dict(found.rules)
+    html = said.pop("html", {})
+    return Rules.from_value({**said, **{key: value for key, value in html.items() if value}, "spa": spa})

@@ -10,19 +10,26 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from content.catalog import PREVIEW_MARK
+
 _LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")  # noqa: S104 - compared with, never bound
 
 
-def site_urls(site: str, hosts: Iterable[str], edges: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The URLs of a site, the one to show first."""
-    return [*(f"https://{host}/" for host in hosts), *(local_url(site, edge) for edge in edges if is_local(edge))]
+def site_urls(
+    site: str, hosts: Iterable[str], edges: Iterable[Mapping[str, Any]], preview: str | None = None
+) -> list[str]:
+    """The URLs of a site or of its preview, the one to show first."""
+    before = f"{preview}{PREVIEW_MARK}" if preview else ""
+    own = (f"https://{before}{host}/" for host in hosts)
+    return [*own, *(local_url(site, edge, preview) for edge in edges if is_local(edge))]
 
 
-def local_url(site: str, edge: Mapping[str, Any]) -> str:
-    """The development URL of a site at one edge."""
+def local_url(site: str, edge: Mapping[str, Any], preview: str | None = None) -> str:
+    """The development URL of a site, or of its preview, at one edge."""
     parts = urlsplit(str(edge["public"]))
     port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{site}.localhost{port}/"
+    before = f"{preview}{PREVIEW_MARK}" if preview else ""
+    return f"{parts.scheme}://{before}{site}.localhost{port}/"
 
 
 def is_local(edge: Mapping[str, Any]) -> bool:

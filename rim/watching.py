@@ -25,7 +25,7 @@ from rim.ignore import LEFT_OUT
 from rim.project import locate
 
 if TYPE_CHECKING:
-    from rim.publisher import Outcome
+    from rim.job import Outcome
 
 _STEP_MS = 60  # quiet for so long: the save, or the build, is over
 _DEBOUNCE_MS = 2_000  # but a build that never rests is published so often

@@ -158,7 +158,7 @@ class Follower:
         """Whether what is served is the newest, as the origin says now; what it brings is taken. Beside the waiting
         request, whose answer may be from before."""
         try:
-            answer = await self.source.newer_than(self.stored, self._newest_key(), 0.0)
+            answer = await self.source.newer_than(self.stored, self.newest_key(), 0.0)
             if answer is None:
                 return True
             return await self.take(answer) and self.stored >= self.sequence

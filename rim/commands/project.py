@@ -65,11 +65,15 @@ def schema() -> int:
 
 def password() -> int:
     """Print the hash of a password for rim.toml's `[preview]`. Asks for it twice, or takes RIM_PREVIEW_PASSWORD."""
+    output.result(hashed_secret())
+    return OK
+
+
+def hashed_secret() -> str:
+    """The hash of the password in RIM_PREVIEW_PASSWORD, else of one that is typed. Raises Usage."""
     from content.password import Password
 
-    secret = os.environ.get(SECRET) or _asked()
-    output.result(str(Password.make(secret, os.urandom(_SALT_BYTES))))
-    return OK
+    return str(Password.make(os.environ.get(SECRET) or _asked(), os.urandom(_SALT_BYTES)))
 
 
 def _asked() -> str:

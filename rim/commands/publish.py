@@ -12,8 +12,11 @@ import typer
 from rim.commands.options import AsJson, OriginUrl, Spa, Timeout, Wait
 
 if TYPE_CHECKING:
-    from rim.publisher import Job, Publisher
+    from rim.job import Job, Show
+    from rim.publisher import Publisher
     from rim.settings import Settings
+
+_PREVIEW_SECONDS = 30 * 86_400
 
 
 def publish(
@@ -22,6 +25,16 @@ def publish(
     ] = None,
     site: Annotated[str | None, typer.Option(help="The site; else rim.toml's, else the folder's name.")] = None,
     message: Annotated[str, typer.Option("--message", "-m", help="Why; shown by `rim releases`.")] = "",
+    preview: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Show it under NAME--HOST; what is live stays as it is.")
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(metavar="AGE|never", help="When the preview ends, e.g. 12h; else as rim.toml says, or 30d."),
+    ] = None,
+    password: Annotated[
+        bool, typer.Option("--password", help="The preview asks for one: RIM_PREVIEW_PASSWORD, else typed now.")
+    ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show what changes on stderr, then publish.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and publish nothing.")] = False,
     wait: Wait = None,
@@ -47,15 +60,18 @@ def publish(
     """Publish a folder: only what changed is sent, and it is live everywhere at once."""
     from rim import output, project
     from rim.exits import OK
-    from rim.publisher import Job
+    from rim.job import Job
     from rim.settings import load
     from rim.waiting import check_gate, check_wait
 
     place = chosen(folder or project.load().folder)
     settings = load(origin, place)
+    name = site_name(place, site, settings)
     job = Job(
         folder=place,
-        site=site_name(place, site, settings),
+        site=name,
+        project=settings.project,
+        show=_show(preview, name, expires, password, settings),
         message=message,
         encode=encode_level(encode, settings),
         spa=spa_rule(spa, settings),
@@ -66,7 +82,7 @@ def publish(
         force=force,
         wait=check_wait(wait),
         timeout=timeout,
-        gate=check_gate(gate, settings.toml.get("gate")),
+        gate=check_gate(gate, settings.project.gate),
     )
     with publishing(job, settings) as publisher:
         if dry_run:
@@ -81,6 +97,36 @@ def publish(
     text = " ".join(outcome.urls[:1]) or f"{outcome.site} is at {outcome.release}"
     output.result(f"unchanged: {text}" if outcome.unchanged else text, outcome.value(), as_json=as_json)
     return outcome.code
+
+
+def _show(name: str | None, site: str, expires: str | None, password: bool, settings: Settings) -> Show | None:
+    """The preview that flags and rim.toml ask for. Raises Usage."""
+    from content.catalog import BadName, check_alias
+    from rim.exits import Usage
+    from rim.job import Show
+    from rim.schema.kinds import DURATION
+
+    if name is None:
+        if expires is not None or password:
+            raise Usage("--expires and --password are a preview's", "name it: --preview NAME")
+        return None
+    try:
+        check_alias(name, site)
+    except BadName as error:
+        raise Usage(str(error), "name it e.g. after a branch: --preview fix-login") from error
+    said = settings.project.preview or {}
+    until: int | None = int(said["expires"]) if "expires" in said else _PREVIEW_SECONDS
+    if expires is not None:
+        try:
+            until = None if expires == "never" else int(DURATION.read(expires))
+        except ValueError as error:
+            raise Usage(f"--expires {error}", "give e.g. 12h, 7d or never") from error
+    hashed = str(said["password"]) if "password" in said else None
+    if password:
+        from rim.commands.project import hashed_secret
+
+        hashed = hashed_secret()
+    return Show(name, until, hashed)
 
 
 @contextmanager

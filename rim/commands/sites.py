@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rim import output
+from rim.commands.ending import committed, why
 from rim.commands.options import AsJson, Message, OriginUrl, SiteName, Timeout, Wait, open_origin
 from rim.exits import OK, Refused, Usage
-from rim.settings import author
 
 if TYPE_CHECKING:
     from rim.client import Origin
@@ -52,7 +52,7 @@ def site_add(
     """Add a site, before its first publish or to give it hosts."""
     from rim.client import site_path
 
-    body = {"hosts": host or [], "settings": _settings(pairs), "author": author()}
+    body = why({"hosts": host or [], "settings": _settings(pairs)})
     with open_origin(origin) as open_:
         _refuse_existing(open_, name)
         site = open_.send("PUT", site_path(name), body)
@@ -73,8 +73,7 @@ def site_set(
         body: dict[str, Any] = {} if host is None else {"hosts": [name for name in host if name]}
         if pairs is not None:
             body["settings"] = _settings(pairs)
-        body["author"] = author()
-        site = open_.send("PATCH", site_path(name), body)
+        site = open_.send("PATCH", site_path(name), why(body))
     output.result(f"changed {name}", site, as_json=as_json)
     return OK
 
@@ -85,7 +84,7 @@ def site_rm(name: SiteName, origin: OriginUrl = None, as_json: AsJson = False) -
     from rim.client import site_path
 
     with open_origin(origin) as open_:
-        open_.send("DELETE", site_path(name), {"author": author()})
+        open_.send("DELETE", site_path(name), why({}))
     output.result(f"removed {name}", {"site": name, "removed": True}, as_json=as_json)
     return OK
 
@@ -100,7 +99,7 @@ def releases(site: SiteName, origin: OriginUrl = None, as_json: AsJson = False) 
         (
             "*" if r["live"] else "",
             r["release"],
-            _time(r["time"]),
+            output.moment(r["time"]),
             r["files"],
             output.size(r["size"]),
             r["author"],
@@ -129,11 +128,12 @@ def rollback(
     from rim.waiting import check_wait
 
     check_wait(wait)
+    deadline = time.monotonic() + timeout
     with open_origin(origin) as open_:
         answer = open_.send(
-            "POST", site_path(site, "rollback"), _why({"release": release}, message), timeout=COMMIT_SECONDS
+            "POST", site_path(site, "rollback"), why({"release": release}, message), timeout=COMMIT_SECONDS
         )
-        return _committed(open_, f"{site} is at {answer['release']}", {"site": site, **answer}, wait, timeout, as_json)
+        return committed(open_, f"{site} is at {answer['release']}", {"site": site, **answer}, wait, deadline, as_json)
 
 
 def purge(
@@ -142,7 +142,12 @@ def purge(
     prefix: Annotated[
         list[str] | None, typer.Option("--prefix", metavar="P", help="All paths below; repeatable.")
     ] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="T", help="What has this tag; repeatable.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="The whole site.")] = False,
+    soft: Annotated[bool, typer.Option("--soft", help="Only read again and prove what is held; take nothing.")] = False,
+    browsers: Annotated[
+        bool, typer.Option("--browsers", help="Ask each visitor's browser, once, to clear its cache of the site.")
+    ] = False,
     message: Message = "",
     wait: Wait = None,
     timeout: Timeout = 60.0,
@@ -154,35 +159,19 @@ def purge(
     from rim.waiting import check_wait
 
     check_wait(wait)
-    if not (path or prefix or everything):
-        raise Usage("nothing to purge", "give --path P, --prefix P or --all")
+    if not (path or prefix or tag or everything or browsers):
+        raise Usage("nothing to purge", "give --path P, --prefix P, --tag T, --all or --browsers")
+    if soft and not (path or prefix or tag or everything):
+        raise Usage("--soft says how, not what", "give --path P, --prefix P, --tag T or --all with it")
     if wrong := [p for p in [*(path or ()), *(prefix or ())] if not p.startswith("/")]:
         raise Usage(
             f"{wrong[0]!r} is no path", "paths begin with / and are written as in the folder, not percent-coded"
         )
-    body = _why({"paths": path or [], "prefixes": prefix or [], "tags": [], "all": everything}, message)
+    wanted = {"paths": path or [], "prefixes": prefix or [], "tags": tag or [], "all": everything}
+    body, deadline = why({**wanted, "soft": soft, "browsers": browsers}, message), time.monotonic() + timeout
     with open_origin(origin) as open_:
         answer = open_.send("POST", site_path(site, "purge"), body, timeout=COMMIT_SECONDS)
-        return _committed(open_, f"purged {site}", {"site": site, **answer}, wait, timeout, as_json)
-
-
-def _why(body: dict[str, Any], message: str) -> dict[str, Any]:
-    """With what the log is to say of who did it, and why."""
-    return {**body, "author": author(), "message": message}
-
-
-def _committed(origin: Any, text: str, value: dict[str, Any], wait: str | None, timeout: float, as_json: bool) -> int:
-    """The end of a commit: wait for edges if asked to, and say how it stands."""
-    from rim.waiting import wait_for_edges
-
-    if wait is None:
-        output.result(text, value, as_json=as_json)
-        return OK
-    seen = wait_for_edges(origin, int(value["sequence"]), wait, time.monotonic() + timeout)
-    if seen.code:
-        output.note(seen.remark("serve it"))
-    output.result(text, {**value, "edges": seen.edges}, as_json=as_json)
-    return seen.code
+        return committed(open_, f"purged {site}", {"site": site, **answer}, wait, deadline, as_json)
 
 
 def _settings(pairs: list[str] | None) -> dict[str, Any]:
@@ -222,8 +211,4 @@ def _bytes(site: dict[str, Any]) -> str:
 
 
 def _when(site: dict[str, Any]) -> str:
-    return "-" if site["live"] is None else _time(site["live"]["time"])
-
-
-def _time(seconds: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    return "-" if site["live"] is None else output.moment(site["live"]["time"])
