@@ -30,7 +30,7 @@ from rim.client import Origin
 from rim.exits import INTERRUPTED, OK, Failed, Usage
 from rim.steps import step
 from rim.urls import local_url
-from rim.watching import republish
+from rim.watching import Watcher, republish
 
 if TYPE_CHECKING:
     from rim.job import Outcome
@@ -93,6 +93,7 @@ class Ring:
         self._plan = plan
         self._state = state
         self._children: list[Child] = []
+        self._watcher = Watcher(plan.folder) if plan.watch and plan.folder is not None else None
         self.ready = False
         self.info: dict[str, Any] = {}
         self._first = ""  # the URL that the human output ends with
@@ -116,6 +117,8 @@ class Ring:
             self._write_file("up.json", json.dumps({"pid": os.getpid(), **self.info}))
             for child in self._children:
                 child.watch(self._report)
+            if self._watcher is not None:
+                self._watcher.start()  # before the first publish: what is saved during it is the second
             outcome = self._publish()
             if outcome is not None:
                 step("up.published")
@@ -152,8 +155,8 @@ class Ring:
 
     def wait(self) -> None:
         """Until a signal raises. Children that die are told of meanwhile, by threads of their own."""
-        if self._plan.watch and self._plan.folder is not None:
-            republish(self._plan.folder, self._publish, as_json=self._plan.as_json)
+        if self._watcher is not None:
+            republish(self._watcher, self._publish, as_json=self._plan.as_json)
         while True:
             time.sleep(_NAP_SECONDS)  # not pause(): a signal just before it would be slept over
 
@@ -161,6 +164,8 @@ class Ring:
         """End every process, edges first: they say goodbye to the origin. And take back what says that we run."""
         with contextlib.suppress(OSError):
             (self._state / "up.json").unlink(missing_ok=True)
+        if self._watcher is not None:
+            self._watcher.stop()
         end(self._children[1:])
         end(self._children[:1])
 

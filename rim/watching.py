@@ -35,20 +35,13 @@ _NAP_SECONDS = 0.5
 _NAMED = 3  # how many of many saved files a line names
 
 
-def republish(folder: Path, publish: Callable[[], Outcome | None], *, as_json: bool) -> Never:
+def republish(watcher: Watcher, publish: Callable[[], Outcome | None], *, as_json: bool) -> Never:
     """Publish whenever something was saved, until a signal raises. One line for each release; an error is printed, and
     what was live stays."""
-    beside = locate(folder)
-    watcher = Watcher(folder, *([beside.absolute()] if beside is not None and beside.parent != folder else []))
-    watcher.start()
-    changed: Sequence[str] | None = ()  # what was saved since the first publish looked
-    try:
-        while True:
-            if changed is not None:
-                _publish(publish, changed, as_json)
-            changed = watcher.changes(_NAP_SECONDS)
-    finally:
-        watcher.stop()
+    while True:
+        changed = watcher.changes(_NAP_SECONDS)
+        if changed is not None:
+            _publish(publish, changed, as_json)
 
 
 def _publish(publish: Callable[[], Outcome | None], changed: Sequence[str], as_json: bool) -> None:
@@ -72,10 +65,11 @@ def _publish(publish: Callable[[], Outcome | None], changed: Sequence[str], as_j
 class Watcher:
     """Watches from `start` to `stop`; `changes` says what was saved since it was last asked."""
 
-    def __init__(self, folder: Path, *also: Path) -> None:
-        """`also`: files outside the folder that count too (the rim.toml beside it)."""
+    def __init__(self, folder: Path) -> None:
+        """`folder`: absolute. The rim.toml that speaks of it counts too, wherever it is."""
+        beside = locate(folder)
         self._folder = folder
-        self._also = also
+        self._also = [] if beside is None or beside.parent == folder else [beside.absolute()]
         self._queue: queue.SimpleQueue[frozenset[str]] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._watching = threading.Event()
@@ -100,18 +94,19 @@ class Watcher:
         return sorted(found)
 
     def _run(self) -> None:
+        anew = False
         while not self._stopping.is_set():
             try:
-                self._watch()
+                self._watch(anew)
             except (FileNotFoundError, NotADirectoryError):
                 self._watching.set()
                 self._stopping.wait(_GONE_SECONDS)  # a build has taken it away, and will bring it back
-                continue
-            self._queue.put(frozenset())  # another folder under the same name: all of it may be new
+            anew = True
 
-    def _watch(self) -> None:
-        """Until the folder is another one. Raises FileNotFoundError when it is gone."""
-        from watchfiles import watch
+    def _watch(self, anew: bool) -> None:
+        """Until the folder is another one. `anew`: it is another one, so all in it may be new. Raises FileNotFoundError
+        when it is gone."""
+        from watchfiles import Change, watch
 
         known = _identity(self._folder)
         for changes in watch(
@@ -126,10 +121,12 @@ class Watcher:
             raise_interrupt=False,
         ):
             self._watching.set()
-            if found := frozenset(path for _, path in changes if not self._is_left_out(path)):
+            found = frozenset(path for _, path in changes if not self._is_left_out(path))
+            if found or anew:
                 self._queue.put(frozenset(os.path.relpath(path, self._folder) for path in found))
-            if _identity(self._folder) != known:
-                return
+            anew = False
+            if (Change.deleted, str(self._folder)) in changes or _identity(self._folder) != known:
+                return  # asked in both ways: a folder made anew may get the number of the old one
 
     def _is_left_out(self, path: str) -> bool:
         return not LEFT_OUT.isdisjoint(Path(os.path.relpath(path, self._folder)).parts)
