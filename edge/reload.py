@@ -23,7 +23,7 @@ EVENTS = "/.rim/reload"
 SCRIPT = "/.rim/reload.js"
 PAGE_MAX = 8 << 20  # bytes of a page that is held in memory to be written anew; a longer one goes out as it is
 STREAMS_MAX = 256  # open pages of one edge
-HEARTBEAT = 15.0  # s between two signs of life, so that a dead connection is found out
+HEARTBEAT = 5.0  # s between two signs of life: a page that is gone is found out by the second
 _DROPPED = (b"etag:", b"accept-ranges:", b"content-length:", b"cache-control:", b"last-modified:", b"vary:")
 _JS = """\
 const since = document.currentScript.dataset.release;
@@ -39,9 +39,12 @@ class Reloads:
 
     def __init__(self, router: Router) -> None:
         self._router = router
-        self._changed = asyncio.Event()
+        self._pages: set[asyncio.Event] = set()  # one for each stream: there may be something to say
         self._closed = False
-        self.streams = 0
+
+    @property
+    def streams(self) -> int:
+        return len(self._pages)
 
     def routes(self) -> list[Route]:
         """What the public listener serves besides."""
@@ -49,8 +52,8 @@ class Reloads:
 
     def tell(self) -> None:
         """The views have been swapped: every stream looks whether its site has another release."""
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        for page in self._pages:
+            page.set()
 
     def close(self) -> None:
         """End every stream, so that no open page holds up the end of the listener."""
@@ -81,25 +84,29 @@ class Reloads:
         if self.streams >= STREAMS_MAX:
             words = f"{STREAMS_MAX} pages listen already: close some.\n"
             return PlainTextResponse(words, 503, {**_HEADERS, "Retry-After": "5"})
-        stream = self._stream(host, request.query_params.get("since") or self._live(host))
+        stream = self._stream(request, host, request.query_params.get("since") or self._live(host))
         return StreamingResponse(stream, headers=_HEADERS, media_type="text/event-stream")
 
-    async def _stream(self, host: bytes, seen: str | None) -> AsyncGenerator[bytes, None]:
-        self.streams += 1
+    async def _stream(self, request: Request, host: bytes, seen: str | None) -> AsyncGenerator[bytes, None]:
+        wake = asyncio.Event()
+        self._pages.add(wake)
+        gone = asyncio.create_task(_gone(request, wake))
         try:
             yield b"retry: 500\n\n"
-            while not self._closed:
-                changed, live = self._changed, self._live(host)
+            while not (self._closed or gone.done()):
+                wake.clear()
+                live = self._live(host)
                 if live != seen and live is not None:
                     seen = live
                     yield f"data: {live}\n\n".encode()
                 try:
                     async with asyncio.timeout(HEARTBEAT):
-                        await changed.wait()
+                        await wake.wait()
                 except TimeoutError:
                     yield b":\n\n"
         finally:
-            self.streams -= 1
+            gone.cancel()
+            self._pages.discard(wake)
 
     def _live(self, host: bytes) -> str | None:
         view = self._router.view_of_field(host)
@@ -107,3 +114,11 @@ class Reloads:
 
     def __repr__(self) -> str:
         return f"<Reloads {self.streams} streams>"
+
+
+async def _gone(request: Request, wake: asyncio.Event) -> None:
+    """Until the connection is lost. A page that went away quietly may still read, as far as TCP tells: what is written
+    to it next says otherwise."""
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
+    wake.set()
