@@ -30,13 +30,14 @@ from content.media import media_type
 from edge.bodies import open_body
 from edge.cache.loader import Loader, Unavailable
 from edge.guard import Guard
-from edge.http.answer import Answer, Redirection, is_shared_across_sites
+from edge.http.answer import Answer, Asking, Redirection, is_shared_across_sites
 from edge.http.outcome import Outcome
 from edge.http.problem import Problem
 from edge.http.target import BadTarget, host_of, path_of
 from edge.pages import index_page
 from edge.pause import Pause
 from edge.ready import Ready
+from edge.reload import Reloads
 from edge.replies import RETRY, Asked, Reply, preflight, unavailable
 from edge.site.rules import SHELL_VARY
 from edge.site.view import Found, Meaning, Missing, Moved, SiteView, Visit
@@ -58,16 +59,18 @@ class SiteApp:
         loader: Loader,
         *,
         pause: Pause | None = None,
+        reloads: Reloads | None = None,
         development: bool = False,
         contact_age: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`contact_age`: seconds since the origin was last heard of, for sites with `max_stale`. `clock`: unix seconds,
-        for what has an end."""
+        for what has an end. `reloads`: pages are sent with a script that reloads them, for development only."""
         self.ready = ready
         self.router = ready.router
         self.loader = loader
         self.pause = pause
+        self.reloads = reloads
         self.development = development
         self.contact_age = contact_age
         self.clock = clock
@@ -178,6 +181,9 @@ class SiteApp:
             fields=visitor.view.fields(path, visitor.visit),
             reason=found.reason,
         )
+        live = visitor.view.live
+        if self.reloads is not None and live is not None and self.reloads.takes(found.asset):
+            return await self._reloading(self.reloads, str(live.cid), answer)
         choice = answer.choose(asked.asking)
         body, outcome = await open_body(self.loader, choice)
         if not found.is_shell and not personal:  # a shell is chosen by more than host and path
@@ -186,6 +192,14 @@ class SiteApp:
             outcome = Outcome.NEGATIVE
         head = choice.head + visitor.lines(found) if personal else choice.head
         return Reply(choice.status, head, outcome, body)
+
+    async def _reloading(self, reloads: Reloads, release: str, answer: Answer) -> Reply:
+        """A page with the script that reloads it: whole, plain, and kept by nobody."""
+        choice = answer.choose(Asking())
+        body, outcome = await open_body(self.loader, choice)
+        html = body if isinstance(body, bytes) else b"".join([piece async for piece in body])
+        page = reloads.page(html, release)
+        return Reply(choice.status, reloads.head(choice.head, len(page)), outcome, page)
 
     def _moved(self, asked: Asked, visitor: Visitor, moved: Moved) -> Reply:
         personal = visitor.has_own_paths
@@ -246,7 +260,8 @@ def public_app(site_app: SiteApp) -> Starlette:
             return JSONResponse(_served(site_app, request.headers.get("host", "")), headers=headers)
         return PlainTextResponse("ok\n", headers=headers)
 
-    app = Starlette(routes=[Route(HEALTH, health)])
+    reloads = [] if site_app.reloads is None else site_app.reloads.routes()
+    app = Starlette(routes=[Route(HEALTH, health), *reloads])
     app.router.default = site_app  # not a Mount of "": its pattern ends at a line break, and a file's name may hold one
     app.router.redirect_slashes = False
     return app

@@ -51,6 +51,7 @@ from edge.peers.client import PeerClient
 from edge.peers.members import Members
 from edge.peers.ring import Ring
 from edge.ready import SHARE, Ready
+from edge.reload import Reloads
 from edge.site.router import Router
 from edge.state import State, StateError
 
@@ -91,6 +92,8 @@ class Node:
 
     async def stop(self) -> None:
         """Finish what is under way, and leave nothing: no task, no port, no lock."""
+        if self.reloads is not None:
+            self.reloads.close()
         await asyncio.gather(self._leave(), self.public.stop(), self.private.stop())
         await self.pause.close()
         await self.loader.close()
@@ -176,10 +179,12 @@ class Node:
         self.answers.pause = self.pause
         if config.access_log:
             self.answers.log = access_log(sys.stderr, config.name)
+        self.reloads = Reloads(self.router) if config.reload else None
         site_app = SiteApp(
             self.answers,
             self.loader,
             pause=self.pause,
+            reloads=self.reloads,
             development=config.site_domain == "localhost",
             contact_age=self.source.contact_age,
         )
@@ -209,6 +214,8 @@ class Node:
 
     async def _on_swap(self, head: Head) -> None:
         self.answers.is_stale = self.follower.is_stale
+        if self.reloads is not None:
+            self.reloads.tell()
         self.stager.follow(head.world.views.values())
 
     async def _tell_of_staleness(self) -> None:
