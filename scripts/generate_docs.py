@@ -200,13 +200,33 @@ def connection() -> str:
     )
 
 
+def project() -> str:
+    """Every key of rim.toml, one table of Markdown for each table of the file."""
+    from rim.schema.table import KEYS, TABLES
+
+    parts = []
+    for section in TABLES:
+        rows = []
+        for key in (key for key in KEYS if key.table == section.name):
+            needed = "required" if key.needed else f"`{key.example}`" if key.has_default else ""
+            example = (
+                f"`{key.name} = {key.example}`" if len(key.example) <= 60 else f"`{key.name} = {key.example[:12]}…`"
+            )
+            rows.append((f"`{key.name}`", key.kind.words, needed, example, key.help))
+        heading = f"### `{section.head}`" if section.name else "### Above all tables"
+        parts.append(
+            f"{heading}\n\n{section.help}\n\n" + table(("key", "holds", "default", "example", "what it does"), rows)
+        )
+    return "\n".join(parts)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings,
     "metrics.md": metrics,
     "limits.md": limits,
     "commands.md": commands,
 }
-TABLES: dict[str, Callable[[], str]] = {"outcomes": outcomes, "connection": connection}
+TABLES: dict[str, Callable[[], str]] = {"outcomes": outcomes, "connection": connection, "project": project}
 
 
 def pages() -> dict[Path, str]:

@@ -143,7 +143,7 @@ KEYS: tuple[Key, ...] = (
         "control",
         kinds.CACHE_CONTROL,
         '"public, max-age=60"',
-        "What they answer. `_headers` wins where it says something else.",
+        "What they answer, whatever `_headers` says of them.",
         has_default=False,
         needed=True,
     ),
