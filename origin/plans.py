@@ -1,7 +1,9 @@
-"""Plans: the attic of the commit that is expected next, made while nodes warm.
+"""Plans: the attics of the commits that are expected next, made while nobody waits.
 
-Between commit 1 and commit 2 it is known what commit 2 will do to the attic, and there is time. So activation costs the
-same for ten files and for a hundred thousand. Whatever turns out otherwise is computed at the commit, as ever.
+Between commit 1 and commit 2 it is known what commit 2 will do to the attic, and there is time. And once another
+release is live, it is known which one a rollback would most likely go to: the one before, or the one just left. So
+activation and rollback cost the same for ten files and for a hundred thousand. Whatever turns out otherwise, as after a
+purge or a restart, is computed at the commit, as ever.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class Plans:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.quotas = Quotas(store)
-        self._plans: dict[str, _Plan] = {}
+        self._plans: dict[tuple[str, CID], _Plan] = {}  # by site, and what would be live
         self.used = 0
 
     def __repr__(self) -> str:
@@ -46,22 +48,33 @@ class Plans:
 
     def prepare(self, staged: Site, now: int) -> None:
         """Plan the activation of what is staged. In a thread; that it fails is no harm."""
-        if staged.next is None or staged.live is None:
-            return
+        if staged.next is not None and staged.live is not None and staged.rollout is None:
+            active = changes.activate(staged, staged.next.release, staged.live.release, now)
+            self._plan(staged, self.quotas.fit(active))
+
+    def prepare_rollbacks(self, site: Site, left: CID | None, now: int) -> None:
+        """Plan the rollbacks to the release before the live one and to the one that was just left. In a thread."""
+        kept = [item.release for item in site.retained]
+        live = changes.live_of(site)
+        at = kept.index(live) + 1 if live in kept else len(kept)
+        for target in dict.fromkeys([*kept[at : at + 1], *(release for release in kept if release == left)]):
+            self._plan(site, changes.rollback(site, str(target), now))
+
+    def _plan(self, old: Site, new: Site) -> None:
+        assert new.live is not None
         try:
-            active = self.quotas.fit(changes.activate(staged, staged.next.release, staged.live.release, now))
             blocks: list[Block] = []
-            after = read(self._store, attic.follow(staged, active, blocks.append))
+            after = read(self._store, attic.follow(old, new, blocks.append))
         except (OriginError, ContentError, Absent):
-            log.exception("plan for site %s", staged.name)
+            log.exception("plan for site %s", old.name)
             return
         while len(self._plans) >= PLANS_MAX:
             self._plans.pop(next(iter(self._plans)), None)
-        self._plans[staged.name] = _Plan(staged, active, after, blocks)
+        self._plans[new.name, new.live.release] = _Plan(old, new, after, blocks)
 
     def follow(self, old: Site, new: Site, emit: Callable[[Block], None]) -> CID | None:
         """The attic after `old` became `new`."""
-        plan = self._plans.pop(new.name, None)
+        plan = self._plans.pop((new.name, new.live.release), None) if new.live is not None else None
         if plan is None or plan.old != old or plan.new != new:
             return read(self._store, attic.follow(old, new, emit))
         self.used += 1

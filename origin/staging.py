@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,10 +93,13 @@ class Staging:
             done = await self.catalog.submit(change)
         if lease is not None:
             self.leases.close(lease)  # from here on `next` keeps the blocks
-        planning = asyncio.create_task(asyncio.to_thread(self.catalog.plans.prepare, done.value, int(time.time())))
-        self.planning.add(planning)  # while nodes warm; kept here, or the loop would forget it
-        planning.add_done_callback(self.planning.discard)
+        self._plan(self.catalog.plans.prepare, done.value, int(time.time()))  # while nodes warm
         return answer(done)
+
+    def _plan(self, prepare: Callable[..., None], *arguments: object) -> None:
+        planning = asyncio.create_task(asyncio.to_thread(prepare, *arguments))
+        self.planning.add(planning)  # kept here, or the loop would forget it
+        planning.add_done_callback(self.planning.discard)
 
     def check_owner(self, token: Token, lease_id: str) -> None:
         """A stage ends its lease, so that must be the token's own. One that is over is none: it has nothing to end."""
@@ -106,23 +110,31 @@ class Staging:
         self, name: str, release: CID, expected: CID | None, by: By, wish: Wish = NO_WISH
     ) -> dict[str, int]:
         """Commit 2."""
+        left: list[CID | None] = []
 
         def change(draft: Draft) -> Site:
             site = draft.site(name)
+            left.append(changes.live_of(site))
             draft.note(self.entry("activate", site, release, by))
             active = changes.activate(site, release, expected, int(time.time()))
             return draft.put(wish.grant(self.catalog.plans.quotas.fit(active)))
 
-        return answer(await self.catalog.submit(change))
+        done = await self.catalog.submit(change)
+        self._plan(self.catalog.plans.prepare_rollbacks, done.value, left[-1], int(time.time()))
+        return answer(done)
 
     async def rollback(self, name: str, wanted: str | None, by: By) -> dict[str, Any]:
+        left: list[CID | None] = []
+
         def change(draft: Draft) -> Site:
             site = draft.site(name)
+            left.append(changes.live_of(site))
             rolled = changes.rollback(site, wanted, int(time.time()))
             draft.note(Entry(name, "rollback", moved(site, changes.live_of(rolled)), by))
             return draft.put(rolled)
 
         done = await self.catalog.submit(change)
+        self._plan(self.catalog.plans.prepare_rollbacks, done.value, left[-1], int(time.time()))
         return {**answer(done), "release": str(changes.live_of(done.value))}
 
     async def purge(

@@ -36,6 +36,7 @@ WAITING_MAX = 64 * MiB  # of blocks that wait to be written; past it new ones ar
 BATCH = 64  # blocks to one transaction ...
 BATCH_BYTES = 16 * MiB  # ... and bytes
 SLICE = 512  # rows taken up between two breaths of the event loop
+DOOMED_FROM = 512  # blocks taken away at once that are no longer waited for: unlinking 100,000 takes seconds
 TICK = 5.0  # s between two looks at recency to write down and an index to win back
 
 
@@ -79,6 +80,7 @@ class DiskTier:
         self._shelf = Shelf(folder)
         self._door = Door(clock)
         self._held = Inventory(budget)
+        self._doomed = set(self._shelf.doomed())  # to go, and not to be read until then; a kill may have left some
         self._waiting: dict[bytes, _Store] = {}
         self._waiting_bytes = 0
         self._jobs: deque[_Store | _Remove] = deque()
@@ -122,7 +124,7 @@ class DiskTier:
         key = cid.store_key
         if waiting := self._waiting.get(key):
             return waiting.block if waiting.block.cid == cid else Block(cid, waiting.block.data)
-        if self._whole.is_set() and key not in self._held:
+        if key in self._doomed or (self._whole.is_set() and key not in self._held):
             self.counts.misses += 1
             return None
         block = await asyncio.get_running_loop().run_in_executor(self._readers, _read, self._shelf, cid)
@@ -138,9 +140,20 @@ class DiskTier:
         return done is not None and await asyncio.shield(done)
 
     async def remove(self, cids: Iterable[CID]) -> None:
-        """Take blocks away, rows first (a purge, a denied CID). Returns when they are gone."""
+        """Take blocks away, rows first (a purge, a denied CID). On return none of them is answered again from what
+        lies here now, whatever happens to this process.
+
+        A few are gone then. Many are written down in a list instead, one write and one fsync, and go behind it: from
+        that list on, here and after a restart, they are as absent as if they were gone. Road not taken: an epoch for
+        each block (when it was last proved), compared at each read. That needs a clock in every row, which an index
+        that may be lost at any time cannot hold.
+        """
         keys = [cid.store_key for cid in cids if cid.hash_code == SHA2_256]
-        if keys and self.owner:
+        if not keys or not self.owner:
+            return
+        if len(keys) >= DOOMED_FROM:
+            keys = await self._doom(keys)
+        if keys:
             await asyncio.shield(self._queue_removal(keys))
 
     @property
@@ -167,6 +180,8 @@ class DiskTier:
 
     def _judge(self, key: bytes, found: Block | Exception | None) -> Block | None:
         """What a reader brought, and what follows from it."""
+        if key in self._doomed:  # since this was asked
+            found = None
         if isinstance(found, Block):
             self.counts.hits += 1
             if self.owner and not self._whole.is_set() and key not in self._held:
@@ -183,6 +198,38 @@ class DiskTier:
         if self.owner and not self._closing.is_set() and (found is not None or key in self._held):
             self._queue_removal([key])
         return None
+
+    # Taking many away.
+
+    async def _doom(self, keys: list[bytes]) -> list[bytes]:
+        """Have these go behind us. Returns those that must be waited for: what is only now being written can still be
+        read from the queue; and all, where the list cannot be written."""
+        if self._whole.is_set():
+            keys = [key for key in keys if key in self._held or key in self._waiting]
+        later = {key for key in keys if key not in self._waiting} - self._doomed
+        if not later:
+            return keys
+        self._doomed |= later
+        try:  # by the writing thread: it may be about to end the list that was
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._shelf.doom, list(later))
+        except OSError as error:
+            self.counts.write_errors[_label(error)] += 1
+            self._doomed -= later
+            return keys
+        self._let_go(list(later))
+        return [key for key in keys if key not in later]
+
+    def _let_go(self, keys: list[bytes]) -> None:
+        """Queue the removals in slices, so that what is stored meanwhile need not wait long."""
+        for start in range(0, len(keys), SLICE):
+            self._queue_removal(keys[start : start + SLICE])
+
+    async def _end_doom(self, keys: list[bytes]) -> None:
+        """These are gone. With the last of them the list goes."""
+        if self._doomed:
+            self._doomed.difference_update(keys)
+            if not self._doomed:
+                await self._write(self._shelf.end_doom)
 
     # Writing.
 
@@ -228,7 +275,9 @@ class DiskTier:
         try:
             while self._jobs:
                 batch = self._next_batch()
-                await self._remove_all([key for job in batch if isinstance(job, _Remove) for key in job.keys])
+                removed = [key for job in batch if isinstance(job, _Remove) for key in job.keys]
+                await self._remove_all(removed)
+                await self._end_doom(removed)
                 await self._store_all([job for job in batch if isinstance(job, _Store)])
                 for job in batch:
                     if not job.done.done():
@@ -240,10 +289,14 @@ class DiskTier:
         """The next jobs that are alike, in their order, and no more at once than find room together."""
         batch = [self._jobs.popleft()]
         room = min(BATCH_BYTES, self.budget // 2)
+        keys = SLICE  # of removals, so that what waits to be stored need not wait long
         while self._jobs and type(self._jobs[0]) is type(batch[0]) and len(batch) < BATCH:
             job = self._jobs[0]
-            room -= cost(len(job.block.data)) if isinstance(job, _Store) else 0
-            if room < 0:
+            if isinstance(job, _Store):
+                room -= cost(len(job.block.data))
+            else:
+                keys -= len(job.keys)
+            if room < 0 or keys < 0:
                 break
             batch.append(self._jobs.popleft())
         return batch
@@ -289,6 +342,7 @@ class DiskTier:
             await self._walk(await self._read_rows())
         else:
             await self._walk({})
+        self._let_go(list(self._doomed))
         self._whole.set()
         await self._make_room(0)
         while not self._closing.is_set():

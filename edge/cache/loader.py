@@ -42,6 +42,7 @@ ABSENT_FOR = 1.0  # s that "nobody has it" is believed
 ABSENT_MAX = 4_096  # CIDs of which that is remembered
 FILLS = 256  # fills under way per rung; each rung its own, so that no rung can wait for a lower one's place
 SLICE = 64  # blocks of a walk between two breaths of the event loop
+DROPS = 4_096  # blocks dropped from memory between two breaths
 
 
 class Loader:
@@ -167,11 +168,14 @@ class Loader:
         return Unavailable(attempt.cid, attempt.absent, attempt.said)
 
     async def forget(self, cids: Iterable[CID]) -> None:
-        """Take blocks out of memory and off the disk (a purge, a denied CID)."""
+        """Take blocks off the disk and out of memory (a purge, a denied CID); in this order, or who reads the disk
+        meanwhile would bring them back into memory."""
         doomed = list(cids)
-        for cid in doomed:
-            self.memory.drop(cid)
         await self.disk.remove(doomed)
+        for number, cid in enumerate(doomed, 1):
+            self.memory.drop(cid)
+            if number % DROPS == 0:
+                await asyncio.sleep(0)
 
     # Walks and files.
 

@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 DATABASE = "cache.db"
 TEMPORARY = "tmp"
+DOOMED = "doomed"
 PREFIXES = tuple(f"{number:02x}" for number in range(256))
 INDEX_ERRORS = (sqlite3.Error, diskcache.Timeout)
 _LOCK_PATIENCE = 0.1  # s waited for another process that holds the index; then we live without it for a while
@@ -46,6 +47,7 @@ _PASSING = {
     sqlite3.SQLITE_NOMEM,
 }
 _SHA2_256 = b"\x12\x20"
+_KEY_BYTES = 35  # room, and a multihash of sha2-256
 
 
 def name_of(key: bytes) -> str:
@@ -182,6 +184,28 @@ class Shelf:
                 with contextlib.suppress(OSError):
                     os.unlink(self.folder / name_of(key))
                     step("unlinked")
+
+    # What is to go, written down before it went.
+
+    def doom(self, keys: Sequence[bytes]) -> None:
+        """Add these keys to the list of what is to go; durable on return. Raises OSError."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / DOOMED, "ab", buffering=0) as file:
+            file.write(b"".join(keys))
+            os.fsync(file.fileno())
+        step("doomed")
+
+    def doomed(self) -> list[bytes]:
+        """The keys on the list. One cut short by a power cut was never acknowledged, and stands at the end."""
+        try:
+            data = (self.folder / DOOMED).read_bytes()
+        except OSError:
+            return []
+        return [data[at : at + _KEY_BYTES] for at in range(0, len(data) - _KEY_BYTES + 1, _KEY_BYTES)]
+
+    def end_doom(self) -> None:
+        """Nothing on the list is there any more. Raises OSError."""
+        (self.folder / DOOMED).unlink(missing_ok=True)
 
     # The index.
 

@@ -6,10 +6,13 @@ the origin's attic do), or the taking away itself (edge/cache/loader.forget).
 
 from __future__ import annotations
 
+from typing import Any
+
 from content import tree
 from content.catalog import Floor
+from content.cbor import link
 from content.cid import CID
-from content.release import Asset
+from content.errors import BadNode
 from content.walk import Walk
 from edge.site.view import SiteView
 
@@ -23,15 +26,14 @@ def purged(old: SiteView, new: SiteView) -> Walk[set[CID]]:
     if new.live is not None:
         for floor in floors:
             rows = yield from _covered(new.live.release.index, floor)
-            for _, value in rows:
-                asset = Asset.from_row(value)
-                if floor.kind != "tag" or floor.value in asset.tags:
-                    doomed |= _cids(asset)
+            for _, row in rows:
+                if floor.kind != "tag" or floor.value in row.get("tags", ()):
+                    _add(doomed, row)
     if old.site.attic is not None:
         changes = yield from tree.diff(old.site.attic, new.site.attic) if new.site.attic else _all(old.site.attic)
         for _, before, after in changes:
             if before is not None and after is None:
-                doomed |= _cids(Asset.from_row(before))
+                _add(doomed, before)
     return doomed
 
 
@@ -47,5 +49,11 @@ def _all(root: CID) -> Walk[list[tuple[str, tree.Value | None, tree.Value | None
     return [(key, value, None) for key, value in rows]
 
 
-def _cids(asset: Asset) -> set[CID]:
-    return {asset.cid, *(encoding.cid for encoding in asset.encodings.values())}
+def _add(doomed: set[CID], row: Any) -> None:
+    """The CIDs of a row, and nothing else of it: a purge may cover a hundred thousand. Raises BadNode."""
+    try:
+        doomed.add(link(row["cid"]))
+        for encoding in row.get("enc", {}).values():
+            doomed.add(link(encoding[0]))
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise BadNode(f"asset row: {error!r}") from error
