@@ -16,6 +16,7 @@ from content.cbor import link
 from content.cid import CID, DAG_PB, RAW
 from content.limits import BLOCK_ACCEPTED, MiB
 from content.release import Asset
+from tests.kit.nodes import until
 from tests.origin.play import CAR, Client, Made, make, origin, parts, site_files
 
 
@@ -402,6 +403,29 @@ def test_the_attic_keeps_immutable_paths_that_live_lacks(tmp_path: Path) -> None
         assert attic(client) == ["/app-0.js", "/app-2.js"]
         client.ok("POST", "/api/v1/sites/demo/purge", {"all": True})
         assert attic(client) == []
+
+
+def test_the_attic_of_a_rollback_is_planned(tmp_path: Path) -> None:
+    """Where nothing came in between, a rollback to the release before or back takes what was worked out while nobody
+    waited; and it is what would be worked out now."""
+    made = [make({f"app-{n}.js": b"x", "index.html": b"%d" % n}, immutable=[f"app-{n}.js"]) for n in range(3)]
+    back = "/api/v1/sites/demo/rollback"
+    with origin(tmp_path / "state") as client:
+        for before, release in zip([None, *made], made, strict=False):
+            client.publish("demo", release, before.cid if before else None)
+        origin_ = parts(client)
+        plans, world = origin_.catalog.plans, origin_.catalog
+        for target, left in ((made[1], "/app-1.js"), (made[2], "/app-2.js"), (made[1], "/app-1.js")):
+            until("the plans are made", lambda: not origin_.staging.planning)
+            used = plans.used
+            client.ok("POST", back, {"release": str(target.cid)})
+            assert plans.used == used + 1
+            rows = [path for path, _ in drive(tree.rows(world.world.sites["demo"].attic), origin_.store.get)]
+            assert rows == [f"/app-{n}.js" for n in range(3) if f"/app-{n}.js" != left]
+        client.ok("POST", "/api/v1/sites/demo/purge", {"paths": ["/app-0.js"]})
+        used = plans.used
+        client.ok("POST", back, {"release": str(made[2].cid)})
+        assert plans.used == used
 
 
 def test_purges_leave_floors_that_fold(tmp_path: Path) -> None:

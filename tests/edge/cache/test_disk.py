@@ -19,7 +19,7 @@ import pytest
 from content.block import Block
 from content.cid import CID, DAG_CBOR, DAG_PB, RAW
 from edge.cache.disk import DiskTier
-from edge.cache.shelf import DATABASE, BlockFiles, key_of, name_of
+from edge.cache.shelf import DATABASE, DOOMED, BlockFiles, key_of, name_of
 
 MiB = 1 << 20
 BUDGET = 64 * MiB
@@ -592,6 +592,92 @@ def test_killed_at_any_step_it_starts_again_with_whole_blocks(tmp_path: Path, st
     assert len(files_in(folder)) <= 10
     with contextlib.closing(sqlite3.connect(folder / DATABASE)) as index:
         assert index.execute("SELECT count(*) FROM Cache").fetchone() == (len(files_in(folder)),)
+
+
+MANY = [block(number, 100) for number in range(600)]
+
+
+def test_many_go_behind_us_and_are_absent_at_once(tmp_path: Path) -> None:
+    """A wide removal returns before the files are gone, and none of its blocks is answered from then on; what is
+    fetched anew stays, whatever is still to be unlinked; and the list goes when all of it is done."""
+
+    async def scene(tier: DiskTier) -> None:
+        await asyncio.gather(*map(tier.put, MANY))
+        await tier.remove([each.cid for each in MANY])
+        assert (tmp_path / DOOMED).exists()
+        assert not any([await tier.get(each.cid) for each in MANY])
+        assert not any(each.cid in tier for each in MANY)
+        again = MANY[::7]
+        assert all(await asyncio.gather(*map(tier.put, again)))
+        assert [await tier.get(each.cid) for each in again] == again
+        assert sum([await tier.get(each.cid) is not None for each in MANY]) == len(tier) == len(again)
+        assert not (tmp_path / DOOMED).exists()
+        assert len(files_in(tmp_path)) == len(again)
+
+    play(tmp_path, scene)
+
+
+def test_what_waits_to_be_written_goes_with_the_many(tmp_path: Path) -> None:
+    """Blocks still in the queue when they are removed are not answered out of it afterwards."""
+
+    async def scene(tier: DiskTier) -> None:
+        assert all(tier.offer(each) for each in MANY)
+        await tier.remove([each.cid for each in MANY])
+        assert not any([await tier.get(each.cid) for each in MANY])
+
+    play(tmp_path, scene)
+
+
+def test_many_go_first_where_the_list_cannot_be_written(tmp_path: Path) -> None:
+    """Then it is waited for them, as for a few."""
+
+    async def scene(tier: DiskTier) -> None:
+        await asyncio.gather(*map(tier.put, MANY))
+        (tmp_path / DOOMED).mkdir()
+        await tier.remove([each.cid for each in MANY])
+        assert not files_in(tmp_path)
+        assert not any([await tier.get(each.cid) for each in MANY])
+        assert tier.counts.write_errors["EISDIR"] == 1
+
+    play(tmp_path, scene)
+
+
+DOOMER = """
+import asyncio, sys
+from pathlib import Path
+from edge.cache.disk import DiskTier
+from tests.edge.cache.test_disk import MANY
+
+async def main():
+    tier = DiskTier(Path(sys.argv[1]), 64 << 20)
+    await tier.open()
+    await tier.ready()
+    await asyncio.gather(*map(tier.put, MANY))
+    await tier.remove([each.cid for each in MANY])
+    print("acknowledged", flush=True)
+    await tier.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("step", ["doomed", "unrowed", "unlinked", "unlinked:300"])
+def test_killed_while_many_go_none_of_them_comes_back(tmp_path: Path, step: str) -> None:
+    """SIGKILL between the list and the last unlink: a start answers none of them, and ends what was begun."""
+    environment = {**os.environ, "RIM_EDGE_CRASH_AT": step}
+    died = subprocess.run([sys.executable, "-c", DOOMER, tmp_path], env=environment, capture_output=True, text=True)
+    assert died.returncode == -9, died.stderr
+
+    async def scene() -> None:
+        tier = DiskTier(tmp_path, BUDGET)
+        early = [await tier.get(each.cid) for each in MANY]  # before it knows what lies there
+        await tier.open()
+        await tier.ready()
+        assert not any(early + [await tier.get(each.cid) for each in MANY])
+        await tier.close()
+        assert not files_in(tmp_path)
+
+    asyncio.run(scene())
 
 
 @pytest.fixture
