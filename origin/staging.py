@@ -29,6 +29,7 @@ from origin.store import Store
 from origin.tokens import Token
 from origin.world import Draft
 
+PLAN_AFTER = 1.0  # s from a commit until rollbacks are planned: edges come for the Head first
 PATHS_NAMED = 100  # of the paths that a refusal lists
 FLOORS_TOLD = 100  # of a purge, in its line of the log
 
@@ -96,8 +97,12 @@ class Staging:
         self._plan(self.catalog.plans.prepare, done.value, int(time.time()))  # while nodes warm
         return answer(done)
 
-    def _plan(self, prepare: Callable[..., None], *arguments: object) -> None:
-        planning = asyncio.create_task(asyncio.to_thread(prepare, *arguments))
+    def _plan(self, prepare: Callable[..., None], *arguments: object, pause: float = 0.0) -> None:
+        async def plan() -> None:
+            await asyncio.sleep(pause)
+            await asyncio.to_thread(prepare, *arguments)
+
+        planning = asyncio.create_task(plan())
         self.planning.add(planning)  # kept here, or the loop would forget it
         planning.add_done_callback(self.planning.discard)
 
@@ -120,7 +125,7 @@ class Staging:
             return draft.put(wish.grant(self.catalog.plans.quotas.fit(active)))
 
         done = await self.catalog.submit(change)
-        self._plan(self.catalog.plans.prepare_rollbacks, done.value, left[-1], int(time.time()))
+        self._plan(self.catalog.plans.prepare_rollbacks, done.value, left[-1], int(time.time()), pause=PLAN_AFTER)
         return answer(done)
 
     async def rollback(self, name: str, wanted: str | None, by: By) -> dict[str, Any]:
@@ -134,7 +139,7 @@ class Staging:
             return draft.put(rolled)
 
         done = await self.catalog.submit(change)
-        self._plan(self.catalog.plans.prepare_rollbacks, done.value, left[-1], int(time.time()))
+        self._plan(self.catalog.plans.prepare_rollbacks, done.value, left[-1], int(time.time()), pause=PLAN_AFTER)
         return {**answer(done), "release": str(changes.live_of(done.value))}
 
     async def purge(
