@@ -96,8 +96,8 @@ def build(
     scan: Scan,
     encodings: Mapping[bytes, Encodings],
     rules: Rules,
-    naming: Naming | None = None,
     node: Callable[[CID], bytes | None] = lambda cid: None,
+    naming: Naming | None = None,
 ) -> Built:
     """Root and Index of these files. `naming` says what a path says of its file, beside the bundlers' own hash names;
     `node` gives a node of the last build's Index. Raises Unknown."""

@@ -106,7 +106,7 @@ class Publisher:
         with self._phase("build"):
             ruled = check_rules(job.folder, project, Listing(folder, accept))
             spa = site.get("settings", {}).get("spa") is True if job.spa is None else job.spa
-            built = build(found, encodings, _rules(ruled, spa), ruled, partial(self._memo.node, folder, by))
+            built = build(found, encodings, _rules(ruled, spa), partial(self._memo.node, folder, by), ruled)
             pieces = Pieces(found, encodings, built, self._memo)
         return Prepared(found, built, pieces, by, site)
 
