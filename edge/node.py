@@ -33,14 +33,16 @@ from edge.cache.memory import Memory
 from edge.config import EdgeConfig, address, is_loopback
 from edge.control.admin import Private, private_app
 from edge.control.asking import HeadClient
+from edge.control.asks import Answerer
 from edge.control.head import Follower, Head
-from edge.control.identity import load
+from edge.control.identity import Identity, load
 from edge.control.log import access_log
 from edge.control.report import Reporter
 from edge.control.staging import Stager
 from edge.control.stored import HeadStore
+from edge.control.tap import Tap
 from edge.control.trust import Trust
-from edge.control.warm import Warmer
+from edge.control.warm import Staged, Warmer
 from edge.control.watchdog import Watchdog
 from edge.explain import Explainer
 from edge.http.listener import BindError, Listener, bind
@@ -107,6 +109,7 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.stager.close()
+        await self.answerer.close()
         await self.reporter.leave()
 
     @property
@@ -131,7 +134,7 @@ class Node:
         private_url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self.memory: Memory[CID, Block] = Memory(config.memory_bytes - config.memory_bytes // SHARE)
         self.disk = DiskTier(config.state / "blocks", config.cache_bytes)
-        self.members = Members()
+        self.members = Members(on_eject=lambda name: self.tap.event("peer ejected", peer=name))
         self.client = PeerClient(config.name, config.token, on_sequence=lambda number: self.follower.hint(number))
         self.loader = Loader(
             node=config.name,
@@ -155,6 +158,7 @@ class Node:
             router=self.router,
             store=HeadStore(config.state),
             on_swap=self._on_swap,
+            on_event=lambda *said, **detail: self.tap.event(*said, **detail),
         )
         self.reporter = Reporter(
             node=config.name,
@@ -164,14 +168,15 @@ class Node:
             client=self.client,
             sequence=lambda: self.follower.stored,
             public=lambda: self.public.url,
-            catalog=lambda: self.follower.newest_key(),
+            catalog=lambda: self.follower.following,
             identity=identity,
         )
-        self.stager = Stager(self.warmer, self.reporter)
+        self.stager = Stager(self.warmer, self.reporter, self._on_warm)
         self.watchdog = Watchdog()
         self.pause = Pause()
         self.pause.confirm = self.follower.confirm
         self._listen(public, private, is_loopback(host))
+        self._answer(identity)
 
     def _listen(self, public: Any, private: Any, loopback: bool) -> None:
         config = self.config
@@ -179,6 +184,8 @@ class Node:
         self.answers.pause = self.pause
         if config.access_log:
             self.answers.log = access_log(sys.stderr, config.name)
+        self.tap = Tap(self.answers)
+        self.explainer = Explainer(config.name, self.router, self.loader)
         self.reloads = Reloads(self.router) if config.reload else None
         site_app = SiteApp(
             self.answers,
@@ -197,7 +204,7 @@ class Node:
             ready=self.follower.ready.is_set,
             values=lambda: self.numbers.values(),
             status=lambda: self.numbers.status(),
-            explain=Explainer(config.name, self.router, self.loader).explain,
+            explain=self.explainer.explain,
         )
         self.public = Listener(public_app(site_app), public, ready=self.answers, limits=self.limits)
         self.private = Listener(private_app(admin), private, limits=self.limits)
@@ -212,7 +219,27 @@ class Node:
             admin,
         )
 
+    def _answer(self, identity: Identity) -> None:
+        """Answer what is asked through the origin."""
+        self.answerer = Answerer(
+            region=self.config.region,
+            origin=self.config.origin,
+            token=self.config.token,
+            client=self.client,
+            identity=identity,
+            sequence=lambda: self.follower.stored,
+            catalog=lambda: self.follower.following,
+            explain=self.explainer.explain,
+            tap=self.tap,
+        )
+        self.source.on_ask = self.answerer.hear
+
+    def _on_warm(self, staged: Staged) -> None:
+        told = {key: value for key, value in staged.to_json().items() if key != "site"}
+        self.tap.event("warmed", staged.site, **told)
+
     async def _on_swap(self, head: Head) -> None:
+        self.tap.event("head", sequence=head.record.sequence)
         self.answers.is_stale = self.follower.is_stale
         if self.reloads is not None:
             self.reloads.tell()

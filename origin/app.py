@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from content.catalog import BadName
 from content.errors import BadBlock, ContentError
 from origin import gateway, metrics
-from origin.api import admin, follow, log, publish, sites, trials
+from origin.api import admin, asks, follow, log, publish, sites, trials
 from origin.api.asking import origin_of, token_of
 from origin.errors import BadRequest, OriginError, Stopping, Unprocessable
 from origin.origin import Origin
@@ -35,6 +35,11 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", f"{_V1}/report", follow.report),
     ("GET", f"{_V1}/edges", follow.edges),
     ("DELETE", f"{_V1}/edges/{{node}}", follow.forget),
+    ("POST", f"{_V1}/asks", asks.ask),
+    ("GET", f"{_V1}/asks/{{id}}", asks.question),
+    ("DELETE", f"{_V1}/asks/{{id}}", asks.close),
+    ("POST", f"{_V1}/asks/{{id}}/answers", asks.answer),
+    ("GET", f"{_V1}/asks/{{id}}/answers", asks.answers),
     ("GET", f"{_V1}/status", admin.status),
     ("GET", f"{_V1}/log", log.entries),
     ("GET", f"{_V1}/sites", sites.index),

@@ -120,9 +120,8 @@ class Edges:
     ) -> Edge:
         """A node spoke, and proved to hold this key. Its sequence may also go back: a node that lost its disk serves
         less than it did. Raises Forbidden when the name belongs to another key."""
+        self.check_holder(node, key)
         edge = self._edges.get(node)
-        if edge is not None and edge.key is not None and edge.key != key:
-            self._change_holder(edge, key)
         if edge is None:
             self._make_room()
             edge = self._edges[node] = Edge(node)
@@ -136,6 +135,12 @@ class Edges:
         if before[:2] != (sequence, leaving):
             self.signal.notify()
         return edge
+
+    def check_holder(self, node: str, key: str | None) -> None:
+        """Raise Forbidden when this name belongs to another key than the one that was proved."""
+        edge = self._edges.get(node)
+        if edge is not None and edge.key is not None and edge.key != key:
+            self._change_holder(edge, key)
 
     def forget(self, node: str) -> None:
         """Expect this node no more. Raises Missing. It is known again at its next word."""

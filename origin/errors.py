@@ -83,6 +83,13 @@ class Unprocessable(OriginError):
     code = "unprocessable"
 
 
+class Busy(OriginError):
+    """Too much of it is under way; ask again in a moment."""
+
+    status = 503
+    code = "busy"
+
+
 class Stopping(OriginError):
     """The origin is on its way down; ask again."""
 

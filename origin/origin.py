@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+from origin.asks import Asks
 from origin.catalog import Catalog
 from origin.check import Proofs
 from origin.config import OriginConfig
@@ -44,6 +45,7 @@ class Origin:
         self.counters = Counters()
         self.roll = Roll(state / "edges.json")
         self.edges = self.roll.edges
+        self.asks = Asks()
         self.stopping = False
         self.keys = Keys(state / "keys")
         self.tokens = Tokens(state / "tokens.json")

@@ -32,7 +32,13 @@ _PANELS: dict[str, dict[str, str]] = {  # as `rim --help` shows them: command â†
         "schema": "project:schema",
         "password": "project:password",
     },
-    "Look": {"status": "look:status", "log": "log:log", "verify": "look:verify"},
+    "Look": {
+        "status": "look:status",
+        "log": "log:log",
+        "tail": "tail:tail",
+        "explain": "explain:explain",
+        "verify": "look:verify",
+    },
     "Keep": {
         "pin": "keep:pin",
         "unpin": "keep:unpin",

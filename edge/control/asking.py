@@ -7,6 +7,8 @@ here, block by verified block; whether it is to be believed is judged in edge/co
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -20,6 +22,7 @@ from edge.peers.client import PeerClient
 PATIENCE = 10.0  # s beyond the waiting until a request counts as dead
 CONNECT = 2.0
 ANSWER_MAX = 256 * MiB  # of one CAR of control blocks; the Catalog of 10,000 sites is a tenth of it
+_ASK = re.compile(r"[0-9a-f]{16}\Z")
 RECORD_READ = 64 * 1024  # of which 10 KiB may be a record
 
 
@@ -37,6 +40,7 @@ class HeadClient:
     token: str | None
     client: PeerClient
     identity: Identity
+    on_ask: Callable[[list[str]], None] = lambda ids: None  # questions that the origin passes on
     contact: float | None = None  # when it last answered, of the loop's clock
 
     @property
@@ -56,6 +60,8 @@ class HeadClient:
             if response.status not in (200, 204):
                 raise HeadError(f"{url}: {response.status} {(await response.text())[:200]}")
             self.contact = asyncio.get_running_loop().time()
+            if asked := response.headers.get("Rim-Ask"):
+                self.on_ask([ask.strip() for ask in asked.split(",") if _ASK.match(ask.strip())])
             return None if response.status == 204 else await self._read(response)
 
     async def record(self, name: str) -> bytes:

@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -41,6 +42,16 @@ WAIT = 30.0  # s that the origin may hold a request for the Head
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0
 HINT_GRACE = 0.5  # s that a waiting request gets to bring what a hint promises, before it is asked again
 RENEW_BELOW = 24 * 3600.0  # s left of a record below which its renewal is looked for
+
+
+class Event(Protocol):
+    """Somebody who is told what happens: a word, the site if it is one's, and more."""
+
+    def __call__(self, name: str, site: str | None = None, **detail: Any) -> None: ...
+
+
+def _unheard(name: str, site: str | None = None, **detail: Any) -> None:
+    """Nobody listens."""
 
 
 @dataclass(slots=True)
@@ -75,6 +86,7 @@ class Follower:
         router: Router,
         store: HeadStore,
         on_swap: Callable[[Head], Awaitable[None]] | None = None,
+        on_event: Event = _unheard,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.source = source
@@ -83,6 +95,7 @@ class Follower:
         self.router = router
         self.store = store
         self.on_swap = on_swap
+        self.on_event = on_event
         self.clock = clock
         self.head: Head | None = None
         self.stored = 0  # the sequence that is durable here: what the origin is told
@@ -102,6 +115,11 @@ class Follower:
     def seconds_left(self) -> float:
         """Until the record ends; negative once it has."""
         return self.head.record.eol - self.clock() if self.head else 0.0
+
+    @property
+    def following(self) -> str:
+        """The name whose Heads are looked for."""
+        return self._newest_key()
 
     @property
     def is_stale(self) -> bool:
@@ -158,7 +176,7 @@ class Follower:
         """Whether what is served is the newest, as the origin says now; what it brings is taken. Beside the waiting
         request, whose answer may be from before."""
         try:
-            answer = await self.source.newer_than(self.stored, self.newest_key(), 0.0)
+            answer = await self.source.newer_than(self.stored, self._newest_key(), 0.0)
             if answer is None:
                 return True
             return await self.take(answer) and self.stored >= self.sequence
@@ -178,7 +196,7 @@ class Follower:
     async def _ask(self) -> bool:
         """One waiting request, and what it brings; False if that was refused, and to ask again at once would bring the
         same. A hint ends the waiting, if that does not bring what the hint promised."""
-        asking = asyncio.ensure_future(self.source.newer_than(self.stored, self.newest_key(), self._patience()))
+        asking = asyncio.ensure_future(self.source.newer_than(self.stored, self._newest_key(), self._patience()))
         hinted = asyncio.ensure_future(self._hint.wait())
         try:
             await asyncio.wait({asking, hinted}, return_when=asyncio.FIRST_COMPLETED)
@@ -206,7 +224,7 @@ class Follower:
         limits = [view.max_stale for view in self.router.sites.values() if view.max_stale is not None]
         return min([WAIT, *(limit / 3 for limit in limits)])
 
-    def newest_key(self) -> str:
+    def _newest_key(self) -> str:
         """The key whose Heads are looked for: the origin uses it to tell a node that slept through a rotation."""
         if self._heir is not None:
             return self._heir
@@ -292,6 +310,7 @@ class Follower:
     def _refuse(self, reason: str, detail: object) -> bool:
         self.counts.refused[reason] += 1
         logger.error("a Head was refused (%s): %s", reason, detail)
+        self.on_event("head refused", reason=reason, detail=str(detail)[:500])
         return False
 
     async def _fetch(self, cid: CID) -> Block:
@@ -332,6 +351,7 @@ class Follower:
                     self.loader.memory.clear()
                 else:
                     await self.loader.forget(doomed)
+                self.on_event("purged", name, generation=view.site.generation)
 
     async def _serve(self, head: Head) -> None:
         self.router.swap(head.world.all_views)

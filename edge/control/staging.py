@@ -7,20 +7,23 @@ Here lives one task per site and release. Not here: what is fetched (edge/contro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from content.cid import CID
 from edge.control.report import Reporter
-from edge.control.warm import Warmer
+from edge.control.warm import Staged, Warmer
 from edge.site.view import SiteView
 
 
 class Stager:
     """Follows the views' `next`."""
 
-    def __init__(self, warmer: Warmer, reporter: Reporter) -> None:
+    def __init__(
+        self, warmer: Warmer, reporter: Reporter, on_warm: Callable[[Staged], None] = lambda staged: None
+    ) -> None:
         self._warmer = warmer
         self._reporter = reporter
+        self._on_warm = on_warm
         self._tasks: dict[str, tuple[tuple[CID, int], asyncio.Task[None]]] = {}
 
     def follow(self, views: Iterable[SiteView]) -> None:
@@ -40,6 +43,7 @@ class Stager:
     async def _stage(self, view: SiteView) -> None:
         assert view.next is not None
         staged = await self._warmer.warm(view.site.name, view.live, view.next)
+        self._on_warm(staged)
         await self._reporter.send([staged])
 
     async def close(self) -> None:

@@ -41,10 +41,12 @@ class Members:
         self,
         clock: Callable[[], float] = time.monotonic,
         jitter: random.Random | None = None,
+        on_eject: Callable[[str], None] = lambda name: None,
     ) -> None:
         self._clock = clock
         self._jitter = jitter or random.Random()  # noqa: S311 (spreads retries, guards nothing)
         self._book: dict[str, _Health] = {}
+        self._on_eject = on_eject
         self.ejections = 0  # ever, for the metric
 
     def healthy(self, order: Iterable[Member]) -> tuple[Member, ...]:
@@ -84,6 +86,7 @@ class Members:
         if not health.ejected and health.strikes < STRIKES:
             return False
         self._eject(health, longest)
+        self._on_eject(name)
         return True
 
     def ejected(self) -> tuple[str, ...]:

@@ -49,17 +49,18 @@ async def head(request: Request) -> Response:
     edge = _edge(request, origin, since)
     feed, until = origin.catalog.feed, time.monotonic() + number(request, "wait", 0.0, WAIT_MAX)
     with origin.edges.waits(edge):
-        while feed.head.sequence <= since and not origin.stopping:
+        while feed.head.sequence <= since and not origin.stopping and not origin.asks.has_for(edge.node):
             left = until - time.monotonic()
             if left <= 0 or not await unless_gone(request, feed.signal.wait(left)):
                 break
+    asked = {"Rim-Ask": ",".join(ids)} if (ids := origin.asks.tell(edge.node)) else {}
     if feed.head.sequence <= since:
-        return Response(status_code=204, headers={"Cache-Control": "no-store"})
+        return Response(status_code=204, headers={"Cache-Control": "no-store", **asked})
     last = await asyncio.to_thread(_last_word, origin, request.query_params.get("key", ""), since)
     if last is not None:  # looked for after the waiting: the key may have been rotated meanwhile
-        return _car(last)
+        return _car(last, asked)
     answer = await asyncio.to_thread(feed.since, since)
-    return _car(answer)
+    return _car(answer, asked)
 
 
 async def report(request: Request) -> Response:
@@ -158,6 +159,6 @@ def _rows(value: Any) -> list[dict[str, Any]]:
     return value
 
 
-def _car(data: bytes) -> Response:
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+def _car(data: bytes, more: dict[str, str]) -> Response:
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **more}
     return Response(data, media_type=CAR_TYPE, headers=headers)

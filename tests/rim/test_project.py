@@ -89,10 +89,7 @@ def test_a_whole_file() -> None:
         pin=True,
     )
     assert project.folder == Path("x/dist")
-    assert project.site_settings() == {
-        "retention": {"last": 5, "days": 0, "bytes": 1536},
-        "preview": {"password": HASH, "expires": 30 * 86_400},
-    }
+    assert project.site_settings() == {"retention": {"last": 5, "days": 0, "bytes": 1536}}
     assert set(WHOLE.split()) >= {
         key.name for key in table.KEYS if key.full not in ("precache.max_bytes", "cors.paths")
     }
