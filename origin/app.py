@@ -34,7 +34,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", f"{_V1}/head", follow.head),
     ("POST", f"{_V1}/report", follow.report),
     ("GET", f"{_V1}/edges", follow.edges),
-    ("DELETE", f"{_V1}/edges/{{node}}", follow.forget),
+    ("DELETE", f"{_V1}/edges/{{name}}", follow.forget),
     ("POST", f"{_V1}/asks", asks.ask),
     ("GET", f"{_V1}/asks/{{id}}", asks.question),
     ("DELETE", f"{_V1}/asks/{{id}}", asks.close),

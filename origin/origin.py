@@ -16,6 +16,7 @@ from origin.asks import Asks
 from origin.catalog import Catalog
 from origin.check import Proofs
 from origin.config import OriginConfig
+from origin.costs import Costs
 from origin.counters import Counters
 from origin.gc import Collected, Collector
 from origin.keys import Keys
@@ -60,6 +61,7 @@ class Origin:
         self.staging = Staging(self.store, self.catalog, self.leases, self.collector, self.proofs)
         self.showing = Showing(self.staging)
         self.views = Views(self.store)
+        self.costs = Costs(self.store, self.catalog)
         self.first_token = _first_token(self.tokens, state / "admin-token")
 
     def __repr__(self) -> str:

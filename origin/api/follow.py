@@ -99,9 +99,9 @@ async def edges(request: Request) -> Response:
 
 
 async def forget(request: Request) -> Response:
-    """DELETE /api/v1/edges/{node}: expect this node no more"""
+    """DELETE /api/v1/edges/{name}: expect this node no more"""
     allowed_everywhere(request, "admin")
-    origin_of(request).edges.forget(request.path_params["node"])
+    origin_of(request).edges.forget(request.path_params["name"])
     return JSONResponse({})
 
 

@@ -34,8 +34,13 @@ async def show(request: Request) -> Response:
 
 
 async def releases(request: Request) -> Response:
-    """GET /api/v1/sites/{name}/releases"""
-    return JSONResponse({"releases": origin_of(request).views.releases(seen(request))})
+    """GET /api/v1/sites/{name}/releases?costs=1"""
+    origin = origin_of(request)
+    rows = origin.views.releases(seen(request))
+    if "costs" in request.query_params:
+        alone = {str(release): size for release, size in (await asyncio.to_thread(origin.costs.alone)).items()}
+        rows = [{**row, "alone": alone.get(row["release"])} for row in rows]
+    return JSONResponse({"releases": rows})
 
 
 async def put(request: Request) -> Response:

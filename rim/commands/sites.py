@@ -90,11 +90,11 @@ def site_rm(name: SiteName, origin: OriginUrl = None, as_json: AsJson = False) -
 
 
 def releases(site: SiteName, origin: OriginUrl = None, as_json: AsJson = False) -> int:
-    """List a site's releases, newest first; `*` marks the live one."""
-    from rim.client import site_path
+    """List a site's releases, newest first; `*` marks the live one, ALONE is what no other release holds."""
+    from rim.client import COMMIT_SECONDS, site_path
 
     with open_origin(origin) as open_:
-        found = open_.get(site_path(site, "releases"))["releases"]
+        found = open_.get(site_path(site, "releases"), timeout=COMMIT_SECONDS, costs=1)["releases"]
     rows = [
         (
             "*" if r["live"] else "",
@@ -102,12 +102,13 @@ def releases(site: SiteName, origin: OriginUrl = None, as_json: AsJson = False) 
             output.moment(r["time"]),
             r["files"],
             output.size(r["size"]),
+            "-" if r.get("alone") is None else output.size(r["alone"]),
             r["author"],
             r["message"],
         )
         for r in found
     ]
-    text = output.table(rows, ("", "RELEASE", "TIME", "FILES", "SIZE", "AUTHOR", "MESSAGE"))
+    text = output.table(rows, ("", "RELEASE", "TIME", "FILES", "SIZE", "ALONE", "AUTHOR", "MESSAGE"))
     output.result(text, {"site": site, "releases": found}, as_json=as_json)
     return OK
 
