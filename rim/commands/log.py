@@ -13,12 +13,11 @@ from rim.commands.options import OriginUrl, open_origin
 from rim.exits import OK
 
 _SHORT = 12  # last characters of a CID: enough to tell releases of one site apart
-_PAGE = 1000  # lines of one request
 
 
 def log(
     site: Annotated[str | None, typer.Argument(metavar="SITE", help="Of this site only.", show_default=False)] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", help="So many lines.", min=1)] = 50,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="So many lines.", min=1, max=1000)] = 50,
     since: Annotated[
         int | None, typer.Option("--since", metavar="SEQ", help="The first lines above this sequence.", min=0)
     ] = None,
@@ -27,7 +26,7 @@ def log(
 ) -> int:
     """Show what was committed, newest last: publishes, rollbacks, purges, settings, keys."""
     with open_origin(origin) as open_:
-        answer = open_.get("/api/v1/log", site=site, limit=min(limit, _PAGE), since=since)
+        answer = open_.get("/api/v1/log", site=site, limit=limit, since=since)
     found = answer["entries"]
     if as_json:
         for entry in found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -213,3 +214,40 @@ def test_commands_are_found_without_the_others() -> None:
     code = "import sys; from rim.app import app_for; app_for(['sites']); print('rim.commands.publish' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_log_tells_who_did_what(user: Shell, tmp_path: Path) -> None:
+    """A table for people, JSON lines for programs; author and message are the publisher's, or the command's."""
+    folder = site_folder(tmp_path / "logged")
+    user.result("publish", folder, "--message", "first words", RIM_AUTHOR="Ada")
+    user.result("purge", "logged", "--all", "-m", "a wrong price", RIM_AUTHOR="Bo")
+    rows = [json.loads(line) for line in user.rim("log", "logged", "--json").stdout.splitlines()]
+    assert [(row["action"], row["author"], row["message"]) for row in rows] == [
+        ("stage", "Ada", "first words"),
+        ("activate", "Ada", "first words"),
+        ("purge", "Bo", "a wrong price"),
+    ]
+    later = user.rim("log", "logged", "--json", "--since", rows[0]["sequence"], "--limit", "1").stdout
+    assert json.loads(later) == rows[1]
+    table = user.rim("log", "logged").stdout.splitlines()
+    assert table[0].split() == ["SEQUENCE", "TIME", "SITE", "ACTION", "DETAIL", "BY", "MESSAGE"]
+    assert table[-1].endswith("a wrong price")
+    assert len(table) == 4
+
+
+def test_releases_show_what_each_alone_holds(user: Shell, tmp_path: Path) -> None:
+    """The second release shares a large file with the first, so each alone holds little."""
+    folder = site_folder(tmp_path / "costly", {"big.bin": os.urandom(300_000), "page.html": "one"})
+    user.result("publish", folder)
+    (folder / "page.html").write_text("two")
+    user.result("publish", folder)
+    rows = user.result("releases", "costly")["releases"]
+    assert all(0 < row["alone"] < 20_000 < row["size"] for row in rows)
+    assert "ALONE" in user.rim("releases", "costly").stdout
+
+
+def test_forgetting_an_edge_that_nobody_knows(user: Shell) -> None:
+    """Exit 3, and a word on where to look."""
+    done = user.rim("edges", "forget", "nobody")
+    assert (done.returncode, "rim status" in done.stderr) == (3, True)
+    assert user.result("edges", "list")["edges"] == []
