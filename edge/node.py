@@ -65,6 +65,11 @@ _WARM_SHARE = 2  # of the disk's budget, at most 1/2 for one release that is com
 class Node:
     """An edge. `start`, then `ready` when it has something to say, then `stop`."""
 
+    follower: Follower
+    public: Listener
+    numbers: Numbers
+    tap: Tap
+
     def __init__(self, config: EdgeConfig, limits: Limits = LIMITS) -> None:
         self.config = config
         self.limits = limits

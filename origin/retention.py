@@ -26,17 +26,18 @@ from origin.store import Store
 
 _DAY = 86_400
 _WEIGHTS = 4_096  # pairs of releases whose difference in bytes is remembered
-_MOST = {"last": RETAINED_MAX, "days": 36_500, "bytes": 2**62}
+_SPANS = {"last": (1, RETAINED_MAX), "days": (0, 3_650), "bytes": (1, 2**62)}
 
 
 def check_retention(settings: Mapping[str, Any]) -> None:
     """Raises BadRequest where a site's `retention` is of no known form."""
     wanted = settings.get("retention", {})
-    if not isinstance(wanted, Mapping) or not wanted.keys() <= _MOST.keys():
-        raise BadRequest(f"retention: an object with {', '.join(_MOST)}")
+    if not isinstance(wanted, Mapping) or not wanted.keys() <= _SPANS.keys():
+        raise BadRequest(f"retention: an object with {', '.join(_SPANS)}")
     for key, value in wanted.items():
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST[key]:
-            raise BadRequest(f"retention.{key}: a whole number from 1 to {_MOST[key]:,}")
+        least, most = _SPANS[key]
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise BadRequest(f"retention.{key}: a whole number from {least} to {most:,}")
 
 
 def retain(
