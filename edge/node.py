@@ -65,6 +65,7 @@ _WARM_SHARE = 2  # of the disk's budget, at most 1/2 for one release that is com
 class Node:
     """An edge. `start`, then `ready` when it has something to say, then `stop`."""
 
+    answers: Ready
     follower: Follower
     public: Listener
     numbers: Numbers
@@ -153,7 +154,13 @@ class Node:
             gateways=config.gateways,
         )
         self.router = Router(config.site_domain)
-        self.warmer = Warmer(self.loader, config.name, config.region, config.cache_bytes // _WARM_SHARE)
+        self.warmer = Warmer(
+            self.loader,
+            config.name,
+            config.region,
+            config.cache_bytes // _WARM_SHARE,
+            asked=lambda site: self.answers.asked(site),
+        )
         identity = load(config.state, config.name)
         self.source = HeadClient(config.origin, config.name, config.region, config.token, self.client, identity)
         self.follower = Follower(

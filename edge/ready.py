@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
+from urllib.parse import unquote
 
 from content.block import Block
 from content.cid import CID
@@ -86,6 +87,19 @@ class Ready:
             return
         slot = path if view.is_plain else _slot(host, path, query)
         self.answers.put((view.key, slot), answer, answer.weight + len(slot))
+
+    def asked(self, site: str) -> dict[str, int]:
+        """How often each path of a site has answered from here, as far as that is remembered: answers of views before
+        this one count until they are carried out."""
+        view = self.router.sites.get(site)
+        if view is None:
+            return {}
+        counts: Counter[str] = Counter()
+        for (key, slot), answer in self.answers.items():
+            if answer.asked and key.startswith(view.family):
+                path = slot if view.is_plain else slot.partition(b" ")[2].partition(b"?")[0]
+                counts[unquote(path.decode("latin-1"), errors="replace")] += answer.asked
+        return counts
 
     def outcome(self, outcome: Outcome) -> Outcome:
         """The outcome as it is told: what would be a hit is stale while the Head is."""

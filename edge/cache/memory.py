@@ -55,6 +55,10 @@ class Memory(Generic[K, V]):
         entry = self._entries.get(key)
         return None if entry is None else entry[0]
 
+    def items(self) -> list[tuple[K, V]]:
+        """All that is here at this moment, the least recently used first."""
+        return [(key, value) for key, (value, _) in self._entries.items()]
+
     def put(self, key: K, value: V, cost: int) -> bool:
         """Keep a value of `cost` bytes, at the price of the least recently used. False: it would never fit."""
         self.drop(key)

@@ -5,13 +5,14 @@ come from (edge/cache/loader), or telling the origin (edge/control/report).
 
 An edge warms what it owns in its region, so the ring as a whole holds the release; and what stands in the place of
 something that was asked for here, so a visitor's next page is a hit. The rest would push out what others want.
+What visitors ask for most comes first, so it is there should the gate's time, or the budget, run out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from content.errors import ContentError
 from content.release import Asset
 from content.walk import Leaf, Walk
 from edge.cache.loader import Loader, Unavailable
+from edge.control.popularity import Popularity
 from edge.site.view import Published
 
 AT_ONCE = 16  # fetches of one release under way
@@ -58,6 +60,7 @@ class Warmer:
     node: str
     region: str
     budget: int
+    asked: Callable[[str], Mapping[str, int]] = lambda site: {}  # how often each path of a site was asked for here
     counts: WarmCounts = field(default_factory=WarmCounts)
 
     async def warm(self, site: str, live: Published | None, coming: Published) -> Staged:
@@ -68,6 +71,8 @@ class Warmer:
             changes = await self.loader.run(_changes(live, coming), limit=None)
             places = asyncio.Semaphore(AT_ONCE)
             async with asyncio.TaskGroup() as group:
+                rank = Popularity(self.asked(site)).of
+                changes.sort(key=lambda change: -rank(change[0]))  # stable: what is equal stays in order of path
                 for cid, size in self._wanted(changes):
                     if staged.bytes + size > self.budget:
                         break

@@ -144,8 +144,13 @@ class SiteView:
 
     @cached_property
     def key(self) -> bytes:
-        """Of this view among all that ever were."""
-        return self.epoch.digest + self.alias.encode()
+        """Of this view among all that ever were: whose it is, then at which epoch."""
+        return self.family + self.epoch.digest
+
+    @cached_property
+    def family(self) -> bytes:
+        """What the keys of all views of this site, or of this preview, begin with. No name holds a slash."""
+        return f"{self.alias}/{self.site.name}/".encode()
 
     @cached_property
     def is_plain(self) -> bool:

@@ -145,7 +145,7 @@ def test_health_and_numbers(tmp_path: Path) -> None:
 
 EXPLAINED = [
     ("http://demo.localhost:8080/", 200, "a published file"),
-    ("http://demo.localhost/nope", 404, "no such path"),
+    ("http://demo.localhost/nope", 404, "no release"),
     ("http://demo.localhost/%2e%2e", 400, "dot segments"),
     ("http://other.localhost/", 421, "no site"),
 ]

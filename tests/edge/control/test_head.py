@@ -108,6 +108,30 @@ def test_what_comes_is_warm_before_it_is_live(tmp_path: Path) -> None:
     play(tmp_path, act)
 
 
+def test_what_visitors_ask_for_most_is_warmed_first(tmp_path: Path) -> None:
+    """Of 200 new files the one whose place was asked for comes before the rest, by its path or by its family."""
+    files = {f"page-{n:03}.html": b"one %d" % n for n in range(200)}
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        world.publish("demo", {**files, "z/app-aaaaaaa1.js": b"one"})
+        await origin.serving(await origin.sign())
+        for _ in range(3):
+            await fetch(node, "/page-190.html")
+            await fetch(node, "/z/app-aaaaaaa1.js")
+        origin.asked.clear()
+        fresh = {name: content.replace(b"one", b"two") for name, content in files.items()}
+        staged = world.publish("demo", {**fresh, "z/app-bbbbbbb2.js": b"two"}, stage_only=True)
+        await origin.sign()
+        assert staged.next is not None
+        await origin.staged(staged.next.release)
+        content = [cid for cid in origin.asked if CID.parse(cid).codec == RAW]
+        assert len(content) == 201
+        first = {str(CID.of(RAW, data)) for data in (b"two 190", b"two")}
+        assert set(content[:2]) == first
+
+    play(tmp_path, act)
+
+
 def test_what_cannot_be_warmed_is_said(tmp_path: Path) -> None:
     """A block that is nowhere: the report says so, and the edge serves on."""
 
