@@ -37,9 +37,15 @@ def preview(site: Site, name: str, alias: Alias) -> Site:
         raise Conflict(f"site {site.name!r} has {ALIASES_MAX} previews; remove some", "too_many_previews")
     before = None if old is None else old.before if old.release == alias.release else old.release
     wanted = replace(alias, generation=site.generation + 1, before=before)
-    if old is not None and replace(wanted, generation=old.generation, time=old.time) == old:
+    same = old is not None and replace(wanted, generation=old.generation, time=old.time) == old
+    if old is not None and same and not _is_purged(site, old.generation):
         return site
     return following(site, aliases={**site.aliases, name: wanted})
+
+
+def _is_purged(site: Site, generation: int) -> bool:
+    """Whether a purge has come since: then to show the same again is to show it anew."""
+    return any(floor.generation > generation for floor in site.floors)
 
 
 def drop_preview(site: Site, name: str) -> Site:
@@ -85,7 +91,7 @@ def roll_out(site: Site, wanted: str, share: int, now: int) -> Site:
     if release == site.live.release:
         raise Conflict(f"{wanted} of {site.name!r} is live already", "is_live")
     running = site.rollout
-    if running is not None and running.item.release == release:
+    if running is not None and running.item.release == release and not _is_purged(site, running.item.generation):
         return site if running.share == share else following(site, rollout=replace(running, share=share))
     item = Retained(release, site.generation + 1, now)
     tried = (item, *(kept for kept in site.tried if kept.release != release))

@@ -235,6 +235,8 @@ class SiteView:
         if held is not None:
             if not self._is_below_floor(base, path, held.asset):
                 return Found(held.asset, held.immutable, lender=base.lender)
+            if base.lender is not Lender.PREVIEW and self.live is not None:
+                return (yield from self._published(_Base(self.live, Lender.LIVE), path, visit))
             reason = Reason.PURGED
         for lender, root, generation in self._lenders(base):
             asset = yield from files.row(root, path)
@@ -246,7 +248,8 @@ class SiteView:
         return reason
 
     def _is_below_floor(self, base: _Base, path: str, asset: Asset) -> bool:
-        """Whether a purge covers it. What is live stays: a purge has it fetched and proved anew, and takes the rest."""
+        """Whether a purge covers it. What is live stays: a purge has it fetched and proved anew, and takes the rest.
+        Who is on another release than live gets live's file in its place."""
         if base.lender is Lender.LIVE:
             return False
         return base.published.generation < self.site.floor_of(path, asset.tags)

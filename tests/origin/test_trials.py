@@ -194,6 +194,19 @@ def test_a_preview_set_again_keeps_what_it_showed_before() -> None:
     assert moved.aliases["pr"].generation == moved.generation
 
 
+def test_what_was_purged_can_be_shown_anew() -> None:
+    """The same release again has no new generation, unless a floor has risen above it: then it would stay hidden."""
+    site = trials.preview(SITE, "pr", Alias(B, 0, 100))
+    site = trials.roll_out(site, "pr", 100, 100)
+    purged = changes.purge(site, [("path", "/index.html")])
+    shown = trials.preview(purged, "pr", Alias(B, 0, 900))
+    assert shown.aliases["pr"].generation == purged.generation + 1
+    rolled = trials.roll_out(shown, "pr", 100, 900)
+    assert rolled.rollout is not None
+    assert rolled.rollout.item.generation == shown.generation + 1
+    assert [item.release for item in rolled.tried] == [B]
+
+
 def test_trials_that_cannot_be() -> None:
     """Each with its own refusal."""
     with pytest.raises(BadName):
