@@ -17,7 +17,6 @@ from rim.exits import Usage
 from rim.findings import ERROR, Finding, refuse_errors
 
 if TYPE_CHECKING:
-    from rim.rules import RulesFound
     from rim.tomlfile import TomlFile
 
 FILE = "rim.toml"
@@ -95,13 +94,6 @@ class Project:
     def site_settings(self) -> dict[str, Any]:
         """What the file says of the Site, as its settings at the origin have it: only what is given."""
         return {} if self.retention is None else {"retention": dict(self.retention)}
-
-    def rules(self, folder: Path, files: Mapping[str, int]) -> RulesFound:
-        """The release's rules out of this and the folder's `_headers` and `_redirects`. `files`: path (`/a.html`) →
-        size in bytes of all that will be published."""
-        from rim.rules import find_rules
-
-        return find_rules(self, folder, files)
 
 
 def load(folder: Path | None = None) -> Project:

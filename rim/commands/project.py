@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,13 +9,10 @@ import typer
 
 from rim import output
 from rim.commands.options import AsJson
-from rim.exits import OK, Refused, Usage
+from rim.exits import OK, Refused
 
 if TYPE_CHECKING:
     from rim.starting import Guess
-
-SECRET = "RIM_PREVIEW_PASSWORD"  # noqa: S105 - the variable's name
-_SALT_BYTES = 16
 
 
 def init(
@@ -65,26 +60,7 @@ def schema() -> int:
 
 def password() -> int:
     """Print the hash of a password for rim.toml's `[preview]`. Asks for it twice, or takes RIM_PREVIEW_PASSWORD."""
+    from rim.secret import hashed_secret
+
     output.result(hashed_secret())
     return OK
-
-
-def hashed_secret() -> str:
-    """The hash of the password in RIM_PREVIEW_PASSWORD, else of one that is typed. Raises Usage."""
-    from content.password import Password
-
-    return str(Password.make(os.environ.get(SECRET) or _asked(), os.urandom(_SALT_BYTES)))
-
-
-def _asked() -> str:
-    """The password, typed twice without echo. Raises Usage."""
-    if not sys.stdin.isatty():
-        raise Usage("there is no terminal to ask for the password on", f"set {SECRET}; a flag would stand in `ps`")
-    from getpass import getpass
-
-    secret = getpass("Password of the previews: ")
-    if not secret:
-        raise Usage("an empty password opens nothing and protects nothing", "type one")
-    if getpass("Once more: ") != secret:
-        raise Usage("the two differ", "run it again")
-    return secret

@@ -123,7 +123,7 @@ def _show(name: str | None, site: str, expires: str | None, password: bool, sett
             raise Usage(f"--expires {error}", "give e.g. 12h, 7d or never") from error
     hashed = str(said["password"]) if "password" in said else None
     if password:
-        from rim.commands.project import hashed_secret
+        from rim.secret import hashed_secret
 
         hashed = hashed_secret()
     return Show(name, until, hashed)

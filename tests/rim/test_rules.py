@@ -11,7 +11,7 @@ from content.headers import HeaderTable
 from content.redirects import RedirectTable
 from rim.exits import Usage
 from rim.project import Project, read
-from rim.rules import RulesFound, check_rules
+from rim.rules import RulesFound, check_rules, find_rules
 from tests.rim.conftest import site_folder
 
 PAGE = {"/index.html": 10, "/404.html": 5, "/assets/app.js": 2_000, "/assets/deep/x.css": 3_000, "/docs/a.html": 7}
@@ -25,7 +25,7 @@ def project(toml: str) -> Project:
 
 def found(tmp_path: Path, toml: str = "", **files: str) -> RulesFound:
     folder = site_folder(tmp_path / "site", dict(files))
-    return project(toml).rules(folder, PAGE)
+    return find_rules(project(toml), folder, PAGE)
 
 
 def told(rules: RulesFound) -> list[tuple[str, int, str]]:
@@ -113,7 +113,7 @@ def test_what_is_wrong(
 ) -> None:
     """File, line and level; and a publish refuses errors, never warnings."""
     folder = site_folder(tmp_path / "site", {"_headers": headers, "_redirects": redirects})
-    assert told(project(toml).rules(folder, PAGE)) == expected
+    assert told(find_rules(project(toml), folder, PAGE)) == expected
     if any(level == "error" for _, _, level in expected):
         name, line, _ = expected[0]
         with pytest.raises(Usage, match=rf"{name}:{line}: error: ") as fault:
@@ -132,7 +132,7 @@ def test_a_rules_file_that_is_no_text(tmp_path: Path) -> None:
     """Bytes that are not UTF-8: exit 2, by name."""
     folder = site_folder(tmp_path / "site", {"_headers": b"/a\n  X: \xff\n"})
     with pytest.raises(Usage, match="_headers cannot be read"):
-        Project().rules(folder, PAGE)
+        find_rules(Project(), folder, PAGE)
 
 
 def test_too_many_rules_together(tmp_path: Path) -> None:
