@@ -1,4 +1,4 @@
-"""Real input: packages of the npm registry, fetched with npm once per machine and kept in a cache folder.
+"""Real input and real builds: packages of npm, fetched once per machine and kept in a cache folder.
 
 Not here: what is done with them (tests/stories).
 """
@@ -15,12 +15,18 @@ from pathlib import Path
 PACKAGES = ("monaco-editor@0.45.0", "bootstrap-icons@1.11.3", "three@0.160.0")
 
 
+def _cache() -> Path:
+    named = os.environ.get("RIM_TEST_CACHE", Path(tempfile.gettempdir()) / f"rim-test-{os.getuid()}")
+    cache = Path(named) / "npm"
+    cache.mkdir(parents=True, exist_ok=True)
+    return cache
+
+
 def package(spec: str) -> Path:
     """The unpacked folder of this package, as published. Needs npm the first time."""
-    cache = Path(os.environ.get("RIM_TEST_CACHE", Path(tempfile.gettempdir()) / f"rim-test-{os.getuid()}")) / "npm"
+    cache = _cache()
     folder = cache / spec.replace("/", "+")
     if not (folder / "package").is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=cache))
         subprocess.run(["npm", "pack", "--silent", spec], cwd=work, check=True, stdin=subprocess.DEVNULL, timeout=300)
         with tarfile.open(next(work.glob("*.tgz"))) as tar:
@@ -35,3 +41,17 @@ def writable_copy(spec: str, target: Path) -> Path:
     """A copy of the package that a test may change."""
     shutil.copytree(package(spec), target, symlinks=True)
     return target
+
+
+def installed(spec: str) -> Path:
+    """The `node_modules` of this package and of what it needs. Needs npm the first time."""
+    cache = _cache()
+    folder = cache / f"{spec.replace('/', '+')}-installed"
+    if not (folder / "node_modules").is_dir():
+        work = Path(tempfile.mkdtemp(dir=cache))
+        quiet = ("--silent", "--no-audit", "--no-fund")
+        command = ["npm", "install", *quiet, "--prefix", str(work), spec]
+        subprocess.run(command, cwd=work, check=True, stdin=subprocess.DEVNULL, timeout=300)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(work, folder)
+    return folder / "node_modules"

@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 import shutil
 
-_NAMES = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
+_NAMES = {
+    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "nginx": ("nginx", "/usr/sbin/nginx"),  # no user's PATH on Debian has the folder
+}
 
 
 def program(name: str) -> str | None:

@@ -1,0 +1,50 @@
+"""A real nginx over one folder, on loopback, with all it writes in a folder of its own: what Rim is measured against.
+
+Not here: any Rim.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.kit.nodes import free_port, until
+from tests.kit.programs import needed
+
+_CONFIG = """
+daemon off; master_process off; pid {work}/pid; error_log {work}/error.log;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  types {{ text/html html; text/javascript js; text/css css; image/svg+xml svg; }}
+  client_body_temp_path {work}/body; proxy_temp_path {work}/proxy; fastcgi_temp_path {work}/fastcgi;
+  uwsgi_temp_path {work}/uwsgi; scgi_temp_path {work}/scgi;
+  server {{ listen 127.0.0.1:{port}; root {folder}; location / {{ {location} }} }}
+}}
+"""
+
+
+@contextmanager
+def nginx(work: Path, folder: Path, location: str = "") -> Iterator[str]:
+    """Serve the folder, with these directives of its one location; the URL."""
+    work.mkdir()
+    port = free_port()
+    config = work / "nginx.conf"
+    config.write_text(_CONFIG.format(work=work, port=port, folder=folder, location=location))
+    command = [needed("nginx"), "-e", str(work / "error.log"), "-p", str(work), "-c", str(config)]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    try:
+        until("nginx listens", lambda: process.poll() is not None or _answers(port))
+        assert process.poll() is None, (work / "error.log").read_text()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
