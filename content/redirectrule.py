@@ -108,7 +108,7 @@ class RedirectRule:
         if not _AUTHORITY.match(host):
             raise BadRule(f"host '{host[:80]}' in the target: ASCII (IDNs as xn--), no placeholder, no user")
         if "*" not in external and host.partition(":")[0] not in external and host not in external:
-            raise BadRule(f"the target is on {host}: allow that host for redirects first, or use a path")
+            raise BadRule(f"the target is on {host}: allow it (rim.toml: [redirects] external), or use a path")
 
     def captures_query(self, query: str) -> dict[str, str] | None:
         """What the request's query gives; None where its parameters are not exactly the rule's, in any order."""
