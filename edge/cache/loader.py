@@ -19,10 +19,10 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from content.block import Block
-from content.cid import CID, IDENTITY
+from content.cid import CID, IDENTITY, RAW
 from content.errors import BadNode
 from content.limits import BLOCKS_BEFORE_FIRST_BYTE, check
-from content.walk import Leaf, Walk, leaf_bytes
+from content.walk import Leaf, Walk, leaf_bytes, links
 from edge.cache.admission import fits_memory
 from edge.cache.disk import DiskTier
 from edge.cache.flight import FillerDied, Flight
@@ -168,11 +168,33 @@ class Loader:
         return Unavailable(attempt.cid, attempt.absent, attempt.said)
 
     async def forget(self, cids: Iterable[CID]) -> None:
-        """Take blocks off the disk and out of memory (a purge, a denied CID); in this order, or who reads the disk
+        """Take files off the disk and out of memory (a purge, a denied CID); in this order, or who reads the disk
         meanwhile would bring them back into memory."""
-        doomed = list(cids)
+        doomed = await self._with_parts(cids)
         await self.disk.remove(doomed)
-        for number, cid in enumerate(doomed, 1):
+        await self._drop(doomed)
+
+    async def reread(self, cids: Iterable[CID]) -> None:
+        """Take files out of memory alone (a soft purge): the next who asks has them read and proved again."""
+        await self._drop(await self._with_parts(cids))
+
+    async def _with_parts(self, cids: Iterable[CID]) -> list[CID]:
+        """These files' blocks, those below them too as far as nodes that lie here tell. Nobody is asked for a node:
+        a purge must not wait for others, and of a file whose node is not here there is most likely nothing."""
+        found: dict[CID, None] = {}
+        for top in cids:
+            below = [top]
+            while below:
+                cid = below.pop()
+                if cid in found:
+                    continue
+                found[cid] = None
+                if cid.codec != RAW and (loaded := await self.held(cid)) is not None:
+                    below += links(loaded.block)
+        return list(found)
+
+    async def _drop(self, cids: Iterable[CID]) -> None:
+        for number, cid in enumerate(cids, 1):
             self.memory.drop(cid)
             if number % DROPS == 0:
                 await asyncio.sleep(0)

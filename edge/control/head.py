@@ -30,7 +30,7 @@ from content.errors import BadCID, BadNode, BadRecord, ContentError
 from edge.cache.flight import Verdict
 from edge.cache.loader import Loader
 from edge.control.asking import HeadClient, HeadError
-from edge.control.purge import purged
+from edge.control.purge import purged, softened
 from edge.control.stored import HeadStore, StoredHead
 from edge.control.trust import Trust
 from edge.control.views import World, build
@@ -343,15 +343,15 @@ class Follower:
             return
         for name, view in head.world.views.items():
             old = self.head.world.views.get(name)
-            if old is not None and old is not view and old.site.floors != view.site.floors:
-                try:
-                    doomed = await self.loader.run(purged(old, view), limit=None)
-                except (ContentError, Verdict) as error:  # then the whole of it goes: rather cold than wrong
-                    logger.warning("purge of %s: %s; all blocks in memory go", name, error)
-                    self.loader.memory.clear()
-                else:
-                    await self.loader.forget(doomed)
-                self.on_event("purged", name, generation=view.site.generation)
+            if old is None or (old.site.floors == view.site.floors and old.site.soft == view.site.soft):
+                continue
+            try:
+                await self.loader.forget(await self.loader.run(purged(old, view), limit=None))
+                await self.loader.reread(await self.loader.run(softened(old, view), limit=None))
+            except (ContentError, Verdict) as error:  # then the whole of it goes: rather cold than wrong
+                logger.warning("purge of %s: %s; all blocks in memory go", name, error)
+                self.loader.memory.clear()
+            self.on_event("purged", name, generation=view.site.generation)
 
     async def _serve(self, head: Head) -> None:
         self.router.swap(head.world.all_views)

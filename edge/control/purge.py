@@ -1,11 +1,12 @@
-"""Purge: which blocks must be fetched and proved anew because a purge has covered them.
+"""Purge: which blocks must be fetched, or read, and proved anew because a purge has covered them.
 
-Here lives the comparison of two views of a site, as a walk. Not here: hiding what old releases hold (edge/site/view and
-the origin's attic do), or the taking away itself (edge/cache/loader.forget).
+Here lives the comparison of two views of a site, as walks. Not here: hiding what old releases hold (edge/site/view and
+the origin's attic do), or the taking away itself (edge/cache/loader: forget, reread).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from content import tree
@@ -20,21 +21,31 @@ from edge.site.view import SiteView
 def purged(old: SiteView, new: SiteView) -> Walk[set[CID]]:
     """The CIDs (of files and encodings) that new floors cover: live ones, and those that the attic lost."""
     floors = [floor for floor in new.site.floors if floor not in old.site.floors]
-    doomed: set[CID] = set()
     if not floors:
-        return doomed
-    if new.live is not None:
-        for floor in floors:
-            rows = yield from _covered(new.live.release.index, floor)
-            for _, row in rows:
-                if floor.kind != "tag" or floor.value in row.get("tags", ()):
-                    _add(doomed, row)
+        return set()
+    doomed = yield from _live(new, floors)
     if old.site.attic is not None:
         changes = yield from tree.diff(old.site.attic, new.site.attic) if new.site.attic else _all(old.site.attic)
         for _, before, after in changes:
             if before is not None and after is None:
                 _add(doomed, before)
     return doomed
+
+
+def softened(old: SiteView, new: SiteView) -> Walk[set[CID]]:
+    """The CIDs of live files and encodings that new soft floors cover: they stay, but are read and proved again."""
+    return (yield from _live(new, [floor for floor in new.site.soft if floor not in old.site.soft]))
+
+
+def _live(view: SiteView, floors: Sequence[Floor]) -> Walk[set[CID]]:
+    covered: set[CID] = set()
+    if view.live is not None:
+        for floor in floors:
+            rows = yield from _covered(view.live.release.index, floor)
+            for _, row in rows:
+                if floor.kind != "tag" or floor.value in row.get("tags", ()):
+                    _add(covered, row)
+    return covered
 
 
 def _covered(index: CID, floor: Floor) -> Walk[list[tuple[str, tree.Value]]]:

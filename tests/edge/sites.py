@@ -132,11 +132,13 @@ class World:
         old = self.sites[name]
         self.put(replace(old, generation=old.generation + 1, live=old.next, next=None))
 
-    def purge(self, name: str, kind: str, value: str) -> None:
+    def purge(self, name: str, kind: str, value: str, *, soft: bool = False) -> None:
         """A floor over what stands under this value."""
         old = self.sites[name]
         generation = old.generation + 1
-        self.put(replace(old, generation=generation, floors=(*old.floors, Floor(kind, value, generation))))
+        floor = Floor(kind, value, generation)
+        left = {"soft": (*old.soft, floor)} if soft else {"floors": (*old.floors, floor)}
+        self.put(replace(old, generation=generation, **left))
 
     def sign(self, *, key: Ed25519PrivateKey | None = None, sequence: int | None = None, hours: float = 48) -> bytes:
         """A Head over the sites as they are; the sequence grows by one unless given."""

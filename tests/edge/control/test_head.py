@@ -495,6 +495,46 @@ def test_a_purged_live_path_is_fetched_anew(tmp_path: Path, kind: str, value: st
     play(tmp_path, act)
 
 
+@pytest.mark.parametrize(("kind", "value"), PURGES)
+def test_a_soft_purge_has_what_is_held_read_and_proved_again(tmp_path: Path, kind: str, value: str) -> None:
+    """It leaves memory and stays on disk; nobody is asked for it."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        cid = CID.of(RAW, b"same")
+        assert (await fetch(node, "/same.txt")).status == 200
+        assert await node.disk.put((await node.loader.get(cid)).block)
+        world.purge("demo", kind, value, soft=True)
+        await origin.serving(await origin.sign())
+        assert cid not in node.memory
+        got = await fetch(node, "/same.txt")
+        assert (got.body, got.outcome) == (b"same", "disk")
+        assert origin.asked[str(cid)] == 1
+
+    play(tmp_path, act)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_purge_of_a_long_file_reaches_each_of_its_blocks(tmp_path: Path, soft: bool) -> None:
+    """A file of four blocks and the node above them: all five leave memory; the disk too, unless it is soft."""
+    data = b"".join(bytes([number]) * (1 << 20) for number in range(3)) + b"end"
+    leaves = [CID.of(RAW, data[at : at + (1 << 20)]) for at in range(0, len(data), 1 << 20)]
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        world.publish("demo", {"big.bin": data})
+        await origin.serving(await origin.sign())
+        assert (await fetch(node, "/big.bin")).body == data
+        for leaf in leaves:
+            assert await node.disk.put((await node.loader.get(leaf)).block)
+        world.purge("demo", "path", "/big.bin", soft=soft)
+        await origin.serving(await origin.sign())
+        assert [leaf in node.memory for leaf in leaves] == [False] * 4
+        assert [leaf in node.disk for leaf in leaves] == [soft] * 4
+        assert (await fetch(node, "/big.bin")).body == data
+        assert [origin.asked[str(leaf)] for leaf in leaves] == [1 if soft else 2] * 4
+
+    play(tmp_path, act)
+
+
 def test_what_was_purged_is_gone_before_the_head_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An edge killed once the new Head is durable starts on it: the purged blocks must not lie there still."""
 
