@@ -23,7 +23,7 @@ from content.media import compressible, media_type
 from content.naming import is_hash_named
 from content.release import Asset, Encoding, Release, Rules
 from content.walk import drive
-from edge.site.view import Meaning, Published, SiteView, Visit
+from edge.site.view import Lender, Meaning, Published, SiteView, Visit
 
 File = bytes | str  # text: the target of a symlink
 
@@ -62,13 +62,14 @@ class Store:
     def release(self, files: Mapping[str, File], **fields: Any) -> CID:
         """A Release of these files (path without its first slash → bytes, or a symlink's target as text)."""
         spa = fields.pop("spa", False)
+        rules = fields.pop("rules", None) or Rules(spa=spa)
         nodes = {
             path: unixfs.symlink(content, self.emit) if isinstance(content, str) else unixfs.file(content, self.emit)
             for path, content in files.items()
         }
         root = unixfs.root(nodes, self.emit)
         size = sum(len(content) for content in files.values())
-        release = Release(root.cid, self.index(files), Rules(spa=spa), files=len(files), size=size, **fields)
+        release = Release(root.cid, self.index(files), rules, files=len(files), size=size, **fields)
         block = release.to_block()
         self.emit(block)
         return block.cid
@@ -81,7 +82,21 @@ class Store:
                 return None
             return Published(kept.release, Release.from_block(self.get(kept.release)), kept.generation)
 
-        return SiteView(site.to_block().cid, site, published(site.live), published(site.next))
+        rollout = None if site.rollout is None else site.rollout.item
+        return SiteView(
+            site.to_block().cid, site, published(site.live), published(site.next), rollout=published(rollout)
+        )
+
+    def preview(self, site: Site, name: str) -> SiteView:
+        """One preview of the site, as an edge would hold it."""
+        view, alias = self.view(site), site.aliases[name]
+
+        def published(cid: CID) -> Published:
+            return Published(cid, Release.from_block(self.get(cid)), alias.generation)
+
+        lent = [] if view.live is None else [(Lender.LIVE, view.live)]
+        lent += [] if alias.before is None else [(Lender.BEFORE, published(alias.before))]
+        return SiteView(view.epoch, site, published(alias.release), alias=name, terms=alias, lent=tuple(lent))
 
     def resolve(self, view: SiteView, path: str, navigation: bool = False, **visit: Any) -> Meaning:
         return drive(view.resolve(path, Visit(navigation, **visit)), self.get)
@@ -89,8 +104,8 @@ class Store:
 
 def site_of(store: Store, files: Mapping[str, File], name: str = "demo", **fields: Any) -> Site:
     """A site with these files live."""
-    spa = fields.pop("spa", False)
-    kept = Retained(store.release(files, spa=spa), 1, 0)
+    rules = {key: fields.pop(key) for key in ("spa", "rules") if key in fields}
+    kept = Retained(store.release(files, **rules), 1, 0)
     return Site(name, generation=1, live=kept, retained=(kept,), **fields)
 
 
@@ -116,7 +131,7 @@ class World:
 
     def publish(self, name: str, files: Mapping[str, File], *, stage_only: bool = False, **fields: Any) -> Site:
         """A release of these files, live (or staged) under the name."""
-        rules = {"spa": fields.pop("spa", False)}
+        rules = {key: fields.pop(key) for key in ("spa", "rules") if key in fields}
         old = self.sites.get(name, Site(name))
         generation = old.generation + 1
         kept = Retained(self.store.release(files, **rules), generation, 0)
@@ -129,16 +144,19 @@ class World:
 
     def activate(self, name: str) -> None:
         """Commit 2: next becomes live."""
+        self.change(name, live=self.sites[name].next, next=None)
+
+    def change(self, name: str, **fields: Any) -> Site:
+        """The site's next generation, with these fields."""
         old = self.sites[name]
-        self.put(replace(old, generation=old.generation + 1, live=old.next, next=None))
+        self.put(replace(old, generation=old.generation + 1, **fields))
+        return self.sites[name]
 
     def purge(self, name: str, kind: str, value: str, *, soft: bool = False) -> None:
         """A floor over what stands under this value."""
         old = self.sites[name]
-        generation = old.generation + 1
-        floor = Floor(kind, value, generation)
-        left = {"soft": (*old.soft, floor)} if soft else {"floors": (*old.floors, floor)}
-        self.put(replace(old, generation=generation, **left))
+        floor = Floor(kind, value, old.generation + 1)
+        self.change(name, **({"soft": (*old.soft, floor)} if soft else {"floors": (*old.floors, floor)}))
 
     def sign(self, *, key: Ed25519PrivateKey | None = None, sequence: int | None = None, hours: float = 48) -> bytes:
         """A Head over the sites as they are; the sequence grows by one unless given."""
