@@ -151,7 +151,8 @@ class Staging:
             told: dict[str, Any] = {"floors": [list(floor) for floor in floors[:FLOORS_TOLD]]}
             if len(floors) > FLOORS_TOLD:
                 told["more"] = len(floors) - FLOORS_TOLD
-            told |= {"generation": purged.generation, "soft": soft, "browsers": browsers}
+            told["generation"] = purged.generation
+            told |= {how: True for how, meant in (("soft", soft), ("browsers", browsers)) if meant}
             draft.note(Entry(name, "purge", told, by))
             return purged
 
