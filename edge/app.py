@@ -16,6 +16,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from secrets import token_urlsafe
 from typing import Any
 
@@ -124,11 +125,23 @@ class SiteApp:
         meaning: Meaning = await self.loader.run(view.resolve(path, visitor.visit))
         match meaning:
             case Found():
+                if (
+                    meaning.immutable
+                    and visitor.visit != plain
+                    and not await self._is_for_all(view, path, plain, meaning)
+                ):
+                    meaning = replace(meaning, immutable=False)
                 return await self._asset(asked, path, visitor, meaning)
             case Moved():
                 return self._moved(asked, visitor, meaning)
             case Missing():
                 raise Problem(404, "This site has no such path.", headers=(("Rim-Reason", meaning.reason),))
+
+    async def _is_for_all(self, view: SiteView, path: str, plain: Visit, found: Found) -> bool:
+        """Whether who says nothing of himself gets the same. Else one visitor's Rim-Release or cookie would put the
+        bytes of his release, where a forced publish changed them, before everyone."""
+        common: Meaning = await self.loader.run(view.resolve(path, plain))
+        return isinstance(common, Found) and common.immutable and common.asset == found.asset
 
     async def _admit(self, view: SiteView, asked: Asked) -> None:
         """Raises Problem unless the site may be shown now, and to this visitor."""
@@ -172,13 +185,14 @@ class SiteApp:
     async def _asset(self, asked: Asked, path: str, visitor: Visitor, found: Found) -> Reply:
         """The asset's answer to this request; the first block of its body is at hand when this returns."""
         personal = visitor.is_personal(found, self.clock())
+        visit = visitor.visit if personal else replace(visitor.visit, trial=False)  # one header for all who share it
         answer = Answer(
             found.asset,
             immutable=found.immutable,
             status=found.status,
             vary=(SHELL_VARY if found.is_shell else ()) + (visitor.vary() if personal else ()),
             personal=personal,
-            fields=visitor.view.fields(path, visitor.visit),
+            fields=visitor.view.fields(path, visit),
             reason=found.reason,
         )
         live = visitor.view.live

@@ -199,7 +199,7 @@ class Node:
         self.tap = Tap(self.answers)
         self.explainer = Explainer(config.name, self.router, self.loader)
         self.reloads = Reloads(self.router) if config.reload else None
-        site_app = SiteApp(
+        self.site_app = SiteApp(
             self.answers,
             self.loader,
             pause=self.pause,
@@ -218,7 +218,7 @@ class Node:
             status=lambda: self.numbers.status(),
             explain=self.explainer.explain,
         )
-        self.public = Listener(public_app(site_app), public, ready=self.answers, limits=self.limits)
+        self.public = Listener(public_app(self.site_app), public, ready=self.answers, limits=self.limits)
         self.private = Listener(private_app(admin), private, limits=self.limits)
         self.numbers = Numbers(
             self.answers,

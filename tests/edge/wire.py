@@ -27,6 +27,7 @@ class Got:
     headers: dict[str, str]
     body: bytes
     whole: bool = True
+    cookies: tuple[str, ...] = ()  # the values of Set-Cookie, the one field that may stand in lines of its own
 
     @property
     def outcome(self) -> str:
@@ -65,13 +66,15 @@ class Wire:
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise EOFError(getattr(error, "partial", b"")) from error
         first, *lines = head.decode("latin-1").split("\r\n")[:-2]
+        cookies = tuple(line[12:] for line in lines if line.lower().startswith("set-cookie: "))
+        lines = [line for line in lines if not line.lower().startswith("set-cookie: ")]
         names = [line.partition(": ")[0].lower() for line in lines]
         assert len(set(names)) == len(names), f"a field is sent twice: {head!r}"
         headers = {line.partition(": ")[0].lower(): line.partition(": ")[2] for line in lines}
         status = int(first.split(" ")[1])
         length = 0 if method == "HEAD" or status in (204, 304) else int(headers["content-length"])
         try:
-            return Got(status, headers, await self.reader.readexactly(length))
+            return Got(status, headers, await self.reader.readexactly(length), cookies=cookies)
         except asyncio.IncompleteReadError as error:
             return Got(status, headers, error.partial, whole=False)
         except ConnectionError:

@@ -127,6 +127,11 @@ def test_every_file_is_reached_and_nothing_loops(
         if not clean:
             assert told(store.resolve(view, f"/{name}"), store) == "=" + content.decode()
     for name in [*files, *others]:
-        for path in (f"/{name}/", f"/{name}.html", f"/{name.removesuffix('.html')}", f"/{name.removesuffix('index.html')}"):
+        for path in (
+            f"/{name}/",
+            f"/{name}.html",
+            f"/{name.removesuffix('.html')}",
+            f"/{name.removesuffix('index.html')}",
+        ):
             if "//" not in path:
                 follow(path)
