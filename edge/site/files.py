@@ -132,8 +132,8 @@ def _around(index: CID, path: str) -> Walk[str | None]:
     return None
 
 
-def nearest(index: CID, path: str, name: str) -> Walk[Asset | None]:
-    """The file of this name in the deepest folder on the path that has one."""
+def nearest(index: CID, path: str, name: str) -> Walk[tuple[str, Held] | None]:
+    """The file of this name in the deepest folder on the path that has one, and where it is."""
     folders = [""]
     for segment in path.split("/")[1:-1]:
         folder = f"{folders[-1]}/{segment}"
@@ -143,7 +143,7 @@ def nearest(index: CID, path: str, name: str) -> Walk[Asset | None]:
     for folder in reversed(folders):
         held = yield from follow(index, f"{folder}/{name}")
         if held is not None:
-            return held.asset
+            return f"{folder}/{name}", held
     return None
 
 

@@ -26,7 +26,6 @@ from content.release import Asset, Release
 from content.walk import Walk
 from edge.http.target import quoted
 from edge.site import files
-from edge.site.files import Held
 from edge.site.rules import NEVER_FILES, SHELL, Tables
 
 _BROWSERS_DAYS = 30  # after `purge --browsers`: who comes back later than that has most likely lost the copy anyway
@@ -194,6 +193,15 @@ class SiteView:
         base = yield from self._base(visit)
         if base is None:
             return Missing(Reason.NOTHING_LIVE)
+        meaning = yield from self._meaning(base, path, visit)
+        purged = not isinstance(meaning, Moved) and meaning.reason is Reason.PURGED
+        if purged and base.lender is Lender.ROLLOUT and self.live is not None:
+            return (yield from self._meaning(_Base(self.live, Lender.LIVE), path, visit))
+        return meaning
+
+    def _meaning(self, base: _Base, path: str, visit: Visit) -> Walk[Meaning]:
+        """What it means in this release. What a purge took of one that is rolled out, its visitors get of live instead:
+        they have not asked to see anything else."""
         redirects = base.published.tables.redirects
         if redirects.forces and (hit := redirects.match(path, visit.query, visit.host, forced=True)):
             return (yield from self._by_rule(base, hit, path, visit))
@@ -289,8 +297,10 @@ class SiteView:
         if rule.is_shell and not visit.navigation:
             return (yield from self._missing(base, path, Reason.NOT_A_NAVIGATION))
         held = yield from files.target(base.index, hit.target)
-        if held is None or self._is_below_floor(base, hit.target, held.asset):
+        if held is None:
             return (yield from self._missing(base, path, Reason.NO_TARGET))
+        if self._is_below_floor(base, hit.target, held.asset):
+            return (yield from self._missing(base, path, Reason.PURGED))
         reason = Reason.NO_SUCH_PATH if rule.status == 404 else None
         return Found(held.asset, status=rule.status, is_shell=rule.is_shell, lender=base.lender, why=why, reason=reason)
 
@@ -298,21 +308,23 @@ class SiteView:
         if base.published.release.rules.spa and reason is not Reason.PURGED:
             if not visit.navigation:
                 return (yield from self._missing(base, path, Reason.NOT_A_NAVIGATION))
-            if (shell := (yield from files.follow(base.index, SHELL))) is not None:
+            shell = yield from files.follow(base.index, SHELL)
+            if shell is not None and self._is_below_floor(base, SHELL, shell.asset):
+                reason = Reason.PURGED
+            elif shell is not None:
                 return Found(shell.asset, is_shell=True, lender=base.lender, why="the shell, for a navigation")
         return (yield from self._missing(base, path, reason))
 
     def _missing(self, base: _Base, path: str, reason: Reason) -> Walk[Found | Missing]:
         """The site's own page for it: the one that its rules name, else the nearest 404.html."""
         named = base.published.release.rules.error
-        page: Held | Asset | None = None
-        if named is not None:
-            page = yield from files.follow(base.index, named)
-        if page is None:
-            page = yield from files.nearest(base.index, path, "404.html")
-        asset = page.asset if isinstance(page, Held) else page
-        if asset is None:
+        page = None if named is None else (yield from files.follow(base.index, named))
+        found = None if named is None or page is None else (named, page)
+        if found is None:
+            found = yield from files.nearest(base.index, path, "404.html")
+        if found is None or self._is_below_floor(base, found[0], found[1].asset):
             return Missing(reason)
+        asset = found[1].asset
         why = "the site's page for what is missing"
         return Found(asset, status=404, lender=base.lender, why=why, reason=reason)
 

@@ -344,16 +344,17 @@ def test_bytes_changed_by_force_do_not_poison(tmp_path: Path, by: str) -> None:
     """A hash-named path that a forced publish gave other bytes: who is on the other release gets its own, privately,
     and nobody else ever does."""
     path = "/assets/app-BQk3xY9z.js"
+    first = b"code();" * 60
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
         old = world.sites["demo"].retained[0].release
         other = {**FILES, "assets/app-BQk3xY9z.js": b"other();"}
         if by == "pin":
             world.publish("demo", other, rules=Rules(pin=True))
-            fields, theirs, ours = {"Rim_Release": str(old)}, FILES["assets/app-BQk3xY9z.js"], b"other();"
+            fields, theirs, ours = {"Rim_Release": str(old)}, first, b"other();"
         else:
             roll_out(world, WHOLE, other)
-            fields, theirs, ours = {"Cookie": "rim_visitor=aaaaaaaa"}, b"other();", FILES["assets/app-BQk3xY9z.js"]
+            fields, theirs, ours = {"Cookie": "rim_visitor=aaaaaaaa"}, b"other();", first
         await origin.serving(await origin.sign())
         got = await fetch(node, path, **fields)
         assert (got.body, got.headers["cache-control"][:7]) == (theirs, "private")
