@@ -194,14 +194,14 @@ class SiteView:
         if base is None:
             return Missing(Reason.NOTHING_LIVE)
         meaning = yield from self._meaning(base, path, visit)
-        purged = not isinstance(meaning, Moved) and meaning.reason is Reason.PURGED
-        if purged and base.lender is Lender.ROLLOUT and self.live is not None:
-            return (yield from self._meaning(_Base(self.live, Lender.LIVE), path, visit))
-        return meaning
+        if base.lender is not Lender.ROLLOUT or self.live is None or _lacks(meaning) is not Reason.PURGED:
+            return meaning
+        # What a purge took of a release that is rolled out, its visitors get of live: they did not ask for another.
+        instead = yield from self._meaning(_Base(self.live, Lender.LIVE), path, visit)
+        return meaning if _lacks(instead) else instead
 
     def _meaning(self, base: _Base, path: str, visit: Visit) -> Walk[Meaning]:
-        """What it means in this release. What a purge took of one that is rolled out, its visitors get of live instead:
-        they have not asked to see anything else."""
+        """What it means in this release."""
         redirects = base.published.tables.redirects
         if redirects.forces and (hit := redirects.match(path, visit.query, visit.host, forced=True)):
             return (yield from self._by_rule(base, hit, path, visit))
@@ -256,8 +256,6 @@ class SiteView:
         if held is not None:
             if not self._is_below_floor(base, path, held.asset):
                 return Found(held.asset, held.immutable, lender=base.lender)
-            if base.lender is not Lender.PREVIEW and self.live is not None:
-                return (yield from self._published(_Base(self.live, Lender.LIVE), path, visit))
             reason = Reason.PURGED
         for lender, root, generation in self._lenders(base):
             asset = yield from files.row(root, path)
@@ -269,8 +267,7 @@ class SiteView:
         return reason
 
     def _is_below_floor(self, base: _Base, path: str, asset: Asset) -> bool:
-        """Whether a purge covers it. What is live stays: a purge has it fetched and proved anew, and takes the rest.
-        Who is on another release than live gets live's file in its place."""
+        """Whether a purge covers it. What is live stays: a purge has it fetched and proved anew, and takes the rest."""
         if base.lender is Lender.LIVE:
             return False
         return base.published.generation < self.site.floor_of(path, asset.tags)
@@ -332,6 +329,10 @@ class SiteView:
         name = f"{self.alias}--{self.site.name}" if self.alias else self.site.name
         live = "nothing" if self.live is None else str(self.live.cid)
         return f"<SiteView {name} generation {self.site.generation}, live {live}>"
+
+
+def _lacks(meaning: Meaning) -> Reason | None:
+    return None if isinstance(meaning, Moved) else meaning.reason
 
 
 def _with_query(location: str, query: bytes) -> str:
