@@ -224,7 +224,7 @@ def test_floors_bind_all_but_live(who: str, word: str, generation: int) -> None:
     path = f"/chunk-{CODES[word]}.js"
     below = Play(Floor("path", path, generation))
     object.__setattr__(below.view, "site", replace(below.site, attic=None))  # the origin takes these rows out of it
-    assert below.ask(who, path) == Missing(Reason.NO_SUCH_PATH if who == "rollout" else Reason.PURGED)
+    assert below.ask(who, path) == Missing(Reason.PURGED)
     at = Play(Floor("path", path, generation - 1))
     assert told(at.ask(who, path), at.store) == f"=200 {word}"
     all_ = Play(Floor("site", "", 9))
