@@ -134,7 +134,7 @@ class _Finder:
     def _read(self, name: str) -> str:
         path = self._folder / name
         try:
-            return path.read_text(encoding="utf-8")
+            return path.read_bytes().decode()  # as text, a lone CR would end a line, and the grammar knows no such
         except FileNotFoundError:
             return ""
         except (OSError, UnicodeDecodeError) as error:
