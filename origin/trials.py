@@ -87,10 +87,13 @@ def roll_out(site: Site, wanted: str, share: int, now: int) -> Site:
         raise Conflict(f"site {site.name!r} has nothing live that a rollout could take the place of", "nothing_live")
     if not 0 < share <= WHOLE:
         raise BadRequest("percent: above 0, and 100 at most")
-    release = preview_of(site, wanted, now).release if wanted in site.aliases else _release(site, wanted)
+    running = site.rollout
+    if running is not None and wanted == str(running.item.release):
+        release = running.item.release  # its preview may be gone: what is under way can be widened all the same
+    else:
+        release = preview_of(site, wanted, now).release if wanted in site.aliases else _release(site, wanted)
     if release == site.live.release:
         raise Conflict(f"{wanted} of {site.name!r} is live already", "is_live")
-    running = site.rollout
     if running is not None and running.item.release == release and not _is_purged(site, running.item.generation):
         return site if running.share == share else following(site, rollout=replace(running, share=share))
     item = Retained(release, site.generation + 1, now)

@@ -207,6 +207,16 @@ def test_what_was_purged_can_be_shown_anew() -> None:
     assert [item.release for item in rolled.tried] == [B]
 
 
+def test_a_rollout_is_widened_by_its_release() -> None:
+    """What is rolled out is no retained release, and its preview may be gone: it can be named all the same."""
+    shown = trials.preview(SITE, "pr-1", Alias(B, 0, 100))
+    rolled = trials.drop_preview(trials.roll_out(shown, "pr-1", 1_000, 200), "pr-1")
+    wider = trials.roll_out(rolled, str(B), 5_000, 300)
+    assert wider.rollout is not None
+    assert (wider.rollout.item.release, wider.rollout.share) == (B, 5_000)
+    assert wider.tried == rolled.tried
+
+
 def test_trials_that_cannot_be() -> None:
     """Each with its own refusal."""
     with pytest.raises(BadName):
