@@ -21,6 +21,7 @@ from rim.exits import FAILED, OK, PARTIAL
 
 _PART = 1 << 20
 _WORKERS = 4
+_HOPS = 3  # a file's name, and at most two redirects to its address
 _BATCH = 32
 NEVER_FILES = frozenset({"_headers", "_redirects", "rim.toml"})  # a site's own settings: never served
 
@@ -119,10 +120,17 @@ def _connect(target: Target) -> http.client.HTTPConnection:
 
 
 def _compare(connection: http.client.HTTPConnection, full: str, path: str, target: Target) -> tuple[int, str]:
-    """Bytes received, and what is wrong with them (empty: nothing)."""
+    """Bytes received, and what is wrong with them (empty: nothing). A file may have another address of its own on its
+    host, as /about is of /about.html: there it is."""
     headers = {"Host": target.host, "Accept-Encoding": "identity"}
-    connection.request("GET", target.prefix + "/" + quote(path, safe="/"), headers=headers)
-    response = connection.getresponse()
+    asked = target.prefix + "/" + quote(path, safe="/")
+    for _ in range(_HOPS):
+        connection.request("GET", asked, headers=headers)
+        response = connection.getresponse()
+        asked = response.headers.get("Location", "")
+        if response.status != 308 or not asked.startswith("/") or asked.startswith("//"):
+            break
+        response.read()
     if response.status != 200:
         response.read()
         return 0, f"status {response.status}"
