@@ -22,6 +22,7 @@ from content.walk import Walk
 from edge.site.rules import NEVER_FILES
 
 _PAGE, _INDEX = ".html", "/index.html"
+_STEM = "/index"  # a folder's page without its ending: no address either
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ def document(index: CID, path: str, rules: Rules) -> Walk[Held | str | None]:
         own = (yield from _own_address(index, path, rules)) if rules.clean and path.endswith(_PAGE) else path
         return held if own == path else own
     if rules.clean and (page := (yield from follow(index, path + _PAGE))) is not None:
+        if path.endswith(_STEM):
+            return (yield from _own_address(index, path + _PAGE, rules))
         return path + "/" if rules.slash == "always" else page
     inside = yield from follow(index, path + _INDEX)
     if inside is None:
@@ -58,6 +61,8 @@ def _folder(index: CID, path: str, rules: Rules) -> Walk[Held | str | None]:
     page = (yield from follow(index, bare + _PAGE)) if rules.clean and bare else None
     if page is None:
         return None
+    if bare.endswith(_STEM):
+        return (yield from _own_address(index, bare + _PAGE, rules))
     return page if rules.slash == "always" else bare
 
 
