@@ -12,9 +12,10 @@ from content.catalog import Alias, BadName, Retained, Rollout, Site
 from content.cid import CID, DAG_CBOR
 from content.limits import ALIASES_MAX
 from content.password import Password
+from content.release import Rules
 from origin import changes, trials
 from origin.errors import BadRequest, Conflict, Missing
-from tests.origin.play import Client, Made, make, origin, site_files
+from tests.origin.play import Client, Made, make, origin, parts, site_files
 
 A, B, C = (CID.of(DAG_CBOR, name) for name in (b"a", b"b", b"c"))
 LIVE = Retained(A, 1, 100)
@@ -252,3 +253,65 @@ def test_a_soft_purge_raises_no_floor() -> None:
     assert site.floor_of("/a") == 0
     site = changes.purge(site, [], browsers=True, now=77)
     assert (site.browsers, site.generation) == ((5, 77), 5)
+
+
+HOSTILE: list[dict[str, Any]] = [
+    {"headers": 7},
+    {"headers": [["/*", [["X-A", "a\r\nSet-Cookie: b=c"]], 1]]},
+    {"headers": [["/*", [["Set-Cookie", "a=b"]], 1]]},
+    {"headers": [["/*", [["X A", "b"]], 1]]},
+    {"headers": [["/*", [["X-A", "a" * 3_000]], 1]]},
+    {"headers": [["/a", [["X-A", "b"]], 1]] * 2_001},
+    {"redirects": "x"},
+    {"redirects": [["/a", "https://evil.example\r\nX: y", 301, 0, [], 1]]},
+    {"redirects": [["/a", "/\\evil.example", 301, 0, [], 1]]},
+    {"redirects": [["/a", "https://:host/", 301, 0, [], 1]]},
+    {"redirects": [["/a", "https://a.example/", 200, 0, [], 1]]},
+    {"redirects": [["/a", "/b", 600, 0, [], 1]]},
+    {"redirects": [["/a/*/*", "/b", 301, 0, [], 1]]},
+    {"redirects": [["/a", "/b", 301, 0, [], 1]] * 2_001},
+]
+
+
+@pytest.mark.parametrize("said", HOSTILE, ids=str)
+@pytest.mark.parametrize("by", ["stage", "preview"])
+def test_rules_that_no_edge_could_serve_by_are_refused(tmp_path: Path, said: dict[str, Any], by: str) -> None:
+    """Whoever sends a Release past the publisher: 422, by every door, and nothing of it is named by anything."""
+    made = make(site_files("one"), rules=Rules(**said))
+    with origin(tmp_path / "state") as client:
+        client.publish("demo", make(site_files("good")))
+        if by == "preview":
+            answer = preview(client, made)
+        else:
+            lease, missing = client.missing("demo", made.blocks)
+            client.send(lease, missing)
+            answer = client.stage("demo", made, CID.parse(client.live("demo") or ""), lease)
+        assert answer.status == 422, answer.body
+        site = client.ok("GET", "/api/v1/sites/demo")
+        assert (site["next"], site["previews"]) == (None, [])
+
+
+def test_what_trials_name_is_kept_and_then_let_go(tmp_path: Path) -> None:
+    """A preview's release, the one it showed before, what was rolled out: collection takes them once nobody names them,
+    and the store holds together all the while."""
+    one, two, three = make(site_files("one")), make(site_files("two")), make(site_files("three"))
+
+    def whole(client: Client, made: Made) -> bool:
+        return not parts(client).store.missing(made.store)
+
+    with origin(tmp_path / "state") as client:
+        client.publish("demo", one)
+        preview(client, two)
+        preview(client, three)
+        client.ok("POST", "/api/v1/gc")
+        assert [whole(client, made) for made in (one, two, three)] == [True] * 3
+        client.ok("PUT", "/api/v1/sites/demo/rollout", {"release": "pr-1", "percent": 5})
+        assert client.ask("DELETE", "/api/v1/sites/demo/previews/pr-1").status == 200
+        client.ok("POST", "/api/v1/gc")
+        assert [whole(client, made) for made in (one, two, three)] == [True, False, True]
+        client.ok("DELETE", "/api/v1/sites/demo/rollout")
+        client.ok("POST", "/api/v1/gc")
+        assert whole(client, three), "its tabs may be open still"
+        client.ok("DELETE", "/api/v1/sites/demo")
+        client.ok("POST", "/api/v1/gc")
+        assert [whole(client, made) for made in (one, two, three)] == [False] * 3
