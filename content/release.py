@@ -113,21 +113,26 @@ class Rules:
 
     @classmethod
     def from_value(cls, value: Any) -> Rules:
-        """Read a Release's rules. Raises BadNode."""
+        """Read a Release's rules; what they say is looked at in check(). Raises BadNode."""
         rules = typed(value, dict, "rules")
-        slash, error = rules.get("slash", "auto"), rules.get("error")
-        if slash not in SLASHES or not (error is None or (isinstance(error, str) and error.startswith("/"))):
-            raise BadNode("rules: slash or error is of no known form")
         return cls(
             spa=rules.get("spa") is True,
             clean=rules.get("clean") is True,
-            slash=slash,
-            error=error,
+            slash=rules.get("slash", "auto"),
+            error=rules.get("error"),
             pin=rules.get("pin") is True,
             headers=rules.get("headers"),
             redirects=rules.get("redirects"),
             other={key: value for key, value in rules.items() if key not in _KNOWN},
         )
+
+    def check(self) -> None:
+        """That this version knows what slash and error mean. Not asked in reading: a Head names all sites, and a newer
+        origin's word for one of them must not keep the others from moving. Raises BadNode."""
+        if self.slash not in SLASHES:
+            raise BadNode(f"rules: slash {str(self.slash)[:80]!r}; known are {', '.join(SLASHES)}")
+        if self.error is not None and not (isinstance(self.error, str) and self.error.startswith("/")):
+            raise BadNode("rules: error is no path")
 
 
 @dataclass(frozen=True, slots=True)

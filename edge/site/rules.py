@@ -29,6 +29,7 @@ class Tables:
     @classmethod
     def of(cls, rules: Rules) -> Tables:
         """Raises BadNode: rules come from a publisher, and the origin that let them in may be of another version."""
+        rules.check()
         return cls(HeaderTable.from_value(rules.headers or []), RedirectTable.from_value(rules.redirects or []))
 
 

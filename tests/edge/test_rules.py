@@ -516,6 +516,8 @@ def test_bad_rules_are_one_sites_trouble(tmp_path: Path) -> None:
             Rules(headers=[["/*", [["X", "a\r\nb: c"]], 1]]),
             Rules(redirects=[["/a", "https://evil\r\n", 301, 0, [], 1]]),
             Rules(redirects="x"),
+            Rules(slash="sometimes"),
+            Rules(error="x"),
         ]
         for said in bad:
             world.publish("demo", FILES, rules=said)

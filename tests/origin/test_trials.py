@@ -256,6 +256,10 @@ def test_a_soft_purge_raises_no_floor() -> None:
 
 
 HOSTILE: list[dict[str, Any]] = [
+    {"slash": "sometimes"},
+    {"slash": 5},
+    {"error": "no-slash.html"},
+    {"error": 7},
     {"headers": 7},
     {"headers": [["/*", [["X-A", "a\r\nSet-Cookie: b=c"]], 1]]},
     {"headers": [["/*", [["Set-Cookie", "a=b"]], 1]]},
