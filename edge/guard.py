@@ -27,7 +27,8 @@ class Guard:
     """The door of all protected previews of one edge."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[bytes, bool] = OrderedDict()
+        self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._wrong: OrderedDict[bytes, None] = OrderedDict()  # apart, so that guessing pushes nobody out who is in
         self._one = asyncio.Lock()
         self._waiting = 0
 
@@ -40,21 +41,28 @@ class Guard:
 
     async def _is_right(self, hashed: str, secret: str) -> bool:
         key = sha256(f"{hashed}\0{secret}".encode("utf-8", "surrogateescape")).digest()
-        if key in self._known:
-            self._known.move_to_end(key)
-            return self._known[key]
+        if key in self._right:
+            self._right.move_to_end(key)
+            return True
+        if key in self._wrong:
+            return False
         if self._waiting >= WAITING:
             raise Problem(503, "Too many are trying passwords.", headers=(("Retry-After", "2"),))
         self._waiting += 1
         try:
             async with self._one:
-                if key not in self._known:
-                    self._known[key] = await asyncio.to_thread(_matches, hashed, secret)
+                if key not in self._right and key not in self._wrong:
+                    is_right = await asyncio.to_thread(_matches, hashed, secret)
+                    _remember(self._right if is_right else self._wrong, key)
         finally:
             self._waiting -= 1
-        while len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
-        return self._known.get(key, False)
+        return key in self._right
+
+
+def _remember(known: OrderedDict[bytes, None], key: bytes) -> None:
+    known[key] = None
+    while len(known) > REMEMBERED:
+        known.popitem(last=False)
 
 
 def _matches(hashed: str, secret: str) -> bool:

@@ -13,6 +13,7 @@ import pytest
 from content.catalog import WHOLE, Alias, Retained, Rollout
 from content.headers import HeaderTable
 from content.headers import parse as parse_headers
+from content.limits import ALIASES_MAX
 from content.password import Password
 from content.redirects import RedirectTable
 from content.redirects import parse as parse_redirects
@@ -549,3 +550,21 @@ def test_pipelined_answers_stay_in_order_while_the_view_swaps(tmp_path: Path) ->
                 assert all(answer.whole for answer in got)
 
     play(tmp_path, act, rules("", "/old /about.html"))
+
+
+def test_two_hundred_previews(tmp_path: Path) -> None:
+    """As many previews as a site may have: each has its host, and the next Head reads their releases from the last."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        releases = [world.store.release({"index.html": b"%d" % number}) for number in range(ALIASES_MAX)]
+        aliases = {f"pr-{number}": Alias(release, 2, 0) for number, release in enumerate(releases)}
+        world.change("demo", aliases=aliases)
+        await origin.serving(await origin.sign())
+        last = ALIASES_MAX - 1
+        assert (await fetch(node, "/", f"pr-{last}--demo.localhost")).body == b"%d" % last
+        world.publish("other", FILES)
+        await origin.serving(await origin.sign())
+        assert (await fetch(node, "/", "pr-7--demo.localhost")).body == b"7"
+        assert {origin.asked[str(release)] for release in releases} <= {0, 1}
+
+    play(tmp_path, act)
