@@ -220,7 +220,8 @@ class SiteApp:
         answer = Redirection(moved.location, moved.status, personal, visitor.vary() if personal else ())
         if not personal:
             self.ready.keep(visitor.view, asked.host, asked.raw_path, asked.query, answer)
-        return Reply(answer.status, answer.choose(asked.asking).head, Outcome.HIT)
+        head = answer.choose(asked.asking).head + (visitor.lines(None) if personal else b"")
+        return Reply(answer.status, head, Outcome.HIT)
 
     async def _send(self, asked: Asked, reply: Reply, scope: Scope, send: Send) -> None:
         """Write the reply; where the body breaks, cut the connection."""

@@ -57,11 +57,14 @@ class Visitor:
             return True
         return self.view.clears_browsers(now) and _is_page(found)
 
-    def lines(self, found: Found) -> bytes:
-        """Header lines to add to a personal answer, each ended by CRLF."""
+    def lines(self, found: Found | None) -> bytes:
+        """Header lines to add to a personal answer (None: a redirect), each ended by CRLF. A redirect gives a name too:
+        without one, two releases that lead to each other's addresses could send a visitor to and fro."""
         told: list[str] = []
         if self.name:
             told.append(f"set-cookie: {VISITOR}={self.name}{_COMMON}; HttpOnly; Max-Age={_MONTH}")
+        if found is None:
+            return "".join(f"{line}\r\n" for line in told).encode("latin-1")
         if self.visit.navigation and self.view.pins and found.status == 200:
             release = self._answered()
             told.append(f"set-cookie: {RELEASE}={release}{_COMMON}")

@@ -20,7 +20,7 @@ from content.catalog import (
     check_settings,
     check_site_name,
 )
-from content.cbor import encode
+from content.cbor import decode, encode
 from content.cid import CID, DAG_CBOR
 from content.errors import BadNode, LimitExceeded
 from content.limits import ALIASES_MAX, FLOORS_MAX, RETAINED_MAX, SETTINGS_BYTES, TRIED_MAX
@@ -67,6 +67,17 @@ def test_the_bytes_are_a_format() -> None:
     assert str(SITE.to_block().cid) == "bafyreienbre4uklwyu4cfio76rqicgqrdrenjevmsaeba3krwapne55qzy"
     assert str(FULL.to_block().cid) == "bafyreibnitz4hqjmvqbh5t3xcpuv6tu6by2uw4ev45iarapz4yl2yfgmue"
     assert str(CATALOG.to_block().cid) == "bafyreigw5knd5b3maexgciu23djypu4unnj6d3j2bouka4fr2c7mknmobq"
+
+
+def test_an_older_node_reads_past_what_it_does_not_know() -> None:
+    """A newer origin may write more, into the Site and into a preview's terms: what is known reads the same. And a Site
+    without any trial is written as the first version wrote it."""
+    value = decode(FULL.to_block().data, "site")
+    newer = {**value, "regions": ["eu"], "terms": {name: [*terms, "more"] for name, terms in value["terms"].items()}}
+    assert Site.from_block(encode(newer)) == FULL
+    known = {key: value[key] for key in decode(SITE.to_block().data, "site")}
+    older = Site.from_block(encode({**known, "aliases": {}}))
+    assert older == SITE
 
 
 def test_a_catalog_links_its_trees() -> None:
