@@ -59,7 +59,7 @@ def schema() -> int:
 
 
 def password() -> int:
-    """Print the hash of a password for rim.toml's table \\[preview]. Asks for it twice, or takes RIM_PREVIEW_PASSWORD."""
+    """Print the hash of a password for rim.toml's \\[preview]. Asks for it twice, or takes RIM_PREVIEW_PASSWORD."""
     from rim.secret import hashed_secret
 
     output.result(hashed_secret())
