@@ -16,7 +16,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -35,6 +35,7 @@ from edge.control.stored import HeadStore, StoredHead
 from edge.control.trust import Trust
 from edge.control.views import World, build
 from edge.site.router import Router
+from edge.site.view import SiteView
 
 logger = logging.getLogger("rim.edge")
 
@@ -105,6 +106,7 @@ class Follower:
         self._hint = asyncio.Event()
         self._hinted = 0
         self._taking = asyncio.Lock()
+        self._owed: dict[str, SiteView] = {}  # sites whose purge is not done yet, as they were before it
         self._heir: str | None = None  # the key that the last believed Catalog with a successor named
 
     @property
@@ -296,7 +298,8 @@ class Follower:
             newest = record.eol > self.head.record.eol
             kept = Head(record, offered.record, self.head.catalog, self.head.world) if newest else self.head
             self.head = kept
-            await self._store(kept)
+            if await self._forget_purged(kept.world.views):
+                await self._store(kept)
         return False
 
     def _check_named(self, record: ipns.Record, cid: CID, catalog: Catalog) -> None:
@@ -321,9 +324,10 @@ class Follower:
     async def _become(self, head: Head) -> None:
         """Forget what was purged, then store, then serve. In this order a crash at any point leaves an edge that
         serves the old Head or the new one, and a receipt is never ahead of what it promises; the other way round, one
-        killed before it forgot would start on the new Head with the old blocks and nobody left to drop them."""
-        await self._forget_purged(head)
-        await self._store(head)
+        killed before it forgot would start on the new Head with the old blocks and nobody left to drop them. What
+        cannot be forgotten yet keeps back the receipt, not the Head: it is asked for again until all is done."""
+        if await self._forget_purged(head.world.views):
+            await self._store(head)
         await self._serve(head)
 
     async def _store(self, head: Head) -> None:
@@ -338,20 +342,25 @@ class Follower:
             return
         self.stored = head.record.sequence
 
-    async def _forget_purged(self, head: Head) -> None:
-        if self.head is None:
-            return
-        for name, view in head.world.views.items():
-            old = self.head.world.views.get(name)
+    async def _forget_purged(self, views: Mapping[str, SiteView]) -> bool:
+        """Whether all that new floors cover is gone. What to forget stands in Indexes, and a node of one may be out of
+        reach; then the site is remembered as it was, and memory goes whole: rather cold than wrong."""
+        before = {} if self.head is None else {**self.head.world.views, **self._owed}
+        self._owed = {}
+        for name, view in views.items():
+            old = before.get(name)
             if old is None or (old.site.floors == view.site.floors and old.site.soft == view.site.soft):
                 continue
             try:
                 await self.loader.forget(await self.loader.run(purged(old, view), limit=None))
                 await self.loader.reread(await self.loader.run(softened(old, view), limit=None))
-            except (ContentError, Verdict) as error:  # then the whole of it goes: rather cold than wrong
+            except (ContentError, Verdict) as error:
                 logger.warning("purge of %s: %s; all blocks in memory go", name, error)
                 self.loader.memory.clear()
+                if isinstance(error, Verdict):  # an Index that does not read will not read later either
+                    self._owed[name] = old
             self.on_event("purged", name, generation=view.site.generation)
+        return not self._owed
 
     async def _serve(self, head: Head) -> None:
         self.router.swap(head.world.all_views)

@@ -17,6 +17,7 @@ from content import car, ipns
 from content.block import Block
 from content.catalog import Catalog
 from content.cid import CID, RAW
+from content.release import Release
 from edge.control import stored
 from edge.control.stored import CONTROL, HEAD, RESERVE, HeadStore, StoredHead
 from edge.node import Node
@@ -553,6 +554,27 @@ def test_what_was_purged_is_gone_before_the_head_is_stored(tmp_path: Path, monke
         world.purge("demo", "path", "/same.txt")
         await origin.serving(await origin.sign())
         assert held == [False]
+
+    play(tmp_path, act)
+
+
+def test_a_purge_that_cannot_be_carried_out_yet_has_no_receipt(tmp_path: Path) -> None:
+    """The Index that says what to forget is out of reach: the Head is served, told of only when all is forgotten."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        before = node.follower.stored
+        site = world.publish("demo", {"index.html": b"one", "same.txt": b"new", "fresh.txt": b"fresh"})
+        assert site.live is not None
+        index = Release.from_block(world.store.get(site.live.release)).index
+        origin.lacking.add(index)
+        world.purge("demo", "path", "/same.txt")
+        sequence = await origin.sign()
+        await until(lambda: node.follower.sequence == sequence)
+        assert node.follower.stored == before
+        assert len(node.memory) == 0
+        origin.lacking.clear()
+        await origin.serving(sequence)
+        assert (await fetch(node, "/same.txt")).body == b"new"
 
     play(tmp_path, act)
 
