@@ -18,7 +18,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -102,7 +102,7 @@ class Ring:
         """Start everything, in order; raises Failed with nothing left to clean but what stop() knows."""
         public = _public_ports(self._plan.port, self._plan.edges)
         (self._state / "log").mkdir(mode=0o700, exist_ok=True)
-        port = _free_ports(1)[0]
+        port = _free_ports(1, public)[0]
         step("up.begun")
         keeper = self._spawn(
             "origin", "origin", "--state", str(self._state / "origin"), "--listen", f"{_HOST}:{port}", "--json"
@@ -171,7 +171,7 @@ class Ring:
 
     def _start_edges(self, origin: Origin, public: list[int]) -> list[dict[str, Any]]:
         self._write_file("node-token", self._node_token(origin))
-        private = _free_ports(len(public))
+        private = _free_ports(len(public), public)
         names = [f"edge-{number}" for number in range(1, len(public) + 1)]
         peers = ",".join(
             f"{name}=http://{_HOST}:{port};region=local;weight=1" for name, port in zip(names, private, strict=True)
@@ -306,11 +306,13 @@ def _public_ports(first: int, count: int) -> list[int]:
     return ports
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody has now, below those that the kernel lends to outgoing connections: one of these could take a
-    port between our look and the child's bind."""
+def _free_ports(count: int, spoken_for: Collection[int]) -> list[int]:
+    """Ports that nobody has now, and none that another node of this ring will take. Below those that the kernel
+    lends to outgoing connections: one of these could take a port between our look and the child's bind."""
     ports: list[int] = []
     for port in random.SystemRandom().sample(_INNER_PORTS, len(_INNER_PORTS)):
+        if port in spoken_for:
+            continue
         with socket.socket() as sock:
             try:
                 sock.bind((_HOST, port))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from rim import dev
 from tests.kit.nodes import RIM, fetch, until
 from tests.kit.ring import Up, free_ports
 from tests.rim.conftest import site_folder
@@ -313,3 +314,11 @@ def test_interrupted_at_every_step(tmp_path: Path) -> None:
     else:
         pytest.fail("it never ran through")
     assert number > 8
+
+
+def test_inner_ports_are_none_of_the_public_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --port among the inner ports: what another node is about to bind is free now, and no node's all the same."""
+    first = free_ports(6)
+    monkeypatch.setattr("rim.dev._INNER_PORTS", range(first, first + 6))
+    public = [first, first + 2, first + 4]
+    assert sorted(dev._free_ports(3, public)) == [first + 1, first + 3, first + 5]
