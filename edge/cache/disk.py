@@ -83,6 +83,7 @@ class DiskTier:
         self._doomed = set(self._shelf.doomed())  # to go, and not to be read until then; a kill may have left some
         self._waiting: dict[bytes, _Store] = {}
         self._waiting_bytes = 0
+        self._left: set[bytes] | None = None  # what goes while the walk at the start looks at a folder
         self._jobs: deque[_Store | _Remove] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -261,6 +262,8 @@ class DiskTier:
     def _queue_removal(self, keys: list[bytes]) -> asyncio.Future[bool]:
         for key in keys:
             self._held.leave(key)
+        if self._left is not None:
+            self._left.update(keys)
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._queue(_Remove(keys, done))
         return done
@@ -381,11 +384,14 @@ class DiskTier:
             if self._closing.is_set():
                 return
             expected = frozenset(known.get(number, ()))
+            self._left = left = set[bytes]()
             result = await self._write(self._shelf.walk, prefix, expected)
+            self._left = None
             if result is None:
                 continue
             found, gone = result
-            new = [row for row in found if row[0] not in self._waiting and self._is_news(*row, expected)]
+            passing = self._waiting.keys() | left  # on their way in, or out since the folder was looked at
+            new = [row for row in found if row[0] not in passing and self._is_news(*row, expected)]
             for key, size in new:
                 if self._held.size(key) != size:
                     self._held.enter(key, size, oldest=True)

@@ -20,6 +20,7 @@ from content.cid import CID, RAW
 from content.release import Release
 from edge.control import stored
 from edge.control.stored import CONTROL, HEAD, RESERVE, HeadStore, StoredHead
+from edge.control.warm import AT_ONCE
 from edge.node import Node
 from tests.edge.origin import TinyOrigin
 from tests.edge.sites import World
@@ -128,7 +129,7 @@ def test_what_visitors_ask_for_most_is_warmed_first(tmp_path: Path) -> None:
         content = [cid for cid in origin.asked if CID.parse(cid).codec == RAW]
         assert len(content) == 201
         first = {str(CID.of(RAW, data)) for data in (b"two 190", b"two")}
-        assert set(content[:2]) == first
+        assert first <= set(content[:AT_ONCE])  # so many are on their way at a time, in no order
 
     play(tmp_path, act)
 
