@@ -189,6 +189,14 @@ def texts(body: dict[str, Any], name: str, most: int = 10_000) -> list[str]:
     return value
 
 
+def settings_field(body: dict[str, Any]) -> dict[str, Any] | None:
+    """A site's settings in the body, None where none are given. Raises BadRequest."""
+    settings = body.get("settings")
+    if settings is not None and not isinstance(settings, dict):
+        raise BadRequest("settings: an object")
+    return settings
+
+
 async def unless_gone(request: Request, work: asyncio.Future[None]) -> bool:
     """Wait, but not for a client that has gone away: False then. (Only for requests whose body has been read.)"""
     leaving = asyncio.ensure_future(_left(request))

@@ -22,11 +22,11 @@ from origin.api.asking import (
     cid_field,
     optional_cid,
     origin_of,
+    settings_field,
     text_field,
     texts,
     who,
 )
-from origin.errors import BadRequest
 from origin.staging import Wish
 
 
@@ -74,7 +74,4 @@ async def activate(request: Request) -> Response:
 def wish_of(body: dict[str, Any]) -> Wish:
     """What a publish asks of its site: `hosts` and `settings`, each optional."""
     hosts = tuple(texts(body, "hosts")) if "hosts" in body else None
-    settings = body.get("settings")
-    if settings is not None and not isinstance(settings, dict):
-        raise BadRequest("settings: an object")
-    return Wish(hosts, settings)
+    return Wish(hosts, settings_field(body))

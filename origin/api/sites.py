@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from content.catalog import Site, check_site_name
 from origin import changes, quota
-from origin.api.asking import allowed, body_json, origin_of, text_field, texts, token_of, who
+from origin.api.asking import allowed, body_json, origin_of, settings_field, text_field, texts, token_of, who
 from origin.errors import BadRequest, Forbidden
 from origin.log import By, Entry
 from origin.tokens import Token
@@ -46,14 +46,14 @@ async def releases(request: Request) -> Response:
 async def put(request: Request) -> Response:
     """PUT /api/v1/sites/{name}: hosts and settings as given, what is not given is empty."""
     body = await body_json(request)
-    return await _configure(request, texts(body, "hosts"), _settings(body) or {}, body, create=True)
+    return await _configure(request, texts(body, "hosts"), settings_field(body) or {}, body, create=True)
 
 
 async def patch(request: Request) -> Response:
     """PATCH /api/v1/sites/{name}: what is given changes; a setting of null goes."""
     token, body = allowed(request, "publish", _name(request)), await body_json(request)
     hosts = texts(body, "hosts") if "hosts" in body else None
-    given = _settings(body)
+    given = settings_field(body)
     if given is None:
         return await _configure(request, hosts, None, body, create=False)
     _known(token, request)
@@ -145,10 +145,3 @@ def seen(request: Request) -> Site:
 def _known(token: Token, request: Request) -> None:
     if not token.sees(_name(request)):
         raise Forbidden(f"token {token.name!r} is not for site {_name(request)!r}", site=_name(request))
-
-
-def _settings(body: dict[str, Any]) -> dict[str, Any] | None:
-    settings = body.get("settings")
-    if settings is not None and not isinstance(settings, dict):
-        raise BadRequest("settings: an object")
-    return settings
