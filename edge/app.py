@@ -26,15 +26,18 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from content.cid import RAW
 from content.errors import ContentError
 from content.media import media_type
-from edge.bodies import open_body
+from edge.bodies import Opened, open_body
 from edge.cache.loader import Loader, Unavailable
+from edge.counting import Told
 from edge.guard import Guard
-from edge.http.answer import Answer, Asking, Redirection, is_shared_across_sites
+from edge.http.answer import Answer, Asking, Choice, Redirection, is_shared_across_sites
 from edge.http.outcome import Outcome
 from edge.http.problem import Problem
 from edge.http.target import BadTarget, host_of, path_of
+from edge.kept import Leaves
 from edge.pages import index_page
 from edge.pause import Pause
 from edge.ready import Ready
@@ -48,6 +51,7 @@ logger = logging.getLogger("rim.edge")
 RESERVED = "/.rim/"
 HEALTH = RESERVED + "health"
 _ALLOW = ("Allow", "GET, HEAD, OPTIONS")
+READY_LEAVES = 1_024  # blocks of a file that the hot path may send by itself: 1 GiB, and 200 KiB to know it by
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -199,21 +203,25 @@ class SiteApp:
         if self.reloads is not None and live is not None and self.reloads.takes(found.asset):
             return await self._reloading(self.reloads, str(live.cid), answer)
         choice = answer.choose(asked.asking)
-        body, outcome = await open_body(self.loader, choice)
+        opened = await open_body(self.loader, choice)
+        outcome = opened.outcome
         if not found.is_shell and not personal:  # a shell is chosen by more than host and path
-            self.ready.keep(visitor.view, asked.host, asked.raw_path, asked.query, answer)
+            self.ready.keep(
+                visitor.view, asked.host, asked.raw_path, asked.query, answer, _ready_leaves(choice, opened)
+            )
         if found.status == 404:
             outcome = Outcome.NEGATIVE
         head = choice.head + visitor.lines(found) if personal else choice.head
-        return Reply(choice.status, head, outcome, body)
+        return Reply(choice.status, head, outcome, opened.body)
 
     async def _reloading(self, reloads: Reloads, release: str, answer: Answer) -> Reply:
         """A page with the script that reloads it: whole, plain, and kept by nobody."""
         choice = answer.choose(Asking())
-        body, outcome = await open_body(self.loader, choice)
+        opened = await open_body(self.loader, choice)
+        body = opened.body
         html = body if isinstance(body, bytes) else b"".join([piece async for piece in body])
         page = reloads.page(html, release)
-        return Reply(choice.status, reloads.head(choice.head, len(page)), outcome, page)
+        return Reply(choice.status, reloads.head(choice.head, len(page)), opened.outcome, page)
 
     def _moved(self, asked: Asked, visitor: Visitor, moved: Moved) -> Reply:
         personal = visitor.has_own_paths
@@ -236,7 +244,9 @@ class SiteApp:
             await send({"type": "http.response.body", "body": b"" if asked.method == "HEAD" else reply.body})
         else:
             sent = await self._stream(asked, reply.body, scope, send)
-        self.ready.count(asked.method, asked.target, reply.status, sent, outcome)
+        site = self.ready.site_of(asked.host)
+        said = (asked.client, site, asked.method, asked.host, asked.raw_target, reply.status, sent, outcome)
+        self.ready.count(Told(*said, asked.sent))
 
     async def _stream(self, asked: Asked, body: AsyncGenerator[bytes, None], scope: Scope, send: Send) -> int:
         sent = 0
@@ -255,6 +265,15 @@ class SiteApp:
                 return sent
         await send({"type": "http.response.body", "body": b""})
         return sent
+
+
+def _ready_leaves(choice: Choice, opened: Opened) -> Leaves:
+    """What the hot path may send by itself: a file of blocks that are nothing but its bytes, seen whole."""
+    whole = choice.status == 200 and choice.body is not None and choice.stop - choice.start == choice.size
+    if not whole or len(opened.leaves) > READY_LEAVES or any(leaf.cid.codec != RAW for leaf in opened.leaves):
+        return {}
+    assert choice.body is not None
+    return {choice.body: opened.leaves} if opened.leaves else {}
 
 
 def _shared_with(path: str, fields: Sequence[tuple[str, str | None]]) -> str | None:

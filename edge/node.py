@@ -46,7 +46,7 @@ from edge.control.warm import Staged, Warmer
 from edge.control.watchdog import Watchdog
 from edge.explain import Explainer
 from edge.http.listener import BindError, Listener, bind
-from edge.http.protocol import LIMITS, Limits
+from edge.http.limits import LIMITS, Limits
 from edge.numbers import Numbers
 from edge.pause import Pause
 from edge.peers.client import PeerClient
@@ -194,6 +194,7 @@ class Node:
         config = self.config
         self.answers = Ready(config.name, self.router, self.memory, config.memory_bytes // SHARE)
         self.answers.pause = self.pause
+        self.answers.load = self._block
         if config.access_log:
             self.answers.log = access_log(sys.stderr, config.name)
         self.tap = Tap(self.answers)
@@ -245,6 +246,9 @@ class Node:
             tap=self.tap,
         )
         self.source.on_ask = self.answerer.hear
+
+    async def _block(self, cid: CID) -> Block:
+        return (await self.loader.get(cid)).block
 
     def _on_warm(self, staged: Staged) -> None:
         told = {key: value for key, value in staged.to_json().items() if key != "site"}

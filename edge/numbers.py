@@ -47,7 +47,7 @@ class Numbers:
             "rim_responses_broken_total": counts.broken,
             "rim_requests_refused_total": _text(counts.refused),
             "rim_connections": self.public.connections,
-            "rim_ready_answers": len(self.ready.answers),
+            "rim_ready_answers": len(self.ready.keeping),
             "rim_loop_lag_seconds": self.watchdog.worst,
             "rim_loop_stalls_total": self.watchdog.stalls,
         }

@@ -1,45 +1,37 @@
-"""Ready: the answers that wait in memory, and the counts of what was answered.
+"""Ready: the answers at hand for one public listener, and what it has told.
 
-Here lives the exact lookup that the hot path does, (view, raw path) → Answer, and what it hands out: bytes or nothing.
-The app fills it. Not here: any policy (edge/app), the bytes themselves (edge/cache/memory holds each block
+Here lives the exact lookup of the hot path, (host, raw path) → what to write, and what the app hands in for it. Not
+here: any policy (edge/app), the answers' room (edge/kept), the bytes themselves (edge/cache/memory holds each block
 once, however many answers name it).
 
-The view's key is part of an answer's. A flip, a rollback, a purge makes another view, and every answer made before is
-out of reach in that moment; the LRU carries the old ones out. Where the site's rules read the query or the host, these
-are part of the key too.
+A hit looks twice into a dictionary (host, path), then takes the shot that was made for this way of asking. All else is
+done when the shot is made.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from urllib.parse import unquote
 
 from content.block import Block
-from content.cid import CID
+from content.cid import CID, RAW
+from content.walk import Leaf
 from edge.cache.memory import Memory
-from edge.http.answer import Answer, Choice, Redirection
+from edge.counting import NOBODY, AnswerCounts, Log, Told
+from edge.http.answer import Choice
+from edge.http.heads import Head, Heads, is_query
 from edge.http.outcome import Outcome, cache_status
+from edge.http.status import STATUS_LINE
+from edge.kept import AnyAnswer, Keeping, Kept, Leaves, Shelf, Shot
 from edge.pause import Pause
 from edge.site.router import Router
 from edge.site.view import SiteView
 
-AnyAnswer: TypeAlias = Answer | Redirection
 SHARE = 8  # this part of the memory budget is for ready answers, the rest for blocks
-Log = Callable[[str, str, int, int, Outcome], None]  # method, target, status, bytes of body, outcome
-
-
-@dataclass(slots=True)
-class AnswerCounts:
-    """What was answered, ever."""
-
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
-    statuses: Counter[int] = field(default_factory=Counter)
-    bytes: int = 0
-    broken: int = 0  # answers cut off after their first byte, because the rest could not be had
-    refused: Counter[int] = field(default_factory=Counter)  # by the protocol itself: no request came of it
+_HOSTS = 4_096  # raw Host fields remembered
 
 
 class Ready:
@@ -49,79 +41,179 @@ class Ready:
         self.name = name
         self.router = router
         self.blocks = blocks
-        self.answers: Memory[tuple[bytes, bytes], AnyAnswer] = Memory(budget)
+        self.heads = Heads()
+        self.keeping = Keeping(budget, _later)
         self.counts = AnswerCounts()
         self.log: Log | None = None
         self.pause: Pause | None = None  # while it holds, nothing is answered from here
-        self.is_stale = False  # the Head is past its end; whoever follows the Head says so
+        self.load: Callable[[CID], Awaitable[Block]] | None = None  # a block that has left memory meanwhile
+        self._is_stale = False
         self._lines = {o: f"cache-status: {cache_status(o, name)}\r\n".encode("latin-1") for o in Outcome}
+        self._table = router.table
+        self._hosts: dict[bytes, Shelf] = {}
 
-    def find(self, host: bytes, url: bytes) -> AnyAnswer | None:
-        """The answer for exactly this Host field and raw target, if it waits here."""
+    # The hot path.
+
+    def shot(self, head: Head, target: bytes, is_get: bool) -> Shot | None:
+        """What to write for this request; None where it does not wait here. Its body's block is in memory."""
+        if self.router.table is not self._table:
+            self._turn()
+        shelf = self._hosts.get(head.host) or self._shelf(head.host)
+        if shelf is None:
+            return None
+        kept = shelf.kept.get(target) if shelf.is_plain else None
+        if kept is None:
+            kept = self._find(shelf, head.host, target)
+            if kept is None:
+                return None
+        shot = kept.shots.get(head.key) if is_get and head.key is not None else None
+        if shot is None:
+            shot = self._make(shelf, kept, head, is_get)
+        elif (body := shot.body) is not None:
+            if body.value is None:
+                shot = self._make(shelf, kept, head, is_get)
+            else:
+                body.mark = True
+        if shot is not None:
+            kept.asked += 1
+        return shot
+
+    def _find(self, shelf: Shelf, host: bytes, target: bytes) -> Kept | None:
+        path, mark, query = target.partition(b"?")
+        if not mark and shelf.is_plain:
+            return None
+        kept = shelf.kept.get(shelf.slot(host, path, query))
+        if kept is None or (query and not (kept.answer.shares_query and is_query(query))):
+            return None
+        return kept
+
+    def _make(self, shelf: Shelf, kept: Kept, head: Head, is_get: bool) -> Shot | None:
+        """The shot for this way of asking, kept if others may ask alike."""
+        asking = head.asking if is_get else replace(head.asking, method="HEAD")
+        choice = kept.answer.choose(asking)
+        if getattr(choice, "parts", ()):
+            return None
+        told = self.outcome(Outcome.HIT)
+        lines = STATUS_LINE[choice.status] + choice.head + self._lines[told]
+        kind = (shelf.view.site.name, choice.status, told)
+        shot = Shot(lines, kind, self.counts.tally(*kind))
+        if choice.body is not None and not self._aim(shot, kept, choice):
+            return None
+        if is_get and head.key is not None:
+            self.keeping.remember(shelf, kept, head.key, shot)
+        return shot
+
+    def _aim(self, shot: Shot, kept: Kept, choice: Choice) -> bool:
+        """Whether the body is at hand, and of the length promised."""
+        assert choice.body is not None
+        shot.size, shot.start = choice.stop - choice.start, choice.start
+        if choice.body.codec != RAW:
+            shot.leaves = _between(kept.leaves.get(choice.body, ()), choice.start, choice.stop)
+            return bool(shot.leaves)
+        slot = self.blocks.slot(choice.body)
+        if slot is None or slot.value is None or len(slot.value.data) != choice.size:
+            return False
+        slot.mark = True
+        shot.body, shot.whole = slot, choice.size
+        return True
+
+    def _turn(self) -> None:
+        """Other views are there: let go of what was kept of those that are not."""
+        self._table = self.router.table
+        self._hosts = {}
+        self.keeping.retain(self._table.keys)
+
+    def _shelf(self, host: bytes) -> Shelf | None:
         view = self.router.view_of_field(host)
         if view is None:
             return None
-        path, _, query = url.partition(b"?")
-        answer = self.answers.get((view.key, path if view.is_plain else _slot(host, path, query)))
-        if answer is None or (query and not answer.shares_query):
-            return None
-        answer.asked += 1
-        return answer
+        if len(self._hosts) >= _HOSTS:
+            self._hosts.clear()
+        shelf = self._hosts[host] = self.keeping.shelf(view)
+        return shelf
 
-    def body(self, choice: Choice) -> bytes | memoryview | None:
-        """The bytes of a choice out of memory; None where they are not there, or not of the length promised."""
-        if choice.body is None:
-            return b""
-        block = self.blocks.get(choice.body)
-        if block is None or len(block.data) != choice.size:
-            return None
-        if choice.stop - choice.start == choice.size:
-            return block.data
-        return memoryview(block.data)[choice.start : choice.stop]
+    # What the app hands in.
 
-    def keep(self, view: SiteView, host: bytes, path: bytes, query: bytes, answer: AnyAnswer) -> None:
-        """From now on this path answers from memory, as long as the view lasts. Only what is one block per variant, and
-        what may be answered without looking at a clock."""
+    def keep(
+        self, view: SiteView, host: bytes, path: bytes, query: bytes, answer: AnyAnswer, leaves: Leaves | None = None
+    ) -> None:
+        """From now on this path answers from memory, as long as the view lasts. Only what may be answered without
+        looking at a clock. `leaves`: what variants of more than one block consist of; those that are not named stay
+        with the app."""
+        if self.router.table is not self._table:
+            self._turn()
         timed = view.max_stale is not None or (view.terms is not None and view.terms.expires is not None)
-        if answer.status >= 400 or not answer.is_single or timed or (query and not answer.shares_query):
+        if answer.status >= 400 or timed or (query and not answer.shares_query) or view.key not in self._table.keys:
             return
-        slot = path if view.is_plain else _slot(host, path, query)
-        self.answers.put((view.key, slot), answer, answer.weight + len(slot))
+        shelf = self.keeping.shelf(view)
+        slot = shelf.slot(host, path, query)
+        known = shelf.kept.get(slot)
+        self.keeping.put(shelf, slot, answer, {**(known.leaves if known else {}), **(leaves or {})})
 
     def asked(self, site: str) -> dict[str, int]:
         """How often each path of a site has answered from here, as far as that is remembered: answers of views before
-        this one count until they are carried out."""
+        this one count until they are buried."""
         view = self.router.sites.get(site)
         if view is None:
             return {}
         counts: Counter[str] = Counter()
-        for (key, slot), answer in self.answers.items():
-            if answer.asked and key.startswith(view.family):
-                path = slot if view.is_plain else slot.partition(b" ")[2].partition(b"?")[0]
-                counts[unquote(path.decode("latin-1"), errors="replace")] += answer.asked
+        for shelf, slot, kept in self.keeping.all():
+            if kept.asked and shelf.view.family == view.family:
+                path = slot if shelf.is_plain else slot.partition(b" ")[2].partition(b"?")[0]
+                counts[unquote(path.decode("latin-1"), errors="replace")] += kept.asked
         return counts
+
+    def clear(self) -> None:
+        """Forget all answers."""
+        self._hosts = {}
+        self.keeping.clear()
+
+    # What is told.
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the Head is past its end; whoever follows the Head says so."""
+        return self._is_stale
+
+    @is_stale.setter
+    def is_stale(self, value: bool) -> None:
+        if value != self._is_stale:
+            self._is_stale = value
+            self.clear()  # they say what they are
 
     def outcome(self, outcome: Outcome) -> Outcome:
         """The outcome as it is told: what would be a hit is stale while the Head is."""
-        return Outcome.STALE if self.is_stale and outcome in (Outcome.HIT, Outcome.DISK) else outcome
+        return Outcome.STALE if self._is_stale and outcome in (Outcome.HIT, Outcome.DISK) else outcome
 
     def status_line(self, outcome: Outcome) -> bytes:
         """The Cache-Status header line."""
         return self._lines[outcome]
 
-    def count(self, method: str, target: str, status: int, size: int, outcome: Outcome) -> None:
+    def count(self, told: Told) -> None:
         """One answer has been given."""
-        counts = self.counts
-        counts.outcomes[outcome] += 1
-        counts.statuses[status] += 1
-        counts.bytes += size
+        tally = self.counts.tally(told.site, told.status, told.outcome)
+        tally.requests += 1
+        tally.bytes += told.size
         if self.log is not None:
-            self.log(method, target, status, size, outcome)
+            self.log(told)
+
+    def site_of(self, host: bytes) -> str:
+        """The name of the site of a Host field."""
+        view = self.router.view_of_field(host)
+        return NOBODY if view is None else view.site.name
 
     def __repr__(self) -> str:
-        return f"<Ready {len(self.answers)} answers of {self.router!r}>"
+        return f"<Ready {len(self.keeping)} answers of {self.router!r}>"
 
 
-def _slot(host: bytes, path: bytes, query: bytes) -> bytes:
-    """Where the answer lies when the path alone does not say it. No Host field holds a space."""
-    return b"%s %s?%s" % (host, path, query)
+def _between(leaves: Sequence[Leaf], start: int, stop: int) -> tuple[Leaf, ...]:
+    """Those of a file's leaves that hold [start, stop), cut to it."""
+    return tuple(
+        Leaf(leaf.cid, low, high, leaf.skip + low - leaf.start, leaf.size)
+        for leaf in leaves
+        if (low := max(leaf.start, start)) < (high := min(leaf.stop, stop))
+    )
+
+
+def _later(seconds: float, act: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(seconds, act)

@@ -6,7 +6,7 @@ Here live the two values of edge/app, and the replies that no asset stands behin
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from starlette.types import Scope
@@ -30,12 +30,15 @@ class Asked:
     query: bytes
     fields: dict[bytes, bytes]
     asking: Asking
+    client: str  # the visitor's address
+    sent: Sequence[tuple[bytes, bytes]] = ()  # the fields as they came
 
     @classmethod
     def read(cls, scope: Scope) -> Asked:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         asking = Asking.read(scope["method"], headers)
-        return cls(scope["method"], scope["raw_path"], scope["query_string"], dict(headers), asking)
+        client = scope["extensions"]["rim"]["client"]
+        return cls(scope["method"], scope["raw_path"], scope["query_string"], dict(headers), asking, client, headers)
 
     @property
     def host(self) -> bytes:
@@ -46,10 +49,14 @@ class Asked:
         return is_navigation(self.fields.get(b"sec-fetch-mode"), self.fields.get(b"accept"))
 
     @property
+    def raw_target(self) -> bytes:
+        """Path and query."""
+        return self.raw_path + b"?" + self.query if self.query else self.raw_path
+
+    @property
     def target(self) -> str:
         """Host, path and query, for people."""
-        query = b"?" + self.query if self.query else b""
-        return (self.host + self.raw_path + query).decode("latin-1")
+        return (self.host + self.raw_target).decode("latin-1")
 
 
 @dataclass(frozen=True, slots=True)

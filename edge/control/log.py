@@ -11,23 +11,21 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from edge.http.outcome import Outcome
+from edge.counting import Log, Told
 
 
-def access_log(
-    out: TextIO, edge: str, clock: Callable[[], float] = time.time
-) -> Callable[[str, str, int, int, Outcome], None]:
+def access_log(out: TextIO, edge: str, clock: Callable[[], float] = time.time) -> Log:
     """A function that writes one line per answer: method, target, status, bytes, outcome."""
 
-    def log(method: str, target: str, status: int, size: int, outcome: Outcome) -> None:
+    def log(told: Told) -> None:
         line = {
             "time": round(clock(), 3),
             "edge": edge,
-            "method": method,
-            "target": target,
-            "status": status,
-            "bytes": size,
-            "outcome": outcome,
+            "method": told.method,
+            "target": (told.host + told.target).decode("latin-1"),
+            "status": told.status,
+            "bytes": told.size,
+            "outcome": told.outcome,
         }
         out.write(json.dumps(line) + "\n")
 

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.http.outcome import Outcome
-from edge.ready import Log, Ready
+from edge.counting import Log, Told
+from edge.ready import Ready
 
 ROWS_MAX = 4096  # waiting to be sent; then the oldest go, and are counted
 TARGET_CHARS = 2048
@@ -98,25 +98,23 @@ class Tap:
             if looker.filter.events and looker.filter.site in (None, site):
                 looker.put({"time": round(self._clock(), 3), "event": name, "site": site, **detail})
 
-    def _log(self, method: str, target: str, status: int, size: int, outcome: Outcome) -> None:
+    def _log(self, told: Told) -> None:
         if self._below is not None:
-            self._below(method, target, status, size, outcome)
-        host, slash, rest = target.partition("/")
-        path, view = slash + rest, self._answers.router.view_of_field(host.encode("latin-1", "replace"))
-        site = None if view is None else view.site.name
+            self._below(told)
+        path, site = told.target.decode("latin-1"), told.site or None
         row: Row | None = None
         for looker in self._lookers:
             wanted = looker.filter
-            if wanted.site in (None, site) and wanted.wants(method, path, status, str(outcome)):
+            if wanted.site in (None, site) and wanted.wants(told.method, path, told.status, told.outcome):
                 row = row or {
                     "time": round(self._clock(), 3),
                     "site": site,
-                    "method": method,
-                    "host": host,
+                    "method": told.method,
+                    "host": told.host.decode("latin-1"),
                     "path": path[:TARGET_CHARS],
-                    "status": status,
-                    "bytes": size,
-                    "outcome": str(outcome),
+                    "status": told.status,
+                    "bytes": told.size,
+                    "outcome": str(told.outcome),
                 }
                 looker.put(row)
 

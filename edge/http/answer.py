@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from content.cid import CID, RAW
+from content.cid import CID
 from content.release import CODINGS, Asset
 from edge.http import conditions, negotiate, ranges
 
@@ -95,7 +95,7 @@ class Variant:
 class Answer:
     """What one asset answers under one path. Immutable in use."""
 
-    __slots__ = ("_codings", "_common", "_media_type", "asked", "status", "variants")
+    __slots__ = ("_codings", "_common", "_media_type", "status", "variants")
     shares_query = True  # the query has no part in it
 
     def __init__(
@@ -113,7 +113,6 @@ class Answer:
         own cache only. `fields`: what the site's rules set (None: take away) in the answer's header. `reason`: why it
         is a 404."""
         self.status = status
-        self.asked = 0  # how often this answered from memory: what is warmed first when its place is taken
         self._codings = tuple(coding for coding in CODINGS if coding in asset.encodings)
         made = _fields(asset.media_type, immutable, status, personal)
         varies = [*(("Accept-Encoding",) if self._codings else ()), *vary]
@@ -138,11 +137,6 @@ class Answer:
             + len(self._common)
             + sum(600 + len(v.whole.head) + len(v.unchanged.head) for v in self.variants.values())
         )
-
-    @property
-    def is_single(self) -> bool:
-        """Whether every variant is one raw block, so that its body is the block's bytes."""
-        return all(variant.cid.codec == RAW for variant in self.variants.values())
 
     def choose(self, asking: Asking) -> Choice:
         """The answer to this request."""
@@ -219,14 +213,13 @@ class Answer:
 class Redirection:
     """A path that is to be asked for elsewhere, as ready as an asset's Answer."""
 
-    __slots__ = ("_choice", "asked", "status")
+    __slots__ = ("_choice", "status")
     shares_query = False  # a request with a query carries it on, and finds its Location in the app
 
     def __init__(self, location: str, status: int, personal: bool = False, vary: tuple[str, ...] = ()) -> None:
         """`location`: a URL reference, ASCII. It is looked at again each time, whatever the status says: 301 and 308
         may be kept for ever (RFC 9110 §15.4), and then no later rule would reach who has been here once."""
         self.status = status
-        self.asked = 0
         cache_control = PRIVATE if personal else REVALIDATE
         head = b"location: %s\r\ncontent-length: 0\r\ncache-control: %s\r\n" % (location.encode(), cache_control)
         varies = f"vary: {', '.join(vary)}\r\n".encode() if vary else b""
@@ -236,10 +229,6 @@ class Redirection:
     def weight(self) -> int:
         """About how many bytes this object takes."""
         return 300 + len(self._choice.head)
-
-    @property
-    def is_single(self) -> bool:
-        return True
 
     def choose(self, asking: Asking) -> Choice:
         return self._choice

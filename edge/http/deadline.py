@@ -13,12 +13,12 @@ from collections.abc import Callable
 class Deadline:
     """Calls `expired` when the moment has come. `cancel` ends it for good."""
 
-    __slots__ = ("_at", "_expired", "_loop", "_timer", "_timer_at")
+    __slots__ = ("_expired", "_loop", "_timer", "_timer_at", "at")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, expired: Callable[[], None]) -> None:
         self._loop = loop
         self._expired: Callable[[], None] | None = expired
-        self._at: float | None = None
+        self.at: float | None = None  # of the loop's clock; may be moved later by assignment
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
 
@@ -26,7 +26,7 @@ class Deadline:
         """Expire so many seconds from now, whatever was set before."""
         if self._expired is None:
             return
-        self._at = at = self._loop.time() + seconds
+        self.at = at = self._loop.time() + seconds
         if self._timer is None or at < self._timer_at:
             if self._timer is not None:
                 self._timer.cancel()
@@ -34,19 +34,19 @@ class Deadline:
 
     def clear(self) -> None:
         """Nothing is awaited now."""
-        self._at = None
+        self.at = None
 
     def cancel(self) -> None:
         """The connection is gone: hold on to nothing."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._expired = self._at = None
+        self._timer = self._expired = self.at = None
 
     def _fire(self) -> None:
         self._timer = None
-        if self._at is None or self._expired is None:
+        if self.at is None or self._expired is None:
             return
-        left = self._at - self._loop.time()
+        left = self.at - self._loop.time()
         if left > 0:
             self.set(left)
         else:

@@ -16,7 +16,8 @@ from typing import Any
 
 import uvicorn
 
-from edge.http.protocol import LIMITS, Limits, Protocol
+from edge.http.limits import LIMITS, Limits
+from edge.http.protocol import Protocol
 from edge.ready import Ready
 
 BACKLOG = 2048

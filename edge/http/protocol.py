@@ -1,9 +1,10 @@
 """Protocol: the wire of a listener, and the hot path. The only contact with uvicorn's internals.
 
 Here lives what uvicorn's own class leaves open (each with a test in tests/edge/http/test_protocol.py): a timer from the
-first moment of a connection to its last, a budget and a deadline for heads, a bound on what is queued, one Host, order.
-And the hot path: a GET or HEAD that names a ready answer is written in one go, without a task, scope or await.
-Not here: what to answer (edge/ready finds it, edge/http/answer chooses), or anything unusual: that goes to the app.
+first moment of a connection to its last, a budget and a deadline for heads, a bound on what is queued, one Host, order,
+a client that closes its half. And the hot path: a plain GET or HEAD that names a ready answer is written in one go,
+without parser, task, scope or await. Not here: what a plain head is (edge/http/heads), what to answer (edge/ready finds
+it, edge/http/answer chooses), or anything unusual: that goes through the parser to the app.
 
 uvicorn 0.54, read: it cancels its keep-alive timer on every byte and arms none before the first response, sets no limit
 to a head, forgets the timer of a connection that ends in a reset, and parses all of a pipelined read at once.
@@ -12,43 +13,38 @@ to a head, forgets the timer of a connection that ends in a reset, and parses al
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import logging
 from enum import Enum, auto
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from edge.http.answer import Asking
+from content.errors import ContentError
+from edge.counting import Told
 from edge.http.deadline import Deadline
-from edge.http.outcome import Outcome
+from edge.http.heads import END, LONGEST, Head, line_of
+from edge.http.limits import LIMITS, Limits
+from edge.http.pour import Pour
 from edge.http.problem import Problem
+from edge.http.status import STATUS_LINE
+from edge.kept import Shot
 from edge.ready import Ready
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one connection may cost. Sizes in bytes, times in seconds."""
-
-    head: int = 16 * 1024  # target, field names and values; nginx's and h11's are of this order
-    fields: int = 100
-    target: int = 8 * 1024
-    pipelined: int = 16  # requests waiting behind one that is being answered
-    idle: float = 75.0  # above the 60 s that proxies keep their upstream connections, or they would meet a closed one
-    head_time: float = 10.0
-    write_stall: float = 30.0  # no byte taken by the client: boxo's figure
-
-
-LIMITS = Limits()
+logger = logging.getLogger("rim.edge")
 _SLICE = 4 * 1024  # bytes parsed between two looks at what is queued
 _JOINED = 32 * 1024  # up to here head and body are joined and written at once; above, copying costs more than writev
+_AT_ONCE = 256 * 1024  # bytes of answers to one read, then others have their turn
 _BODY_FIELDS = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 
 
 class _Phase(Enum):
     IDLE = auto()  # between requests
     HEAD = auto()  # a head has begun and not ended
-    BUSY = auto()  # the app has a request
+    BUSY = auto()  # a request is being answered
+
+
+_IDLE = _Phase.IDLE
 
 
 class _Refused(Exception):
@@ -62,38 +58,49 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **named)
         self._ready = ready
         self._limits = limits
-        self._phase = _Phase.IDLE
+        self._phase = _IDLE
         self._deadline = Deadline(self.loop, self._on_deadline)
         self._unsent = 0
-        self._backlog = b""  # read, not parsed: too much is queued
+        self._backlog = b""  # read, not looked at: too much is queued, or a long answer is on its way
+        self._pour: Pour | None = None
+        self._fetching: asyncio.Task[None] | None = None
         self._in_head = False
         self._in_message = False
-        self._answered = False
         self._deaf = False  # refused: nothing further is read from this connection
+        self._ending = False  # when all that is due is answered, it closes
         self._refusal = 400
         self._size = self._fields = self._raw = 0
+        self.client_address = ""
 
     # The connection's life.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.client_address = self.client[0] if self.client else ""
         self._deadline.set(self._limits.idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.cancel()
         self._backlog, self._deaf = b"", True
         self.pipeline.clear()
+        if self._fetching is not None:
+            self._fetching.cancel()
+        if self._pour is not None:
+            self._end_pour(self._pour)
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """A client that has said all it will may still read: stay open for writing while an answer is under way."""
-        if self._is_busy():
-            self._last_one()
-            return True
-        return False
+        """A client that has said all it will may still read: stay open for writing until all it asked is answered."""
+        self._ending = True
+        if self._is_quiet():
+            return False
+        if self._is_asking() and not self._backlog:
+            self.cycle.keep_alive = False
+        return True
 
     def shutdown(self) -> None:
-        super().shutdown()
+        """Finish what is under way, then close (uvicorn calls this when the server ends)."""
+        self._last_one()
         self._settle()
 
     def pause_writing(self) -> None:
@@ -103,7 +110,10 @@ class Protocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        if self._pour is not None:
+            self._pour_on()
         self._settle()
+        self._release()
 
     # What is awaited, and what becomes of it when it does not come.
 
@@ -127,33 +137,51 @@ class Protocol(HttpToolsProtocol):
 
     def _settle(self) -> None:
         """What is awaited now, and for how long."""
+        if self._ending and self._is_quiet() and not self.transport.is_closing():
+            self.transport.close()
         if self.transport.is_closing():
             self._unsent = self.transport.get_write_buffer_size()
             self._deadline.set(self._limits.write_stall)
-        elif self.flow.write_paused:
-            return  # its own deadline stands
         elif self._is_busy():
             self._phase = _Phase.BUSY
-            self._deadline.clear()
+            if not self.flow.write_paused:  # its own deadline stands
+                self._deadline.clear()
         elif self._in_head:
             if self._phase is not _Phase.HEAD:  # counted from the head's start, not from its last byte
                 self._phase = _Phase.HEAD
                 self._deadline.set(self._limits.head_time)
         else:
-            self._phase = _Phase.IDLE
-            self._deadline.set(self._limits.idle)
+            self._phase = _IDLE
+            if not self.flow.write_paused:
+                self._deadline.set(self._limits.idle)
+
+    def _is_asking(self) -> bool:
+        """Whether the app has a request."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _is_busy(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        return self._pour is not None or self._is_asking()
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing is due to this client."""
+        return not (self._backlog or self._is_busy())
 
     # Bytes in.
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        if self._backlog:
+        if self._backlog or self._pour is not None:
             self._hold(self._backlog + data)
             return
+        if self._phase is _IDLE and self._ready is not None and not self._in_message:
+            if not self.flow.write_paused:
+                data = self._answer(data)
+                if not data:
+                    return
+            if self._pour is not None or self.flow.write_paused:
+                self._hold(data)
+                return
         self._feed(data)
         self._settle()
 
@@ -188,12 +216,14 @@ class Protocol(HttpToolsProtocol):
         self.flow.pause_reading()
 
     def _release(self) -> None:
-        """Parse on where the queue was full."""
-        data, self._backlog = self._backlog, b""
-        if self._deaf or self.transport.is_closing():
+        """Go on where too much was queued, or a long answer was on its way."""
+        if not self._backlog or self._pour is not None or self.flow.write_paused or self.transport.is_closing():
             return
-        self._feed(data)
-        if not self._backlog:
+        if len(self.pipeline) >= self._limits.pipelined:
+            return
+        data, self._backlog = self._backlog, b""
+        self.data_received(data)
+        if not self._backlog and not self._deaf:
             self.flow.resume_reading()
         self._settle()
 
@@ -202,7 +232,6 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = self._in_message = True
-        self._answered = False
         self._size = self._fields = self._raw = 0
 
     def on_url(self, url: bytes) -> None:
@@ -221,22 +250,16 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._check_head()
-        if not self._is_busy() and self._answer_now():
-            self._answered = True
-            return
-        self.scope["extensions"] = {"rim": {"abort": self.transport.abort, "is_closing": self.transport.is_closing}}
+        wire: dict[object, object] = {"abort": self.transport.abort, "is_closing": self.transport.is_closing}
+        wire |= {"client": self.client_address}
+        self.scope["extensions"] = {"rim": wire}
         super().on_headers_complete()
         if self._ready is not None and any(name in _BODY_FIELDS and value != b"0" for name, value in self.headers):
             self.cycle.keep_alive = False  # the public side reads no bodies: what may follow this one is not parsed on
 
-    def on_body(self, body: bytes) -> None:
-        if not self._answered:
-            super().on_body(body)
-
     def on_message_complete(self) -> None:
         self._in_message = False
-        if not self._answered:
-            super().on_message_complete()
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """The app has answered: the next in the queue, or wait for one."""
@@ -246,7 +269,7 @@ class Protocol(HttpToolsProtocol):
                 self._start_asgi_task(*self.pipeline.pop())
             if not self._backlog:
                 self.flow.resume_reading()
-            elif len(self.pipeline) < self._limits.pipelined:
+            else:
                 self.loop.call_soon(self._release)
         self._settle()
 
@@ -294,10 +317,10 @@ class Protocol(HttpToolsProtocol):
 
     def _last_one(self) -> None:
         """After the answers that are due, close."""
-        self._deaf = True
-        if self._is_busy():
+        self._deaf, self._backlog, self._ending = True, b"", True
+        if self._is_asking():
             self.cycle.keep_alive = False
-        else:
+        elif self._pour is None:
             self.transport.close()
 
     def _defaults(self) -> bytes:
@@ -312,44 +335,112 @@ class Protocol(HttpToolsProtocol):
 
     # The hot path.
 
-    def _answer_now(self) -> bool:
-        """Answer from memory, if this is a plain request for something ready. Whatever is unusual goes to the app."""
+    def _answer(self, data: bytes) -> bytes:
+        """Answer the plain requests at the front of these bytes that wait in memory. Returns what is left."""
         ready = self._ready
-        if ready is None or self.flow.write_paused or self.transport.is_closing():
-            return False
+        assert ready is not None
         if ready.pause is not None and ready.pause.look():
-            return False
-        method = self.parser.get_method()
-        if method not in (b"GET", b"HEAD") or self.parser.should_upgrade() or not self.parser.should_keep_alive():
-            return False
-        if self.parser.get_http_version() != "1.1":
-            return False
-        host = b""
-        for name, value in self.headers:
-            if name == b"host":
-                host = value
-            elif name in _BODY_FIELDS:
-                return False
-        answer = ready.find(host, self.url)
-        if answer is None:
-            return False
-        verb = "GET" if method == b"GET" else "HEAD"
-        choice = answer.choose(Asking.read(verb, self.headers))
-        body = ready.body(choice)
-        if body is None:
-            return False
-        outcome = ready.outcome(Outcome.HIT)
-        head = (STATUS_LINE[choice.status], self._defaults(), choice.head, ready.status_line(outcome), b"\r\n")
-        self._write(b"".join(head), body)
-        self.server_state.total_requests += 1
-        ready.count(verb, host.decode("latin-1") + self.url.decode("latin-1"), choice.status, len(body), outcome)
-        return True
-
-    def _write(self, head: bytes, body: bytes | memoryview) -> None:
-        if len(body) <= _JOINED:
-            self.transport.write(head + body if body else head)
+            return data
+        tail = self._defaults() + b"\r\n"
+        out: list[bytes | memoryview] = []
+        at, size, due = 0, len(data), 0
+        while at < size and due < _AT_ONCE:
+            line = line_of(data, at)
+            if line is None:
+                break
+            is_get, target, fields = line
+            end = data.find(END, fields - 2, at + LONGEST) + 4
+            if end <= fields:
+                break
+            head = ready.heads.read(data[fields:end])
+            shot = None if head is None else ready.shot(head, target, is_get)
+            if head is None or shot is None:
+                break
+            at = end
+            out.append(shot.head)
+            out.append(tail)
+            due += shot.size
+            if shot.leaves:
+                self._pour = Pour(ready, shot, head, target)
+                break
+            if shot.body is not None:
+                assert shot.body.value is not None
+                body = shot.body.value.data
+                whole = shot.size == shot.whole
+                out.append(body if whole else memoryview(body)[shot.start : shot.start + shot.size])
+            shot.tally.requests += 1
+            shot.tally.bytes += shot.size
+            if ready.log is not None:
+                self._tell("GET" if is_get else "HEAD", head, target, shot, shot.size)
+        if not out:
+            return data
+        self._deadline.at = self.loop.time() + self._limits.idle
+        if due <= _JOINED or self._pour is not None:
+            self.transport.write(b"".join(out))
         else:
-            self.transport.writelines((head, body))
+            self.transport.writelines(out)
+        if self._pour is not None:
+            self._settle()
+            self._pour_on()
+        elif at < size and due >= _AT_ONCE:
+            self.loop.call_soon(self._release)
+            self._hold(data[at:])
+            return b""
+        return data[at:] if at < size else b""
+
+    def _tell(self, method: str, head: Head, target: bytes, shot: Shot, sent: int) -> None:
+        """Tell the log of a hit, if there is one."""
+        if self._ready is not None and self._ready.log is not None:
+            site, status, outcome = shot.kind
+            said = (self.client_address, site, method, head.host, target, status, sent, outcome, head.fields)
+            self._ready.log(Told(*said))
+
+    # Long answers.
+
+    def _pour_on(self) -> None:
+        """Write on as far as the client takes it."""
+        pour = self._pour
+        if pour is None or self._fetching is not None:
+            return
+        while not (pour.is_over or self.flow.write_paused or self.transport.is_closing()):
+            try:
+                piece = pour.take()
+            except ContentError as error:
+                self._break_off(pour, error)
+                return
+            if piece is None:
+                self._fetching = self.loop.create_task(self._fetch(pour))
+                return
+            self.transport.write(piece)
+        if pour.is_over:
+            self._end_pour(pour)
+            self._settle()
+            if self._backlog:
+                self.loop.call_soon(self._release)
+
+    async def _fetch(self, pour: Pour) -> None:
+        """Bring a block that has left memory since the answer was begun."""
+        try:
+            await pour.fetch()
+        except Exception as error:
+            self._break_off(pour, error)
+        finally:
+            self._fetching = None
+        self._pour_on()
+
+    def _break_off(self, pour: Pour, error: Exception) -> None:
+        """The rest cannot be had: the client must not take what it has for the whole."""
+        logger.warning("%r: cut off after %d bytes: %s", pour.target, pour.sent, error)
+        if self._ready is not None:
+            self._ready.counts.broken += 1
+        self.transport.abort()
+
+    def _end_pour(self, pour: Pour) -> None:
+        self._pour = None
+        shot = pour.shot
+        shot.tally.requests += 1
+        shot.tally.bytes += pour.sent
+        self._tell("GET", pour.head, pour.target, shot, pour.sent)
 
 
 _REASONS = {

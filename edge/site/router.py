@@ -18,11 +18,12 @@ _SPELLINGS = 4_096  # raw Host fields remembered; past it the memo starts anew, 
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
-    """All hosts at one moment. `spellings` is a memo: raw field → view."""
+class Table:
+    """All hosts at one moment, and the keys of their views. `spellings` is a memo: raw field → view."""
 
     sites: Mapping[str, SiteView]
     hosts: Mapping[str, SiteView]
+    keys: frozenset[bytes] = frozenset()
     spellings: dict[bytes, SiteView | None] = field(default_factory=dict)
 
 
@@ -31,7 +32,7 @@ class Router:
 
     def __init__(self, domain: str = "localhost") -> None:
         self.domain = domain
-        self._table = _Table({}, {})
+        self.table = Table({}, {})  # another object with each swap
 
     def swap(self, views: Iterable[SiteView]) -> None:
         """From now on these views, and no others. A site's `name.domain` is its own whatever another claims; a preview
@@ -46,7 +47,8 @@ class Router:
         hosts = {f"{view.alias}{PREVIEW_MARK}{host}": view for view in previews for host in self.hosts_of(view.site)}
         hosts.update({host: view for view in sites.values() for host in view.site.hosts})
         hosts.update({f"{name}.{self.domain}": view for name, view in sites.items()})
-        self._table = _Table(MappingProxyType(sites), MappingProxyType(hosts))
+        keys = frozenset(view.key for view in hosts.values())
+        self.table = Table(MappingProxyType(sites), MappingProxyType(hosts), keys)
 
     def hosts_of(self, site: Site) -> tuple[str, ...]:
         """The hosts that a site answers to here."""
@@ -55,21 +57,21 @@ class Router:
     def lost_preview(self, host: str) -> tuple[str, SiteView] | None:
         """The name and the site of a preview that this host would be of, if it were there."""
         name, mark, rest = host.partition(PREVIEW_MARK)
-        view = self._table.hosts.get(rest) if mark and name else None
+        view = self.table.hosts.get(rest) if mark and name else None
         return None if view is None else (name, view)
 
     @property
     def sites(self) -> Mapping[str, SiteView]:
         """name → view."""
-        return self._table.sites
+        return self.table.sites
 
     def view(self, host: str) -> SiteView | None:
         """The site of a host (lower case, no port), None for a host that nobody has."""
-        return self._table.hosts.get(host)
+        return self.table.hosts.get(host)
 
     def view_of_field(self, raw: bytes) -> SiteView | None:
         """The site of a Host field as it was sent."""
-        table = self._table
+        table = self.table
         view = table.spellings.get(raw)
         if view is None and raw not in table.spellings:
             try:
@@ -82,4 +84,4 @@ class Router:
         return view
 
     def __repr__(self) -> str:
-        return f"<Router {len(self.sites)} sites, {len(self._table.hosts)} hosts>"
+        return f"<Router {len(self.sites)} sites, {len(self.table.hosts)} hosts>"

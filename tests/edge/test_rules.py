@@ -151,12 +151,12 @@ def test_redirects_are_ready_but_not_with_a_query(tmp_path: Path) -> None:
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
         await fetch(node, "/old")
-        before = len(node.answers.answers)
+        before = len(node.answers.keeping)
         got = await fetch(node, "/old?a=%0d%0aX: y".replace(" ", ""))
         assert (got.status, got.headers["location"]) == (301, "/about.html?a=%0d%0aX:y")
         assert got.headers["cache-control"] == "public, max-age=0, must-revalidate"
         assert (await fetch(node, "/old")).headers["location"] == "/about.html"
-        assert len(node.answers.answers) == before
+        assert len(node.answers.keeping) == before
 
     play(tmp_path, act, rules("", "/old /about.html"))
 
@@ -202,7 +202,7 @@ def test_queries_do_not_grow_memory(tmp_path: Path) -> None:
                 await one.send(b"".join(one.request(f"/data.json?{n}{'x' * 7000}") for n in range(number, number + 10)))
                 for _ in range(10):
                     assert (await one.read()).status == 200
-        answers = node.answers.answers
+        answers = node.answers.keeping
         assert len(answers) < 400
         assert 0 < answers.bytes <= answers.budget
 
@@ -322,7 +322,7 @@ def test_a_rollout_is_personal_and_its_chunks_are_not(tmp_path: Path) -> None:
             assert said_by(with_cookie) == said_by(without)
             assert without.headers["cache-control"].startswith("public")
             assert without.outcome == "memory"
-        assert len(node.answers.answers) == 2
+        assert len(node.answers.keeping) == 2
 
     play(tmp_path, act)
 
@@ -504,7 +504,7 @@ def test_a_password_guards_all_of_a_preview(tmp_path: Path) -> None:
             assert got.headers["cache-control"].startswith(("private", "no-store"))
             if got.status == 200:
                 assert got.headers["vary"].endswith("Authorization")
-        assert not len(node.answers.answers)
+        assert not len(node.answers.keeping)
 
     play(tmp_path, act)
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from edge.config import EdgeConfig
-from edge.http.protocol import LIMITS, Limits
+from edge.http.limits import LIMITS, Limits
 from edge.node import Node
 from tests.edge.origin import TOKEN, TinyOrigin
 

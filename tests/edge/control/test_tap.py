@@ -9,6 +9,7 @@ import pytest
 from edge.cache.memory import Memory
 from edge.control.asks import BATCH_BYTES, _fitting
 from edge.control.tap import ROWS_MAX, Filter, Tap
+from edge.counting import Told
 from edge.http.outcome import Outcome
 from edge.ready import Ready
 from edge.site.router import Router
@@ -21,22 +22,22 @@ def ready() -> Ready:
 def test_the_hook_is_there_only_while_somebody_looks() -> None:
     """Two look, one goes, the other goes; the access log below goes on all the time."""
     answers, seen = ready(), list[str]()
-    answers.log = below = lambda method, target, status, size, outcome: seen.append(target)
+    answers.log = below = lambda told: seen.append((told.host + told.target).decode())
     tap = Tap(answers, lambda: 7.0)
     with tap.look(Filter()) as first:
         with tap.look(Filter()) as second:
-            answers.count("GET", "a.test/x?y=1", 200, 5, Outcome.HIT)
+            answers.count(Told("", "", "GET", b"a.test", b"/x?y=1", 200, 5, Outcome.HIT, ()))
         assert answers.log is not below
-        answers.count("GET", "a.test", 404, 0, Outcome.NEGATIVE)
+        answers.count(Told("", "", "GET", b"a.test", b"", 404, 0, Outcome.NEGATIVE, ()))
     assert answers.log is below
-    answers.count("GET", "a.test/z", 200, 5, Outcome.HIT)
+    answers.count(Told("", "", "GET", b"a.test", b"/z", 200, 5, Outcome.HIT, ()))
     assert seen == ["a.test/x?y=1", "a.test", "a.test/z"]
     row = {"time": 7.0, "site": None, "method": "GET", "host": "a.test", "path": "/x?y=1", "status": 200, "bytes": 5}
     assert second.take(9) == ([{**row, "outcome": "hit"}], 0)
     assert [row["status"] for row in first.take(9)[0]] == [200, 404]
     answers.log = None
     with tap.look(Filter()):
-        answers.count("GET", "a.test/x", 200, 5, Outcome.HIT)
+        answers.count(Told("", "", "GET", b"a.test", b"/x", 200, 5, Outcome.HIT, ()))
     assert answers.log is None
 
 
@@ -62,7 +63,7 @@ def test_filters(asked: dict[str, Any], wanted: bool) -> None:
     """Each row is all that is asked for."""
     answers = ready()
     with Tap(answers).look(Filter.of(asked)) as looker:
-        answers.count("GET", "a.test/docs", 404, 0, Outcome.NEGATIVE)
+        answers.count(Told("", "", "GET", b"a.test", b"/docs", 404, 0, Outcome.NEGATIVE, ()))
     assert bool(looker.take(1)[0]) is wanted
 
 
@@ -71,7 +72,7 @@ def test_who_looks_slowly_loses_the_oldest_and_is_told() -> None:
     answers, tap = (made := ready()), Tap(made)
     with tap.look(Filter()) as looker:
         for number in range(ROWS_MAX + 5):
-            answers.count("GET", f"a.test/{number}", 200, 0, Outcome.HIT)
+            answers.count(Told("", "", "GET", b"a.test", b"/%d" % number, 200, 0, Outcome.HIT, ()))
         rows, lost = looker.take(1)
         assert (rows[0]["path"], lost) == ("/5", 5)
         assert looker.take(1)[1] == 0

@@ -14,7 +14,8 @@ import pytest
 from content.block import Block
 from content.cid import CID, RAW
 from edge.http.outcome import Outcome
-from edge.http.protocol import LIMITS, Limits, Protocol
+from edge.http.limits import LIMITS, Limits
+from edge.http.protocol import Protocol
 from edge.node import Node
 from tests.edge.origin import TinyOrigin
 from tests.edge.sites import World
@@ -69,7 +70,7 @@ def test_the_app_says_what_the_hot_path_says(tmp_path: Path) -> None:
     async def act(node: Node, origin: TinyOrigin) -> None:
         for fields in ({}, {"Range": "bytes=-3"}, {"If_None_Match": "*"}, {"Accept_Encoding": "br, identity;q=0"}):
             for method in ("GET", "HEAD"):
-                node.answers.answers.clear()
+                node.answers.clear()
                 cold = await fetch(node, "/hot.txt", method=method, **fields)
                 hot = await fetch(node, "/hot.txt", method=method, **fields)
                 for got in (cold, hot):

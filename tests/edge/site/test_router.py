@@ -42,4 +42,4 @@ def test_the_memo_of_spellings_is_bounded() -> None:
     router = Router("localhost")
     for number in range(_SPELLINGS + 10):
         router.view_of_field(b"host%d" % number)
-    assert len(router._table.spellings) <= _SPELLINGS
+    assert len(router.table.spellings) <= _SPELLINGS

@@ -1,0 +1,78 @@
+"""Counting: what was answered, as plain numbers and rows.
+
+Here live the tallies by site, status and outcome, and the row that the access log and `rim tail` get. Not here: how they
+are written (edge/control/log, metrics).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from edge.http.outcome import Outcome
+
+NOBODY = ""  # the site of an answer that no site stands behind
+
+
+@dataclass(slots=True)
+class Tally:
+    """Answers of one kind, and the bytes of their bodies."""
+
+    requests: int = 0
+    bytes: int = 0
+
+
+class Told(NamedTuple):
+    """One answer, as the log has it. `target`: the raw path and query. `fields`: of the request, names in lower case."""
+
+    client: str
+    site: str
+    method: str
+    host: bytes
+    target: bytes
+    status: int
+    size: int
+    outcome: Outcome
+    fields: Sequence[tuple[bytes, bytes]]
+
+
+Log: TypeAlias = Callable[[Told], None]
+
+
+@dataclass(slots=True)
+class AnswerCounts:
+    """What was answered, ever. The hot path holds on to its tallies, so a hit costs two additions."""
+
+    tallies: dict[tuple[str, int, Outcome], Tally] = field(default_factory=dict)
+    broken: int = 0  # answers cut off after their first byte, because the rest could not be had
+    refused: Counter[int] = field(default_factory=Counter)  # by the protocol itself: no request came of it
+
+    def tally(self, site: str, status: int, outcome: Outcome) -> Tally:
+        """The tally of this kind."""
+        found = self.tallies.get((site, status, outcome))
+        if found is None:
+            found = self.tallies[site, status, outcome] = Tally()
+        return found
+
+    @property
+    def outcomes(self) -> Counter[Outcome]:
+        """Answers by outcome."""
+        counts: Counter[Outcome] = Counter()
+        for (_, _, outcome), tally in self.tallies.items():
+            counts[outcome] += tally.requests
+        return +counts
+
+    @property
+    def statuses(self) -> Counter[int]:
+        """Answers by status."""
+        counts: Counter[int] = Counter()
+        for (_, status, _), tally in self.tallies.items():
+            counts[status] += tally.requests
+        return +counts
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of bodies handed to visitors' connections."""
+        return sum(tally.bytes for tally in self.tallies.values())

@@ -1,0 +1,99 @@
+"""Heads: plain requests, read without the parser.
+
+Here lives a strict grammar: a GET or HEAD of HTTP/1.1 that matches whole has one meaning in every reading of RFC 9112,
+and what does not match is the parser's to judge. It never refuses and never repairs. Not here: what is answered
+(edge/ready), or the wire (edge/http/protocol).
+
+A browser sends the same fields with every file of a page, and so does every tool: their bytes are the key to what was
+read of them last time. The road not taken: remembering whole requests. Their targets differ.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from edge.http.answer import Asking
+
+END = b"\r\n\r\n"
+LONGEST = 8 * 1024  # bytes of a request that is read here; longer ones are the parser's, with its budgets
+REMEMBERED = 1_024  # field blocks ...
+_SHORT = 2 * 1024  # ... of at most so many bytes
+_MOST_FIELDS = 64
+_VERSION = b" HTTP/1.1\r\n"
+# field-line = field-name ":" OWS field-value OWS (RFC 9112 §5): no folding, no bare CR or LF, no control but tab.
+_BLOCK = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)+\r\n")
+# What stands in a target after the question mark: RFC 3986's own characters and a little more, as the parser has it.
+_QUERY = re.compile(rb"[\x21\x22\x24-\x7e]*")
+# Fields that change what is read after this head, or who is asked, or how it is answered: not plain.
+_UNUSUAL = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer"})
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The fields of a plain request. `key`: what of them may choose among ready answers; None: too various to keep."""
+
+    host: bytes
+    asking: Asking  # with the method GET
+    key: tuple[bytes | None, bytes | None] | None
+    fields: tuple[tuple[bytes, bytes], ...]
+
+
+class Heads:
+    """Reads field blocks, and remembers some. Bounded: past its size it starts anew, keeping what is in use."""
+
+    def __init__(self) -> None:
+        self._new: dict[bytes, Head] = {}
+        self._old: dict[bytes, Head] = {}
+
+    def read(self, block: bytes) -> Head | None:
+        """The head whose field lines these bytes are, the empty line included. None: not plain."""
+        head = self._new.get(block)
+        if head is not None:
+            return head
+        head = self._old.get(block) or _read(block)
+        if head is not None and len(block) <= _SHORT:
+            if len(self._new) >= REMEMBERED // 2:
+                self._old, self._new = self._new, {}
+            self._new[block] = head
+        return head
+
+
+def line_of(data: bytes, start: int) -> tuple[bool, bytes, int] | None:
+    """The request line that begins here: whether it is a GET (else HEAD), its target, where its fields begin."""
+    end = data.find(b"\n", start, start + LONGEST) + 1
+    if data[end - 11 : end] != _VERSION:
+        return None
+    if data.startswith(b"GET /", start):
+        return True, data[start + 4 : end - 11], end
+    if data.startswith(b"HEAD /", start):
+        return False, data[start + 5 : end - 11], end
+    return None
+
+
+def is_query(query: bytes) -> bool:
+    """Whether a target may end like this, after its question mark."""
+    return _QUERY.fullmatch(query) is not None
+
+
+def _read(block: bytes) -> Head | None:
+    if not _BLOCK.fullmatch(block):
+        return None
+    fields = []
+    host = None
+    for line in block[:-4].split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        name, value = name.lower(), value.strip(b" \t")
+        if name == b"host":
+            if host is not None:
+                return None
+            host = value
+        elif name in _UNUSUAL or (name == b"connection" and value.lower() != b"keep-alive"):
+            return None
+        fields.append((name, value))
+    if host is None or len(fields) > _MOST_FIELDS:
+        return None
+    asking = Asking.read("GET", fields)
+    various = asking.range is not None or asking.if_range is not None or asking.if_match is not None
+    key = None if various else (asking.accept_encoding, asking.if_none_match)
+    return Head(host, asking, key, tuple(fields))

@@ -1,0 +1,196 @@
+"""Kept: the answers that wait in memory, by view and path, within a budget.
+
+Here live one path's answer with what was written of it lately (shots), the shelf of one view, and the sweep. Not here:
+the lookup from a request (edge/ready), what an answer says (edge/http/answer), the blocks (edge/cache/memory).
+
+A view never changes: a flip, a rollback, a purge, a denial makes another, and with it another shelf. So all that was
+kept before is out of reach in that moment, whatever its number; it is buried later, a slice at a time.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from content.block import Block
+from content.cid import CID
+from content.walk import Leaf
+from edge.cache.memory import CHANCES, Slot
+from edge.counting import Tally
+from edge.http.answer import Answer, Redirection
+from edge.http.outcome import Outcome
+from edge.site.view import SiteView
+
+AnyAnswer: TypeAlias = Answer | Redirection
+Leaves: TypeAlias = Mapping[CID, Sequence[Leaf]]
+Key: TypeAlias = tuple[bytes | None, bytes | None]
+
+_SHOTS = 8  # ways of asking that one path remembers; browsers know three
+_OVERHEAD = 400  # B: this object, its dict's entry, the slot's key, measured on CPython 3.11
+_LEAF = 200  # B of a leaf, its CID counted
+_SLICE = 256  # answers buried between two breaths of the event loop
+GRAVE = 5.0  # s that the answers of a view that is gone are still counted (Ready.asked)
+
+
+class Shot:
+    """One answer, written out but for its date: `head` up to there, then the body."""
+
+    __slots__ = ("body", "head", "kind", "leaves", "size", "start", "tally", "whole")
+
+    def __init__(self, head: bytes, kind: tuple[str, int, Outcome], tally: Tally) -> None:
+        """`kind`: what it is counted and logged as: site, status, outcome."""
+        self.head = head
+        self.kind = kind
+        self.tally = tally
+        self.body: Slot[Block] | None = None
+        self.leaves: tuple[Leaf, ...] = ()  # where the body is of more than one block
+        self.start = 0
+        self.size = 0  # of what is sent
+        self.whole = 0  # of the block it is cut from
+
+
+class Kept:
+    """The answer of one path. `leaves`: what the variants of more than one block consist of, as far as is known."""
+
+    __slots__ = ("answer", "asked", "cost", "leaves", "seen", "shots")
+
+    def __init__(self, answer: AnyAnswer, leaves: Leaves, cost: int) -> None:
+        self.answer = answer
+        self.leaves = leaves
+        self.cost = cost
+        self.asked = 0  # how often it answered: what is warmed first when its place is taken
+        self.seen = 0  # the same when it was last swept
+        self.shots: dict[Key, Shot] = {}
+
+
+class Shelf:
+    """What is kept of one view."""
+
+    __slots__ = ("bytes", "is_plain", "kept", "view")
+
+    def __init__(self, view: SiteView) -> None:
+        self.view = view
+        self.is_plain = view.is_plain
+        self.bytes = 0
+        self.kept: OrderedDict[bytes, Kept] = OrderedDict()
+
+    def slot(self, host: bytes, path: bytes, query: bytes) -> bytes:
+        """Where an answer lies: under its path; where the site's rules read host and query, under these too."""
+        return path if self.is_plain else b"%s %s?%s" % (host, path, query)  # no Host field holds a space
+
+
+class Keeping:
+    """All shelves, and their budget in bytes."""
+
+    def __init__(self, budget: int, later: Callable[[float, Callable[[], None]], object] | None = None) -> None:
+        """`later`: has something done in so many seconds; None: nothing is buried but under pressure."""
+        self.budget = budget
+        self.bytes = 0
+        self._shelves: dict[bytes, Shelf] = {}
+        self._turn: deque[Shelf] = deque()  # whose is swept next
+        self._dead: deque[Shelf] = deque()
+        self._later = later
+        self._burying = False
+
+    def shelf(self, view: SiteView) -> Shelf:
+        """The shelf of this view."""
+        shelf = self._shelves.get(view.key)
+        if shelf is None:
+            shelf = self._shelves[view.key] = Shelf(view)
+            self._turn.append(shelf)
+        return shelf
+
+    def retain(self, keys: frozenset[bytes]) -> None:
+        """From now on these views alone are there."""
+        gone = [key for key in self._shelves if key not in keys]
+        for key in gone:
+            shelf = self._shelves.pop(key)
+            self._turn.remove(shelf)
+            self._dead.append(shelf)
+        if gone and self._later is not None and not self._burying:
+            self._burying = True
+            self._later(GRAVE, self._bury)
+
+    def put(self, shelf: Shelf, slot: bytes, answer: AnyAnswer, leaves: Leaves) -> None:
+        """Keep an answer, at the price of what was not asked for."""
+        cost = answer.weight + len(slot) + _OVERHEAD + sum(len(parts) for parts in leaves.values()) * _LEAF
+        if cost > self.budget // 8:
+            return
+        old = shelf.kept.pop(slot, None)
+        kept = Kept(answer, leaves, cost)
+        if old is not None:
+            self._count(shelf, -old.cost)
+            kept.asked, kept.seen = old.asked, old.seen
+        while self.bytes + cost > self.budget:
+            self._sweep()
+        shelf.kept[slot] = kept
+        self._count(shelf, cost)
+
+    def remember(self, shelf: Shelf, kept: Kept, key: Key, shot: Shot) -> None:
+        """Keep a shot with its answer."""
+        if len(kept.shots) >= _SHOTS:
+            kept.shots.clear()  # its cost stays counted until the answer goes: never too little
+        else:
+            cost = len(shot.head) + 300
+            kept.cost += cost
+            self._count(shelf, cost)
+        kept.shots[key] = shot
+
+    def all(self) -> Iterator[tuple[Shelf, bytes, Kept]]:
+        """All that is kept, and what is not buried yet."""
+        for shelf in (*self._dead, *self._turn):
+            for slot, kept in shelf.kept.items():
+                yield shelf, slot, kept
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._shelves.clear()
+        self._turn.clear()
+        self._dead.clear()
+        self.bytes = 0
+
+    def _sweep(self) -> None:
+        """Let one answer go: one of a view that is gone; else the next in turn that nobody asked for since last time.
+        After so many chances it goes all the same, so no put takes long."""
+        if self._dead:
+            self._bury_one(self._dead[0])
+            return
+        for chance in range(CHANCES + 1):
+            while not self._turn[0].kept:
+                self._turn.rotate(-1)
+            shelf = self._turn[0]
+            slot, kept = next(iter(shelf.kept.items()))
+            if kept.asked == kept.seen or chance == CHANCES:
+                del shelf.kept[slot]
+                self._count(shelf, -kept.cost)
+                return
+            kept.seen = kept.asked
+            shelf.kept.move_to_end(slot)
+            self._turn.rotate(-1)
+
+    def _bury(self) -> None:
+        for _ in range(_SLICE):
+            if not self._dead:
+                self._burying = False
+                return
+            self._bury_one(self._dead[0])
+        if self._later is not None:
+            self._later(0.0, self._bury)
+
+    def _bury_one(self, shelf: Shelf) -> None:
+        if shelf.kept:
+            _, kept = shelf.kept.popitem(last=False)
+            self._count(shelf, -kept.cost)
+        else:
+            self._dead.popleft()
+
+    def _count(self, shelf: Shelf, cost: int) -> None:
+        shelf.bytes += cost
+        self.bytes += cost
+
+    def __len__(self) -> int:
+        return sum(len(shelf.kept) for shelf in self._turn)
+
+    def __repr__(self) -> str:
+        return f"<Keeping {len(self)} answers, {self.bytes} of {self.budget} B>"
