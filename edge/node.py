@@ -45,8 +45,8 @@ from edge.control.trust import Trust
 from edge.control.warm import Staged, Warmer
 from edge.control.watchdog import Watchdog
 from edge.explain import Explainer
-from edge.http.listener import BindError, Listener, bind
 from edge.http.limits import LIMITS, Limits
+from edge.http.listener import BindError, Listener, bind
 from edge.numbers import Numbers
 from edge.pause import Pause
 from edge.peers.client import PeerClient

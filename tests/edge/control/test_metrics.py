@@ -11,9 +11,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.control.log import access_log
-from edge.counting import Told
 from edge.control.metrics import METRICS, render
 from edge.control.watchdog import STALL, Watchdog
+from edge.counting import Told
 from edge.http.outcome import Outcome
 from tests.edge.sites import World
 from tests.edge.wire import edge

@@ -13,8 +13,8 @@ import pytest
 
 from content.block import Block
 from content.cid import CID, RAW
-from edge.http.outcome import Outcome
 from edge.http.limits import LIMITS, Limits
+from edge.http.outcome import Outcome
 from edge.http.protocol import Protocol
 from edge.node import Node
 from tests.edge.origin import TinyOrigin
