@@ -1,7 +1,7 @@
 """Counting: what was answered, as plain numbers and rows.
 
-Here live the tallies by site, status and outcome, and the row that the access log and `rim tail` get. Not here: how they
-are written (edge/control/log, metrics).
+Here live the tallies by site, status and outcome, and the row that the access log and `rim tail` get. Not here: how
+they are written (edge/control/log, metrics).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Tally:
 
 
 class Told(NamedTuple):
-    """One answer, as the log has it. `target`: the raw path and query. `fields`: of the request, names in lower case."""
+    """One answer, as the log has it. `target`: raw path and query. `fields`: the request's, names in lower case."""
 
     client: str
     site: str
