@@ -29,6 +29,7 @@ Key: TypeAlias = tuple[bytes | None, bytes | None]
 _SHOTS = 8  # ways of asking that one path remembers; browsers know three
 _OVERHEAD = 400  # B: this object, its dict's entry, the slot's key, measured on CPython 3.11
 _LEAF = 200  # B of a leaf, its CID counted
+_REQUEST = 1_024  # B of a request that is remembered whole
 _SLICE = 256  # answers buried between two breaths of the event loop
 GRAVE = 5.0  # s that the answers of a view that is gone are still counted (Ready.asked)
 
@@ -36,11 +37,12 @@ GRAVE = 5.0  # s that the answers of a view that is gone are still counted (Read
 class Shot:
     """One answer, written out but for its date: `head` up to there, then the body."""
 
-    __slots__ = ("body", "head", "kind", "leaves", "size", "start", "tally", "whole")
+    __slots__ = ("body", "head", "kept", "kind", "leaves", "size", "start", "tally", "whole")
 
-    def __init__(self, head: bytes, kind: tuple[str, int, Outcome], tally: Tally) -> None:
+    def __init__(self, head: bytes, kept: Kept, kind: tuple[str, int, Outcome], tally: Tally) -> None:
         """`kind`: what it is counted and logged as: site, status, outcome."""
         self.head = head
+        self.kept = kept
         self.kind = kind
         self.tally = tally
         self.body: Slot[Block] | None = None
@@ -62,6 +64,30 @@ class Kept:
         self.asked = 0  # how often it answered: what is warmed first when its place is taken
         self.seen = 0  # the same when it was last swept
         self.shots: dict[Key, Shot] = {}
+
+
+class Known:
+    """Requests seen before, whole, and the shot that answered: the same bytes mean the same as long as the views do.
+    Bounded: past its size it starts anew."""
+
+    def __init__(self, budget: int) -> None:
+        self.shots: dict[bytes, Shot] = {}
+        self._budget = budget
+        self._bytes = 0
+
+    def put(self, request: bytes, shot: Shot) -> None:
+        """Remember it, if it is short. One with a query is most likely never sent again."""
+        if len(request) > _REQUEST or b"?" in request:
+            return
+        self._bytes += len(request) + len(shot.head) + 400
+        if self._bytes > self._budget:
+            self.clear()
+        self.shots[request] = shot
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.shots = {}
+        self._bytes = 0
 
 
 class Shelf:

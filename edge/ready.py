@@ -4,8 +4,8 @@ Here lives the exact lookup of the hot path, (host, raw path) → what to write,
 here: any policy (edge/app), the answers' room (edge/kept), the bytes themselves (edge/cache/memory holds each block
 once, however many answers name it).
 
-A hit looks twice into a dictionary (host, path), then takes the shot that was made for this way of asking. All else is
-done when the shot is made.
+A request that was seen before, byte for byte, is one look into a dictionary (`known`). Else a hit looks twice (host,
+path), then takes the shot that was made for this way of asking. All else is done when the shot is made.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from edge.http.answer import Choice
 from edge.http.heads import Head, Heads, is_query
 from edge.http.outcome import Outcome, cache_status
 from edge.http.status import STATUS_LINE
-from edge.kept import AnyAnswer, Keeping, Kept, Leaves, Shelf, Shot
+from edge.kept import AnyAnswer, Keeping, Kept, Known, Leaves, Shelf, Shot
 from edge.pause import Pause
-from edge.site.router import Router
+from edge.site.router import Router, Table
 from edge.site.view import SiteView
 
 SHARE = 8  # this part of the memory budget is for ready answers, the rest for blocks
 _HOSTS = 4_096  # raw Host fields remembered
+_KNOWN = 16 * 1024 * 1024  # bytes of requests remembered whole, beside the budget
 
 
 class Ready:
@@ -42,22 +43,21 @@ class Ready:
         self.router = router
         self.blocks = blocks
         self.heads = Heads()
+        self.known = Known(min(_KNOWN, budget // 4))
         self.keeping = Keeping(budget, _later)
         self.counts = AnswerCounts()
         self.log: Log | None = None
-        self.pause: Pause | None = None  # while it holds, nothing is answered from here
+        self.pause = Pause()  # while it holds, nothing is answered from here
         self.load: Callable[[CID], Awaitable[Block]] | None = None  # a block that has left memory meanwhile
         self._is_stale = False
         self._lines = {o: f"cache-status: {cache_status(o, name)}\r\n".encode("latin-1") for o in Outcome}
-        self._table = router.table
         self._hosts: dict[bytes, Shelf] = {}
+        router.watchers.append(self._turn)
 
     # The hot path.
 
     def shot(self, head: Head, target: bytes, is_get: bool) -> Shot | None:
         """What to write for this request; None where it does not wait here. Its body's block is in memory."""
-        if self.router.table is not self._table:
-            self._turn()
         shelf = self._hosts.get(head.host) or self._shelf(head.host)
         if shelf is None:
             return None
@@ -74,8 +74,6 @@ class Ready:
                 shot = self._make(shelf, kept, head, is_get)
             else:
                 body.mark = True
-        if shot is not None:
-            kept.asked += 1
         return shot
 
     def _find(self, shelf: Shelf, host: bytes, target: bytes) -> Kept | None:
@@ -96,7 +94,7 @@ class Ready:
         told = self.outcome(Outcome.HIT)
         lines = STATUS_LINE[choice.status] + choice.head + self._lines[told]
         kind = (shelf.view.site.name, choice.status, told)
-        shot = Shot(lines, kind, self.counts.tally(*kind))
+        shot = Shot(lines, kept, kind, self.counts.tally(*kind))
         if choice.body is not None and not self._aim(shot, kept, choice):
             return None
         if is_get and head.key is not None:
@@ -117,11 +115,11 @@ class Ready:
         shot.body, shot.whole = slot, choice.size
         return True
 
-    def _turn(self) -> None:
+    def _turn(self, table: Table) -> None:
         """Other views are there: let go of what was kept of those that are not."""
-        self._table = self.router.table
         self._hosts = {}
-        self.keeping.retain(self._table.keys)
+        self.known.clear()
+        self.keeping.retain(table.keys)
 
     def _shelf(self, host: bytes) -> Shelf | None:
         view = self.router.view_of_field(host)
@@ -140,10 +138,13 @@ class Ready:
         """From now on this path answers from memory, as long as the view lasts. Only what may be answered without
         looking at a clock. `leaves`: what variants of more than one block consist of; those that are not named stay
         with the app."""
-        if self.router.table is not self._table:
-            self._turn()
         timed = view.max_stale is not None or (view.terms is not None and view.terms.expires is not None)
-        if answer.status >= 400 or timed or (query and not answer.shares_query) or view.key not in self._table.keys:
+        if (
+            answer.status >= 400
+            or timed
+            or (query and not answer.shares_query)
+            or view.key not in self.router.table.keys
+        ):
             return
         shelf = self.keeping.shelf(view)
         slot = shelf.slot(host, path, query)
@@ -166,6 +167,7 @@ class Ready:
     def clear(self) -> None:
         """Forget all answers."""
         self._hosts = {}
+        self.known.clear()
         self.keeping.clear()
 
     # What is told.

@@ -5,17 +5,18 @@ and what does not match is the parser's to judge. It never refuses and never rep
 (edge/ready), or the wire (edge/http/protocol).
 
 A browser sends the same fields with every file of a page, and so does every tool: their bytes are the key to what was
-read of them last time. The road not taken: remembering whole requests. Their targets differ.
+read of them last time.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from edge.http.answer import Asking
 
-END = b"\r\n\r\n"
+_END = b"\r\n\r\n"
 LONGEST = 8 * 1024  # bytes of a request that is read here; longer ones are the parser's, with its budgets
 REMEMBERED = 1_024  # field blocks ...
 _SHORT = 2 * 1024  # ... of at most so many bytes
@@ -39,36 +40,45 @@ class Head:
     fields: tuple[tuple[bytes, bytes], ...]
 
 
+class Plain(NamedTuple):
+    """A plain request that stands in some bytes, up to `end`. A HEAD where it is no GET."""
+
+    is_get: bool
+    target: bytes
+    head: Head
+    end: int
+
+
 class Heads:
-    """Reads field blocks, and remembers some. Bounded: past its size it starts anew, keeping what is in use."""
+    """Reads plain requests, and remembers field blocks. Bounded: past its size it starts anew, keeping what is used."""
 
     def __init__(self) -> None:
         self._new: dict[bytes, Head] = {}
         self._old: dict[bytes, Head] = {}
 
-    def read(self, block: bytes) -> Head | None:
-        """The head whose field lines these bytes are, the empty line included. None: not plain."""
-        head = self._new.get(block)
-        if head is not None:
-            return head
+    def read(self, data: bytes, at: int) -> Plain | None:
+        """The request that begins here. None: not plain, or not whole."""
+        end = data.find(_END, at, at + LONGEST) + 4
+        line = data.find(b"\r\n", at, end) + 2
+        if data[line - 11 : line] != _VERSION:
+            return None
+        if data.startswith(b"GET /", at):
+            is_get, start = True, at + 4
+        elif data.startswith(b"HEAD /", at):
+            is_get, start = False, at + 5
+        else:
+            return None
+        block = data[line:end]
+        head = self._new.get(block) or self._read(block)
+        return None if head is None else Plain(is_get, data[start : line - 11], head, end)
+
+    def _read(self, block: bytes) -> Head | None:
         head = self._old.get(block) or _read(block)
         if head is not None and len(block) <= _SHORT:
             if len(self._new) >= REMEMBERED // 2:
                 self._old, self._new = self._new, {}
             self._new[block] = head
         return head
-
-
-def line_of(data: bytes, start: int) -> tuple[bool, bytes, int] | None:
-    """The request line that begins here: whether it is a GET (else HEAD), its target, where its fields begin."""
-    end = data.find(b"\n", start, start + LONGEST) + 1
-    if data[end - 11 : end] != _VERSION:
-        return None
-    if data.startswith(b"GET /", start):
-        return True, data[start + 4 : end - 11], end
-    if data.startswith(b"HEAD /", start):
-        return False, data[start + 5 : end - 11], end
-    return None
 
 
 def is_query(query: bytes) -> bool:

@@ -10,7 +10,7 @@ is the one block that is being written.
 from __future__ import annotations
 
 from content.block import Block
-from edge.http.heads import Head
+from edge.http.heads import Plain
 from edge.kept import Shot
 from edge.ready import Ready
 
@@ -18,12 +18,11 @@ from edge.ready import Ready
 class Pour:
     """The pieces of one body, in order."""
 
-    __slots__ = ("_at", "_block", "_leaves", "_ready", "head", "sent", "shot", "target")
+    __slots__ = ("_at", "_block", "_leaves", "_ready", "request", "sent", "shot")
 
-    def __init__(self, ready: Ready, shot: Shot, head: Head, target: bytes) -> None:
+    def __init__(self, ready: Ready, shot: Shot, request: Plain) -> None:
         self.shot = shot
-        self.head = head
-        self.target = target
+        self.request = request
         self.sent = 0
         self._ready = ready
         self._leaves = shot.leaves

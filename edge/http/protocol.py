@@ -23,7 +23,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from content.errors import ContentError
 from edge.counting import Told
 from edge.http.deadline import Deadline
-from edge.http.heads import END, LONGEST, Head, line_of
+from edge.http.heads import Plain
 from edge.http.limits import LIMITS, Limits
 from edge.http.pour import Pour
 from edge.http.problem import Problem
@@ -310,7 +310,7 @@ class Protocol(HttpToolsProtocol):
             return
         problem = Problem(status, _REASONS.get(status, "The request is not HTTP/1.1 as RFC 9112 has it."))
         allow = b"allow: GET, HEAD, OPTIONS\r\n" if status == 405 else b""
-        head = (STATUS_LINE[status], self._defaults(), problem.head, allow, b"connection: close\r\n\r\n")
+        head = (STATUS_LINE[status], self._lines(), problem.head, allow, b"connection: close\r\n\r\n")
         self.transport.write(b"".join((*head, problem.body)))
         self.transport.close()
         self._settle()
@@ -323,15 +323,14 @@ class Protocol(HttpToolsProtocol):
         elif self._pour is None:
             self.transport.close()
 
-    def _defaults(self) -> bytes:
+    def _lines(self) -> bytes:
         """Date, and whatever uvicorn adds: it replaces the list once a second, and only then lines are made anew."""
-        state = self.server_state
-        made: tuple[object, bytes] = getattr(state, "rim_lines", (None, b""))
-        if made[0] is not state.default_headers:
-            lines = b"".join(b"%s: %s\r\n" % pair for pair in state.default_headers)
-            made = state.default_headers, lines
-            state.rim_lines = made  # type: ignore[attr-defined]
-        return made[1]
+        state: Any = self.server_state
+        if state.default_headers is not getattr(state, "rim_of", None):
+            state.rim_of = state.default_headers
+            state.rim_lines = b"".join(b"%s: %s\r\n" % pair for pair in state.default_headers)
+        lines: bytes = state.rim_lines
+        return lines
 
     # The hot path.
 
@@ -339,41 +338,19 @@ class Protocol(HttpToolsProtocol):
         """Answer the plain requests at the front of these bytes that wait in memory. Returns what is left."""
         ready = self._ready
         assert ready is not None
-        if ready.pause is not None and ready.pause.look():
+        if ready.pause.look():
             return data
-        tail = self._defaults() + b"\r\n"
         out: list[bytes | memoryview] = []
-        at, size, due = 0, len(data), 0
-        while at < size and due < _AT_ONCE:
-            line = line_of(data, at)
-            if line is None:
-                break
-            is_get, target, fields = line
-            end = data.find(END, fields - 2, at + LONGEST) + 4
-            if end <= fields:
-                break
-            head = ready.heads.read(data[fields:end])
-            shot = None if head is None else ready.shot(head, target, is_get)
-            if head is None or shot is None:
-                break
-            at = end
-            out.append(shot.head)
-            out.append(tail)
-            due += shot.size
-            if shot.leaves:
-                self._pour = Pour(ready, shot, head, target)
-                break
-            if shot.body is not None:
-                assert shot.body.value is not None
-                body = shot.body.value.data
-                whole = shot.size == shot.whole
-                out.append(body if whole else memoryview(body)[shot.start : shot.start + shot.size])
-            shot.tally.requests += 1
-            shot.tally.bytes += shot.size
-            if ready.log is not None:
-                self._tell("GET" if is_get else "HEAD", head, target, shot, shot.size)
-        if not out:
-            return data
+        shot = ready.known.shots.get(data)
+        if shot is not None and (shot.body is None or shot.body.value is not None):
+            self._take(shot, out)
+            left, due = b"", shot.size
+            if ready.log is not None and (plain := ready.heads.read(data, 0)) is not None:
+                self._tell(plain, shot, due)
+        else:
+            left, due = self._gather(ready, data, out)
+            if not out:
+                return data
         self._deadline.at = self.loop.time() + self._limits.idle
         if due <= _JOINED or self._pour is not None:
             self.transport.write(b"".join(out))
@@ -382,17 +359,51 @@ class Protocol(HttpToolsProtocol):
         if self._pour is not None:
             self._settle()
             self._pour_on()
-        elif at < size and due >= _AT_ONCE:
+        elif left and due >= _AT_ONCE:
             self.loop.call_soon(self._release)
-            self._hold(data[at:])
+            self._hold(left)
             return b""
-        return data[at:] if at < size else b""
+        return left
 
-    def _tell(self, method: str, head: Head, target: bytes, shot: Shot, sent: int) -> None:
+    def _gather(self, ready: Ready, data: bytes, out: list[bytes | memoryview]) -> tuple[bytes, int]:
+        """Gather the answers to the requests at the front; what is left, and how many bytes of bodies those are."""
+        at = due = 0
+        while at < len(data) and due < _AT_ONCE and self._pour is None:
+            plain = ready.heads.read(data, at)
+            shot = None if plain is None else ready.shot(plain.head, plain.target, plain.is_get)
+            if plain is None or shot is None:
+                break
+            if shot.leaves:
+                self._pour = Pour(ready, shot, plain)
+                out += (shot.head, self._lines(), b"\r\n")
+            else:
+                self._take(shot, out)
+                if ready.log is not None:
+                    self._tell(plain, shot, shot.size)
+                if at == 0 and plain.end == len(data):
+                    ready.known.put(data, shot)
+            at, due = plain.end, due + shot.size
+        return data[at:] if at else data, due
+
+    def _take(self, shot: Shot, out: list[bytes | memoryview]) -> None:
+        """Put this shot's bytes behind the others, and count it."""
+        out += (shot.head, self._lines(), b"\r\n")
+        slot = shot.body
+        if slot is not None and (block := slot.value) is not None:
+            slot.mark = True
+            data, size = block.data, shot.size
+            out.append(data if size == shot.whole else memoryview(data)[shot.start : shot.start + size])
+        shot.kept.asked += 1
+        tally = shot.tally
+        tally.requests += 1
+        tally.bytes += shot.size
+
+    def _tell(self, plain: Plain, shot: Shot, sent: int) -> None:
         """Tell the log of a hit, if there is one."""
         if self._ready is not None and self._ready.log is not None:
             site, status, outcome = shot.kind
-            said = (self.client_address, site, method, head.host, target, status, sent, outcome, head.fields)
+            method, head = "GET" if plain.is_get else "HEAD", plain.head
+            said = (self.client_address, site, method, head.host, plain.target, status, sent, outcome, head.fields)
             self._ready.log(Told(*said))
 
     # Long answers.
@@ -430,7 +441,7 @@ class Protocol(HttpToolsProtocol):
 
     def _break_off(self, pour: Pour, error: Exception) -> None:
         """The rest cannot be had: the client must not take what it has for the whole."""
-        logger.warning("%r: cut off after %d bytes: %s", pour.target, pour.sent, error)
+        logger.warning("%r: cut off after %d bytes: %s", pour.request.target, pour.sent, error)
         if self._ready is not None:
             self._ready.counts.broken += 1
         self.transport.abort()
@@ -438,9 +449,10 @@ class Protocol(HttpToolsProtocol):
     def _end_pour(self, pour: Pour) -> None:
         self._pour = None
         shot = pour.shot
+        shot.kept.asked += 1
         shot.tally.requests += 1
         shot.tally.bytes += pour.sent
-        self._tell("GET", pour.head, pour.target, shot, pour.sent)
+        self._tell(pour.request, shot, pour.sent)
 
 
 _REASONS = {

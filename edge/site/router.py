@@ -6,7 +6,7 @@ Not here: what a path of a site means (edge/site/view), or how views come about 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -32,7 +32,8 @@ class Router:
 
     def __init__(self, domain: str = "localhost") -> None:
         self.domain = domain
-        self.table = Table({}, {})  # another object with each swap
+        self.table = Table({}, {})
+        self.watchers: list[Callable[[Table], None]] = []  # called with the new table, once it is there
 
     def swap(self, views: Iterable[SiteView]) -> None:
         """From now on these views, and no others. A site's `name.domain` is its own whatever another claims; a preview
@@ -49,6 +50,8 @@ class Router:
         hosts.update({f"{name}.{self.domain}": view for name, view in sites.items()})
         keys = frozenset(view.key for view in hosts.values())
         self.table = Table(MappingProxyType(sites), MappingProxyType(hosts), keys)
+        for watch in self.watchers:
+            watch(self.table)
 
     def hosts_of(self, site: Site) -> tuple[str, ...]:
         """The hosts that a site answers to here."""
