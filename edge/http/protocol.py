@@ -175,7 +175,9 @@ class Protocol(HttpToolsProtocol):
             self._hold(self._backlog + data)
             return
         if self._phase is _IDLE and self._ready is not None and not self._in_message:
-            if not self.flow.write_paused:
+            before = 0
+            while len(data) != before and self._pour is None and not self.flow.write_paused:
+                before = len(data)
                 data = self._answer(data)
                 if not data:
                     return

@@ -6,6 +6,7 @@ Here lives a client that reads exactly what HTTP says to read, so that two answe
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -93,11 +94,16 @@ class Wire:
 
 @asynccontextmanager
 async def wire(
-    node: Node, host: str = "demo.localhost", *, private: bool = False, **options: Any
+    node: Node, host: str = "demo.localhost", *, private: bool = False, window: int | None = None
 ) -> AsyncIterator[Wire]:
-    """A connection to a node's public (or private) listener."""
+    """A connection to a node's public (or private) listener. `window`: bytes that the system takes in unread, about."""
     url = urlsplit(node.private_url if private else node.public_url)
-    reader, writer = await asyncio.open_connection(url.hostname, url.port, limit=1 << 24)
+    sock = socket.socket()
+    if window is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, (url.hostname, url.port))
+    reader, writer = await asyncio.open_connection(sock=sock, limit=1 << 24)
     connection = Wire(reader, writer, host)
     try:
         yield connection
