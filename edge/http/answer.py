@@ -2,8 +2,9 @@
 
 Here live the header blocks of 200, 304, 206 and their kin, and the choice between them from a request's fields. The
 hot path (edge/http/protocol) and the app (edge/app) choose from the same object, so there is one truth.
-Not here: which asset a path means (edge/site), where its bytes come from (edge/cache), Date, Connection and
-Cache-Status (whoever writes the answer adds those), or refusals that no asset stands behind (edge/http/problem).
+Not here: the fields that all of them share (edge/http/fields), which asset a path means (edge/site), where its bytes
+come from (edge/cache), Date, Connection and Cache-Status (whoever writes the answer adds those), or refusals that no
+asset stands behind (edge/http/problem).
 
 Order of things, RFC 9110 §13.2.2: If-Match, If-None-Match, then Range under If-Range. A Range is taken of identity
 bytes only: a part of compressed bytes is of no use to anybody but the one who holds the rest.
@@ -13,26 +14,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from content.cid import CID
 from content.release import CODINGS, Asset
 from edge.http import conditions, negotiate, ranges
-
-IMMUTABLE = (
-    b"public, max-age=31536000, immutable"  # RFC 8246; a year is what §5.2.2.1 of RFC 9111 calls "never" in effect
+from edge.http.fields import (
+    NOSNIFF,
+    PRIVATE,
+    REVALIDATE,
+    apply,
+    header_safe,
+    initial,
+    is_shared_across_sites,
+    of_refusal,
 )
-REVALIDATE = b"public, max-age=0, must-revalidate"
-PRIVATE = b"private, max-age=0, must-revalidate"
-NO_STORE = b"no-store"
-NOSNIFF = b"x-content-type-options: nosniff\r\n"
-# Fonts and module scripts are fetched in CORS mode whoever serves them (Fetch standard), so a page of another host of
-# the same owner could not use ours without this. Nothing here is personal: no cookie changes an answer.
-_CORS_TYPES = ("font/", "text/javascript", "text/css", "application/wasm")
-_OCTETS = b"application/octet-stream"
+from edge.http.parts import Part, framed
+
+__all__ = ["Answer", "Asking", "Choice", "Redirection", "is_shared_across_sites"]
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(NamedTuple):  # one is made for each request, and a tuple is made fastest
     """The fields of a request that may change its answer. All others may not, or shared answers could be poisoned."""
 
     method: str = "GET"
@@ -62,16 +64,18 @@ _FIELDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One answer: status, header lines (each ended by CRLF), and which bytes of which block or file follow."""
+class Choice(NamedTuple):  # one is made for each range asked for, and a tuple is made fastest
+    """One answer: status, header lines (each ended by CRLF), and which bytes of which block or file follow: [start,
+    stop), or, of several ranges, each of `parts` behind its prefix, and then `tail`."""
 
     status: int
     head: bytes
     body: CID | None = None  # None: no bytes follow
     start: int = 0
     stop: int = 0
-    size: int = 0  # of all that the CID names, of which [start, stop) is sent; what is found must be this long
+    size: int = 0  # of all that the CID names; what is found must be this long
+    parts: tuple[Part, ...] = ()
+    tail: bytes = b""
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -113,11 +117,12 @@ class Answer:
         own cache only. `fields`: what the site's rules set (None: take away) in the answer's header. `reason`: why it
         is a 404."""
         self.status = status
-        self._codings = tuple(coding for coding in CODINGS if coding in asset.encodings)
-        made = _fields(asset.media_type, immutable, status, personal)
+        coded = asset.encodings
+        self._codings = tuple(sorted((c for c in CODINGS if c in coded), key=lambda c: coded[c].size))  # stable sort
+        made = initial(asset.media_type, immutable, status, personal)
         varies = [*(("Accept-Encoding",) if self._codings else ()), *vary]
-        media_type = _apply(made, fields, varies, status) or asset.media_type
-        self._media_type = _header_safe(media_type)
+        media_type = apply(made, fields, varies, status) or asset.media_type
+        self._media_type = header_safe(media_type)
         if varies:
             made["vary"] = ", ".join(dict.fromkeys(varies))
         if reason is not None:
@@ -144,8 +149,8 @@ class Answer:
         if self.status != 200:  # §13.2.1 and §14.2: conditions and ranges are of answers that would be 200
             best = negotiate.choose(asking.accept_encoding, self._codings) or negotiate.IDENTITY
             return self._whole(self.variants[best], asking)
-        span = self._span(asking, plain)
-        coding = negotiate.IDENTITY if span else negotiate.choose(asking.accept_encoding, self._codings)
+        spans = self._spans(asking, plain)
+        coding = negotiate.IDENTITY if spans else negotiate.choose(asking.accept_encoding, self._codings)
         if coding is None:
             return self._refusal(406)
         variant = self.variants[coding]
@@ -153,13 +158,13 @@ class Answer:
             return self._refusal(412)
         if asking.if_none_match is not None and conditions.none_match(asking.if_none_match, variant.etag):
             return variant.unchanged
-        if span is None:
+        if spans is None:
             return self._whole(variant, asking)
-        if isinstance(span, ranges.Unsatisfiable):
+        if isinstance(spans, ranges.Unsatisfiable):
             return self._refusal(416, b"content-range: bytes */%d\r\n" % plain.size)
-        return self._part(plain, span)
+        return self._part(plain, spans[0]) if len(spans) == 1 else self._parts(plain, spans)
 
-    def _span(self, asking: Asking, plain: Variant) -> ranges.Span | ranges.Unsatisfiable | None:
+    def _spans(self, asking: Asking, plain: Variant) -> tuple[ranges.Span, ...] | ranges.Unsatisfiable | None:
         if asking.range is None or asking.method != "GET":  # §14.2: Range is defined for GET only
             return None
         if asking.if_range is not None and not conditions.range_holds(asking.if_range, plain.etag):
@@ -176,20 +181,26 @@ class Answer:
         return variant.whole if asking.method == "GET" else variant.bare
 
     def _part(self, variant: Variant, span: ranges.Span) -> Choice:
-        head = (
-            b"content-type: %s\r\ncontent-length: %d\r\ncontent-range: %s\r\netag: %s\r\naccept-ranges: bytes\r\n"
-            % (
-                self._media_type,
-                span.stop - span.start,
-                span.content_range(variant.size),
-                variant.etag,
-            )
-        )
-        return Choice(206, head + self._common, variant.cid, span.start, span.stop, variant.size)
+        line = b"content-range: %s\r\n" % span.content_range(variant.size)
+        head = self._partial(variant, self._media_type, span.stop - span.start, line)
+        return Choice(206, head, variant.cid, span.start, span.stop, variant.size)
 
-    def _refusal(self, status: int, lines: bytes = b"") -> Choice:
-        vary = b"vary: Accept-Encoding\r\n" if status == 406 else b""
-        return Choice(status, b"content-length: 0\r\ncache-control: no-store\r\n" + NOSNIFF + vary + lines)
+    def _parts(self, variant: Variant, spans: tuple[ranges.Span, ...]) -> Choice:
+        """Several ranges: Content-Range is then said in each part, and must not be said outside (§15.3.7.2)."""
+        body = framed(spans, variant.cid, variant.size, self._media_type)
+        head = self._partial(variant, body.media_type, body.length)
+        return Choice(206, head, variant.cid, size=variant.size, parts=body.parts, tail=body.tail)
+
+    def _partial(self, variant: Variant, media_type: bytes, length: int, line: bytes = b"") -> bytes:
+        return (
+            b"content-type: %s\r\ncontent-length: %d\r\n%setag: %s\r\naccept-ranges: bytes\r\n%s"  # as in a 200
+            % (media_type, length, line, variant.etag, self._common)
+        )
+
+    def _refusal(self, status: int, line: bytes = b"") -> Choice:
+        """A 406, 412 or 416: of this request alone, so nobody keeps it."""
+        kept = of_refusal(self._common)
+        return Choice(status, b"content-length: 0\r\ncache-control: no-store\r\n" + NOSNIFF + kept + line)
 
     def _variant(self, coding: str, cid: CID, size: int) -> Variant:
         etag = b'"%s"' % str(cid).encode()
@@ -232,56 +243,3 @@ class Redirection:
 
     def choose(self, asking: Asking) -> Choice:
         return self._choice
-
-
-def _fields(media_type: str, immutable: bool, status: int, personal: bool) -> dict[str, str]:
-    """The header fields that an answer has by itself, by lower-case name."""
-    if status != 200:
-        control = NO_STORE
-    elif personal:
-        control = IMMUTABLE.replace(b"public", b"private") if immutable else PRIVATE
-    else:
-        control = IMMUTABLE if immutable else REVALIDATE
-    made = {"cache-control": control.decode()}
-    if media_type.startswith(_CORS_TYPES):
-        made["access-control-allow-origin"] = "*"
-    return made
-
-
-def _apply(
-    made: dict[str, str], fields: Sequence[tuple[str, str | None]], varies: list[str], status: int
-) -> str | None:
-    """Let the site's rules change the fields; the media type that they name, if any.
-
-    Not theirs: what an error's Cache-Control says (kept, it would outlive its cause), that a personal answer is
-    private, nosniff, and the request fields that choose among answers (a rule adds to Vary, it takes nothing away).
-    """
-    media_type = None
-    for name, value in fields:
-        lower = name.lower()
-        if lower == "vary":
-            varies += [field.strip() for field in (value or "").split(",") if field.strip()]
-        elif lower == "content-type":
-            media_type = value
-        elif lower == "cache-control":
-            if status == 200 and value is not None and not made["cache-control"].startswith("private"):
-                made["cache-control"] = value
-        elif lower == "x-content-type-options":
-            continue
-        elif value is None:
-            made.pop(lower, None)
-        else:
-            made[lower] = value
-    return media_type
-
-
-def is_shared_across_sites(media_type: str) -> bool:
-    """Whether answers of this type carry Access-Control-Allow-Origin, and a preflight for them is granted."""
-    return media_type.startswith(_CORS_TYPES)
-
-
-def _header_safe(media_type: str) -> bytes:
-    """A media type as header bytes. What could split the header block is not one: it came from a publisher."""
-    if not media_type or not media_type.isascii() or not media_type.isprintable():
-        return _OCTETS
-    return media_type.encode()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from edge.http.answer import NOSNIFF
+from edge.http.fields import NOSNIFF
 
 
 class Problem(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -41,7 +42,8 @@ CASES: list[tuple[str, str, dict[str, bytes], int, CID | None, tuple[int, int]]]
     ("14.2 one range", "GET", {"range": b"bytes=10-19"}, 206, PLAIN, (10, 20)),
     ("14.2 a range is of identity", "GET", {"range": b"bytes=10-19", "accept_encoding": b"br"}, 206, PLAIN, (10, 20)),
     ("14.2 HEAD has none", "HEAD", {"range": b"bytes=10-19"}, 200, None, (0, 0)),
-    ("14.2 many: the whole", "GET", {"range": b"bytes=1-2,4-5"}, 200, PLAIN, (0, 1000)),
+    ("15.3.7 several that are one", "GET", {"range": b"bytes=10-14,15-19"}, 206, PLAIN, (10, 20)),
+    ("14.2 too many: the whole", "GET", {"range": b"bytes=" + b"0-0," * 17}, 200, PLAIN, (0, 1000)),
     ("14.2 malformed: the whole, negotiated", "GET", {"range": b"x", "accept_encoding": b"br"}, 200, BR, (0, 300)),
     ("15.5.17 past the end", "GET", {"range": b"bytes=1000-"}, 416, None, (0, 0)),
     ("13.1.5 If-Range holds", "GET", {"range": b"bytes=0-0", "if_range": TAG}, 206, PLAIN, (0, 1)),
@@ -100,6 +102,24 @@ def test_headers_of_a_part() -> None:
     assert (headers["content-range"], headers["content-length"]) == ("bytes 990-999/1000", "10")
     assert headers["etag"] == TAG.decode()
     assert "cache-control" in headers
+
+
+def test_several_ranges() -> None:
+    """Several ranges are parts of one body (§14.6): each says which it is, the answer itself does not (§15.3.7.2)."""
+    choice, headers = ask(Answer(PNG), range=b"bytes=0-0,-1,5-6")
+    boundary = sha256(PLAIN).hexdigest()
+    assert headers["content-type"] == f"multipart/byteranges; boundary={boundary}"
+    assert "content-range" not in headers
+    assert (headers["etag"], headers["accept-ranges"]) == (TAG.decode(), "bytes")
+    assert (choice.status, choice.body, choice.size) == (206, PLAIN, 1000)
+    assert [(part.start, part.stop) for part in choice.parts] == [(0, 1), (999, 1000), (5, 7)]
+    first, second, third = (part.prefix.decode() for part in choice.parts)
+    assert first == f"--{boundary}\r\ncontent-type: image/png\r\ncontent-range: bytes 0-0/1000\r\n\r\n"
+    assert second.startswith(f"\r\n--{boundary}\r\n")
+    assert third.endswith("content-range: bytes 5-6/1000\r\n\r\n")
+    assert choice.tail == f"\r\n--{boundary}--\r\n".encode()
+    sent = sum(len(part.prefix) + part.stop - part.start for part in choice.parts) + len(choice.tail)
+    assert headers["content-length"] == str(sent)
 
 
 def test_headers_of_an_unsatisfiable_range() -> None:
