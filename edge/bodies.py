@@ -1,6 +1,7 @@
 """Bodies: the bytes of a choice, out of the loader, with the first verified block at hand before anything is promised.
 
-Here lives the opening of a body. Not here: the choice (edge/http/answer), the sending (edge/app).
+Here lives the opening of a body: a whole, one range, or the parts of several, of which only the blocks that hold them
+are read. Not here: the choice and the framing of parts (edge/http), the sending (edge/app).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from content.walk import Leaf, Walk
 from edge.cache.loader import Loader, Source
 from edge.http.answer import Choice
 from edge.http.outcome import OF_SOURCE, Outcome
+from edge.http.parts import Part
 
 _FARTHEST = (Source.GATEWAY, Source.ORIGIN, Source.PEER, Source.DISK, Source.MEMORY)
 
@@ -39,22 +41,35 @@ async def open_body(loader: Loader, choice: Choice) -> Opened:
         data = loaded.block.data
         if len(data) != choice.size:
             raise BadNode(f"{choice.body}: {len(data)} bytes, the index says {choice.size}")
-        whole = choice.stop - choice.start == choice.size
-        return Opened(data if whole else data[choice.start : choice.stop], OF_SOURCE[loaded.source])
-    leaves = await loader.run(_plan(choice.body, choice.size, choice.start, choice.stop))
+        return Opened(_cut(choice, data), OF_SOURCE[loaded.source])
+    spans = [(part.start, part.stop) for part in choice.parts] or [(choice.start, choice.stop)]
+    leaves = await loader.run(_plan(choice.body, choice.size, spans))
     seen: set[Source] = set()
     pieces = loader.read(leaves, seen=seen)
     first = await anext(pieces, b"")
     source = next((source for source in _FARTHEST if source in seen), Source.MEMORY)
-    return Opened(_chain(first, pieces), OF_SOURCE[source], leaves)
+    body = _chain(first, pieces)
+    if choice.parts:
+        body = _framed(choice.parts, choice.tail, body)
+    return Opened(body, OF_SOURCE[source], leaves)
 
 
-def _plan(cid: CID, size: int, start: int, stop: int) -> Walk[list[Leaf]]:
-    """The leaves that hold [start, stop) of a file that must be `size` bytes long."""
+def _cut(choice: Choice, data: bytes) -> bytes:
+    """The chosen part or parts of a file that is one block."""
+    if choice.parts:
+        return b"".join((*(part.prefix + data[part.start : part.stop] for part in choice.parts), choice.tail))
+    return data if choice.stop - choice.start == choice.size else data[choice.start : choice.stop]
+
+
+def _plan(cid: CID, size: int, spans: Sequence[tuple[int, int]]) -> Walk[list[Leaf]]:
+    """The leaves that hold these spans, one after another, of a file that must be `size` bytes long."""
     entry = yield from walk.stat(cid)
     if entry.kind != "file" or entry.size != size:
         raise BadNode(f"{cid}: a {entry.kind} of {entry.size} bytes, the index says a file of {size}")
-    return (yield from walk.leaves(cid, start, stop))
+    found: list[Leaf] = []
+    for start, stop in spans:
+        found += yield from walk.leaves(cid, start, stop)
+    return found
 
 
 async def _chain(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
@@ -62,3 +77,18 @@ async def _chain(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenera
         yield first
         async for piece in rest:
             yield piece
+
+
+async def _framed(
+    parts: Sequence[Part], tail: bytes, pieces: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    """Each part behind its prefix, then the tail. A piece is of one part: leaves are listed part by part."""
+    async with aclosing(pieces):
+        for part in parts:
+            yield part.prefix
+            due = part.stop - part.start
+            while due > 0:
+                piece = await anext(pieces)
+                due -= len(piece)
+                yield piece
+        yield tail
