@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from urllib.parse import unquote
 
 from content.block import Block
@@ -87,9 +86,9 @@ class Ready:
 
     def _make(self, shelf: Shelf, kept: Kept, head: Head, is_get: bool) -> Shot | None:
         """The shot for this way of asking, kept if others may ask alike."""
-        asking = head.asking if is_get else replace(head.asking, method="HEAD")
+        asking = head.asking if is_get else head.asking._replace(method="HEAD")
         choice = kept.answer.choose(asking)
-        if getattr(choice, "parts", ()):
+        if choice.parts:
             return None
         told = self.outcome(Outcome.HIT)
         lines = STATUS_LINE[choice.status] + choice.head + self._lines[told]
