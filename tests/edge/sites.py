@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 import brotli
+import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from content import car, ipns, tree, unixfs
@@ -49,7 +50,11 @@ class Store:
         kind = media_type(path)
         encodings = {}
         if compressible(kind):
-            for coding, coded in (("br", brotli.compress(content)), ("gzip", gzip.compress(content, mtime=0))):
+            for coding, coded in (
+                ("br", brotli.compress(content)),
+                ("gzip", gzip.compress(content, mtime=0)),
+                ("zstd", zstandard.compress(content, 3)),
+            ):
                 if len(coded) < len(content):
                     encodings[coding] = Encoding(unixfs.file(coded, self.emit).cid, len(coded))
         cid = unixfs.file(content, self.emit).cid
