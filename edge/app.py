@@ -122,7 +122,7 @@ class SiteApp:
         await self._admit(view, asked)
         plain = Visit(asked.is_navigation, asked.query, host_of(asked.host))
         if asked.method == "OPTIONS":
-            return preflight(path, _shared_with(path, view.fields(path, plain)))
+            return preflight(asked, _shared_with(path, view.fields(path, plain)))
         if asked.method not in ("GET", "HEAD"):
             raise Problem(405, "Only GET and HEAD are served here.", headers=(_ALLOW,))
         visitor = receive(view, plain, asked.fields, self.clock(), lambda: token_urlsafe(12))

@@ -13,12 +13,12 @@ from starlette.types import Scope
 
 from edge.cache.loader import Unavailable
 from edge.http.answer import Asking
+from edge.http.fields import NOSNIFF
 from edge.http.outcome import Outcome
 from edge.http.problem import Problem
 from edge.site.rules import is_navigation
 
 RETRY = (("Retry-After", "5"),)
-_NOSNIFF = b"x-content-type-options: nosniff\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +94,13 @@ def unavailable(error: Unavailable) -> Problem:
     return Problem(504, "Nobody who holds this could be reached in time.", headers=RETRY)
 
 
-def preflight(path: str, origin: str | None) -> Reply:
+def preflight(asked: Asked, origin: str | None) -> Reply:
     """OPTIONS: what is allowed; and for what other origins may use, that they may. `origin`: who may, as the path's own
-    answer says it (Access-Control-Allow-Origin)."""
-    lines = b"allow: GET, HEAD, OPTIONS\r\ncache-control: no-store\r\n" + _NOSNIFF
+    answer says it (Access-Control-Allow-Origin). The rest is said to a preflight alone (Fetch standard §3.2.3)."""
+    lines = b"allow: GET, HEAD, OPTIONS\r\ncache-control: no-store\r\n" + NOSNIFF
     if origin is not None:
         lines += b"access-control-allow-origin: %s\r\n" % origin.encode("latin-1")
-        lines += b"access-control-allow-methods: GET, HEAD, OPTIONS\r\n"
-        lines += b"access-control-allow-headers: *\r\naccess-control-max-age: 86400\r\n"
+        if b"access-control-request-method" in asked.fields:
+            lines += b"access-control-allow-methods: GET, HEAD, OPTIONS\r\n"
+            lines += b"access-control-allow-headers: *\r\naccess-control-max-age: 86400\r\n"
     return Reply(204, lines, Outcome.HIT)
