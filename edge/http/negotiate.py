@@ -1,7 +1,8 @@
 """Content coding negotiation (RFC 9110 §12.5.3): which of the codings made at publish to send.
 
 Here lives the reading of Accept-Encoding. Not here: the codings themselves; nothing is compressed on a request.
-At equal weight the first available coding wins, and any coding wins over identity: bytes are what visitors wait for.
+At equal weight the first available coding wins (whoever asks lists the smallest first), and any coding wins over
+identity: bytes are what visitors wait for.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from functools import lru_cache
 from typing import Final
 
 IDENTITY: Final = "identity"
+ELEMENTS: Final = 64  # of one list; what follows is not read. Empty ones count too (§5.6.1.2: a reasonable number)
+_PARAMETERS = 8  # of one element
 _MEMO_BYTES = 256  # browsers send one of a dozen values; longer ones are not worth remembering
 _QVALUE = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\Z")  # §12.4.2
 _ALIASES = {"x-gzip": "gzip", "x-compress": "compress"}  # §8.4.1
@@ -50,8 +53,8 @@ _remembered = lru_cache(maxsize=512)(_choose)
 def weights(text: str) -> dict[str, float]:
     """name → weight of an Accept-* list. An element whose weight is malformed is as if it were not there."""
     found: dict[str, float] = {}
-    for element in text.lower().split(","):
-        name, *parameters = (part.strip(" \t") for part in element.split(";"))
+    for element in text.lower().split(",", ELEMENTS)[:ELEMENTS]:
+        name, *parameters = (part.strip(" \t") for part in element.split(";", _PARAMETERS))
         weight = _weight(parameters)
         if name and weight is not None:
             found.setdefault(_ALIASES.get(name, name), weight)

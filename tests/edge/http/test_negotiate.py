@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.http.negotiate import choose
+from edge.http.negotiate import ELEMENTS, choose
 
 ALL = ("zstd", "br", "gzip")
 CASES: list[tuple[str, bytes | None, tuple[str, ...], str | None]] = [
@@ -35,6 +35,18 @@ CASES: list[tuple[str, bytes | None, tuple[str, ...], str | None]] = [
     ("12.4.2 spaces", b" br ; q=0.5 ,\tgzip ; q=0.6", ALL, "gzip"),
     ("5.6.1 empty elements", b",,gzip,,", ALL, "gzip"),
     ("5.5 bytes that are no text", b"\xff\xfe, gzip", ALL, "gzip"),
+    ("12.5.3 star refused but one", b"br, *;q=0", ALL, "br"),
+    ("12.5.3 star refused but one that is not there", b"deflate, *;q=0", ALL, None),
+    ("12.5.3 identity refused, star for the rest", b"identity;q=0, *", ALL, "zstd"),
+    ("12.5.3 identity refused, nothing else said", b"identity;q=0", ALL, None),
+    ("12.5.3 identity alone", b"identity", ALL, "identity"),
+    ("12.5.3 star below a coding", b"*;q=0.5, gzip;q=1", ALL, "gzip"),
+    ("12.5.3 star, identity kept at its weight", b"*;q=0.5, identity;q=0.9", ALL, "identity"),
+    ("12.4.2 four decimals: malformed", b"br;q=0.1234, gzip;q=0.1", ALL, "gzip"),
+    ("12.4.2 the first of a name said twice", b"gzip;q=0, gzip;q=1", ("gzip",), "identity"),
+    ("8.4.1 a coding that nobody knows", b"x-new, gzip;q=0.1", ALL, "gzip"),
+    ("5.6.1 as many elements as are read", b"x," * (ELEMENTS - 1) + b"gzip", ALL, "gzip"),
+    ("5.6.1 one more", b"," * ELEMENTS + b"gzip", ALL, "identity"),
     ("longer than remembered", b"a" * 300 + b", gzip", ALL, "gzip"),
 ]
 

@@ -94,6 +94,21 @@ def test_several_ranges(value: bytes, size: int, expected: list[tuple[int, int]]
     assert (list(spans) if isinstance(spans, tuple) else spans) == expected
 
 
+@pytest.mark.parametrize(
+    ("span", "size", "written"),
+    [
+        (Span(0, 500), 1234, b"bytes 0-499/1234"),
+        (Span(500, 1000), 1234, b"bytes 500-999/1234"),
+        (Span(734, 1234), 1234, b"bytes 734-1233/1234"),
+        (Span(21010, 47022), 47022, b"bytes 21010-47021/47022"),
+        (Span(7000, 8000), 8000, b"bytes 7000-7999/8000"),
+    ],
+)
+def test_content_range(span: Span, size: int, written: bytes) -> None:
+    """The examples of §14.4 and §15.3.7."""
+    assert span.content_range(size) == written
+
+
 _POSITIONS = st.integers(0, 40)
 _SPECS = st.one_of(
     st.builds(lambda first, more: (first, first + more), _POSITIONS, _POSITIONS),
