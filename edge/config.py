@@ -11,13 +11,15 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from content.errors import BadRecord
 from content.ipns import key_of
+from edge.http.address import Trusted
+from edge.http.rates import Rate
 from edge.peers.ring import Member, parse_members
 
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)i?B?\s*\Z", re.IGNORECASE)
@@ -95,7 +97,83 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "site_domain", str, "", "localhost", "RIM_SITE_DOMAIN", "Every site answers as SITE.DOMAIN beside its hosts."
     ),
-    Setting("access_log", bool, "", False, "RIM_ACCESS_LOG", "One JSON line per answer on stderr."),
+    Setting(
+        "trusted_proxy",
+        str,
+        "networks",
+        "",
+        "RIM_TRUSTED_PROXY",
+        "Proxies in front of this edge, comma separated (10.0.0.0/8, 2001:db8::7). What they say of a client's address "
+        "is believed, in X-Forwarded-For, Forwarded or a PROXY header; nobody else's word is.",
+    ),
+    Setting(
+        "proxy_protocol",
+        bool,
+        "",
+        False,
+        "RIM_PROXY_PROTOCOL",
+        "Connections from --trusted-proxy begin with a PROXY header, version 1 or 2; without one they are closed. "
+        "Others speak HTTP as ever.",
+    ),
+    Setting(
+        "max_connections",
+        int,
+        "",
+        0,
+        "RIM_MAX_CONNECTIONS",
+        "Visitors' connections in all, per process; one more is answered 503. 0: three quarters of the descriptors "
+        "that the process may have, at most 32768.",
+    ),
+    Setting(
+        "max_connections_per_client",
+        int,
+        "",
+        0,
+        "RIM_MAX_CONNECTIONS_PER_CLIENT",
+        "Connections of one client (an IPv4 address, an IPv6 /64), per process; one more is answered 429. 0: no limit, "
+        "as many may share an address. A trusted proxy is no client.",
+    ),
+    Setting(
+        "rate_per_client",
+        str,
+        "rate",
+        "",
+        "RIM_RATE_PER_CLIENT",
+        "Requests of one client, per process: 50/s, or 50/s:200 for 200 at once; beyond it 429. Off unless set.",
+    ),
+    Setting(
+        "rate_per_site",
+        str,
+        "rate",
+        "",
+        "RIM_RATE_PER_SITE",
+        "Requests for one site, per process, written like --rate-per-client. Off unless set.",
+    ),
+    Setting(
+        "tls_cert",
+        Path,
+        "file",
+        None,
+        "RIM_TLS_CERT",
+        "Certificate with its chain (PEM): the public listener speaks TLS. SIGHUP reads it and the key again.",
+    ),
+    Setting("tls_key", Path, "file", None, "RIM_TLS_KEY", "The certificate's key (PEM, no passphrase)."),
+    Setting(
+        "access_log",
+        str,
+        "off|combined|json",
+        "off",
+        "RIM_ACCESS_LOG",
+        "One line per answer: combined, as Apache and nginx write it, or json, which has site and outcome too.",
+    ),
+    Setting(
+        "access_log_file",
+        Path,
+        "file",
+        None,
+        "RIM_ACCESS_LOG_FILE",
+        "Where the access log goes; else to stderr. SIGHUP opens it again, after it was moved away.",
+    ),
     Setting(
         "reload",
         bool,
@@ -127,7 +205,16 @@ class EdgeConfig:
     gateways: tuple[str, ...] = ()
     processes: int = 1
     site_domain: str = "localhost"
-    access_log: bool = False
+    trusted_proxy: Trusted = field(default_factory=Trusted)
+    proxy_protocol: bool = False
+    max_connections: int = 0
+    max_connections_per_client: int = 0
+    rate_per_client: Rate | None = None
+    rate_per_site: Rate | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    access_log: str = "off"
+    access_log_file: Path | None = None
     reload: bool = False
     json: bool = False  # one line of JSON on stdout when ready, instead of a sentence
 
@@ -156,6 +243,23 @@ class EdgeConfig:
                 f"private: {self.private} is not loopback, so peers must prove themselves: "
                 "give a node token (RIM_NODE_TOKEN or --token-file)"
             )
+        self._check_front()
+
+    def _check_front(self) -> None:
+        """Raises BadSetting unless what is said of proxies, TLS, limits and log fits together."""
+        if self.proxy_protocol and not self.trusted_proxy:
+            raise BadSetting("proxy_protocol: name the proxies that send the header with --trusted-proxy")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise BadSetting("tls_cert, tls_key: give both or neither")
+        if self.proxy_protocol and self.tls_cert is not None:
+            raise BadSetting(
+                "proxy_protocol: not together with --tls-cert: end TLS at the proxy, or send no PROXY header"
+            )
+        for name in ("max_connections", "max_connections_per_client"):
+            if getattr(self, name) < 0:
+                raise BadSetting(f"{name}: {getattr(self, name)} is no number of connections")
+        if self.access_log_file is not None and self.access_log == "off":
+            raise BadSetting("access_log_file: say what to write there with --access-log combined or json")
 
     def members(self, private_url: str) -> tuple[Member, ...]:
         """The ring's members with this edge among them."""
@@ -231,9 +335,21 @@ def _value(row: Setting, given: Any) -> Any:
     return given if given is None else row.type(given)
 
 
+def _log_form(text: str) -> str:
+    """A switch until 0.1: what turned it on means json, as that was the form."""
+    form = {"yes": "json", "true": "json", "1": "json", "on": "json"}.get(text.lower(), text.lower())
+    form = {"no": "off", "false": "off", "0": "off"}.get(form, form)
+    if form not in ("off", "combined", "json"):
+        raise ValueError(f"{text!r} is none of off, combined, json")
+    return form
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     "url": lambda text: text.rstrip("/"),
     "size": size,
     "members": parse_members,
     "names": _names,
+    "networks": Trusted.read,
+    "rate": lambda text: Rate.read(text) if text else None,
+    "off|combined|json": _log_form,
 }

@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from content.ipns import name_of
 from edge.config import SETTINGS, BadSetting, EdgeConfig, address, is_loopback, read, size
+from edge.http.address import Trusted
+from edge.http.rates import Rate
 from edge.peers.ring import Member
 
 KEY = name_of(Ed25519PrivateKey.generate().public_key())
@@ -28,7 +30,7 @@ def test_flags_before_variables_before_defaults() -> None:
     env = {"RIM_REGION": "eu", "RIM_CACHE": "2G", "RIM_NODE_TOKEN": "secret", "RIM_ACCESS_LOG": "yes"}
     config = read({**GIVEN, "cache": "1G", "peers": "b=http://127.0.0.1:2;region=eu"}, env)
     assert (config.region, config.cache_bytes, config.memory_bytes) == ("eu", 1 << 30, 512 << 20)
-    assert (config.token, config.access_log, config.origin) == ("secret", True, "http://127.0.0.1:7070")
+    assert (config.token, config.access_log, config.origin) == ("secret", "json", "http://127.0.0.1:7070")
     assert config.members("http://127.0.0.1:9") == (
         Member("b", "http://127.0.0.1:2", "eu"),
         Member("edge-1", "http://127.0.0.1:9", "eu"),
@@ -58,6 +60,18 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"peers": "a=http://h,a=http://h"}, "two members"),
     ({"private": "0.0.0.0:7000"}, "node token"),
     ({"token_file": "/nonexistent"}, "token-file"),
+    ({"trusted_proxy": "10.0.0.1/8"}, "trusted_proxy: '10.0.0.1/8' is no network such as"),
+    ({"proxy_protocol": True}, "proxy_protocol: name the proxies"),
+    ({"proxy_protocol": True, "trusted_proxy": "10.0.0.0/8", "tls_cert": "c", "tls_key": "k"}, "not together with"),
+    ({"tls_cert": "c"}, "give both or neither"),
+    ({"tls_key": "k"}, "give both or neither"),
+    ({"max_connections": "-1"}, "max_connections: -1 is no number"),
+    ({"max_connections": "many"}, "max_connections"),
+    ({"max_connections_per_client": "-1"}, "max_connections_per_client: -1 is no number"),
+    ({"rate_per_client": "50"}, "rate_per_client: '50' is no rate such as"),
+    ({"rate_per_site": "0/s"}, "rate_per_site: '0/s' is no rate such as"),
+    ({"access_log": "xml"}, "access_log: 'xml' is none of off, combined, json"),
+    ({"access_log_file": "/tmp/x.log"}, "access_log_file: say what to write"),
 ]
 
 
@@ -66,6 +80,27 @@ def test_what_cannot_be_meant(flags: dict[str, Any], words: str) -> None:
     """Refused, naming the setting."""
     with pytest.raises(BadSetting, match=words):
         read({**GIVEN, **flags}, {})
+
+
+def test_what_stands_in_front() -> None:
+    """Proxies, limits, TLS and log, as they are written."""
+    plain = read(GIVEN, {})
+    assert (plain.trusted_proxy, plain.rate_per_client, plain.max_connections) == (Trusted(), None, 0)
+    flags = {"trusted_proxy": "10.0.0.0/8", "proxy_protocol": True, "rate_per_client": "50/s:9", "max_connections": "7"}
+    config = read({**GIVEN, **flags}, {"RIM_RATE_PER_SITE": "900/s", "RIM_ACCESS_LOG_FILE": "x", "RIM_ACCESS_LOG": "1"})
+    assert (config.trusted_proxy, config.proxy_protocol) == (Trusted.read("10.0.0.0/8"), True)
+    assert (config.rate_per_client, config.rate_per_site, config.max_connections) == (Rate(50, 9), Rate(900, 900), 7)
+    assert (config.access_log, config.access_log_file) == ("json", Path("x"))
+
+
+LOGS = [("", "off"), ("0", "off"), ("no", "off"), ("off", "off"), ("true", "json"), ("on", "json"), ("1", "json"),
+        ("JSON", "json"), ("json", "json"), ("combined", "combined")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "form"), LOGS)
+def test_the_form_of_the_log(text: str, form: str) -> None:
+    """It was a switch once, and what switched it on means JSON."""
+    assert read(GIVEN, {"RIM_ACCESS_LOG": text}).access_log == form
 
 
 def test_a_token_from_a_file(tmp_path: Path) -> None:
