@@ -35,6 +35,11 @@ def spelled(text: str) -> str | None:
     return str(address)
 
 
+def of_peer(text: str) -> str:
+    """A socket's own address, spelled so, without its zone; "" where it has none (a UNIX socket)."""
+    return spelled(text.partition("%")[0]) or "" if ":" in text else text
+
+
 @lru_cache(_REMEMBERED)
 def key_of(address: str) -> str:
     """Whom an address stands for when clients are counted: itself, or of IPv6 its /64, which is what one household or

@@ -86,19 +86,25 @@ class Door:
         """Whose request this is, on a connection from `peer` (a socket's address, or what its PROXY header said)."""
         return client_of(peer, fields, self._trusted) if self._trusted else peer
 
+    def allows(self, client: str, site: str) -> bool:
+        """Whether one more request may be answered; then it is counted."""
+        return self._take(client, site) is None
+
     def wait(self, client: str, site: str) -> float | None:
-        """None: one more request may be answered, and is counted; else the seconds until it might."""
+        """As `allows`, for who tells the client: None, or the seconds until a request might be answered."""
+        refused = self._take(client, site)
+        if refused is None:
+            return None
+        wait, limit = refused
+        self.refused[limit] += 1
+        return wait
+
+    def _take(self, client: str, site: str) -> tuple[float, str] | None:
         now = self._clock()
-        if self._clients is not None:
-            wait = self._clients.take(key_of(client), now)
-            if wait is not None:
-                self.refused["client rate"] += 1
-                return wait
-        if self._sites is not None and site:
-            wait = self._sites.take(site, now)
-            if wait is not None:
-                self.refused["site rate"] += 1
-                return wait
+        if self._clients is not None and (wait := self._clients.take(key_of(client), now)) is not None:
+            return wait, "client rate"
+        if self._sites is not None and site and (wait := self._sites.take(site, now)) is not None:
+            return wait, "site rate"
         return None
 
     def __repr__(self) -> str:

@@ -10,18 +10,21 @@ import asyncio
 import errno
 import functools
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 
+from edge.http.door import Door
 from edge.http.limits import LIMITS, Limits
 from edge.http.protocol import Protocol
 from edge.ready import Ready
 
 BACKLOG = 2048
 GRACE = 5  # s that answers under way may take to finish
+HANDSHAKE = 10.0  # s for a TLS handshake, as for a head
 
 
 class BindError(Exception):
@@ -29,11 +32,28 @@ class BindError(Exception):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers."""
+    """uvicorn without its signal handlers, and with a bound on TLS handshakes, during which no timer of ours runs."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on these sockets."""
+        await self.lifespan.startup()
+        config, loop = self.config, asyncio.get_running_loop()
+
+        def connection() -> asyncio.Protocol:
+            make: Any = config.http_protocol_class
+            made = make(config=config, server_state=self.server_state, app_state=self.lifespan.state, _loop=loop)
+            assert isinstance(made, asyncio.Protocol)
+            return made
+
+        tls: dict[str, Any] = {"ssl": config.ssl, "ssl_handshake_timeout": HANDSHAKE} if config.ssl else {}
+        self.servers = [
+            await loop.create_server(connection, sock=sock, backlog=config.backlog, **tls) for sock in sockets or ()
+        ]
+        self.started = True
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -59,11 +79,22 @@ def bind(host: str, port: int) -> socket.socket:
 class Listener:
     """One listener: `start` returns when it takes connections, `stop` when the last one is gone."""
 
-    def __init__(self, app: Any, sock: socket.socket, *, ready: Ready | None = None, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        app: Any,
+        sock: socket.socket,
+        *,
+        ready: Ready | None = None,
+        limits: Limits = LIMITS,
+        door: Door | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`door` None: everybody is let in, under the address they come from. `tls` None: plain HTTP."""
         self.socket = sock
         host, port = sock.getsockname()[:2]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        protocol: Any = functools.partial(Protocol, ready=ready, limits=limits)
+        scheme = "http" if tls is None else "https"
+        self.url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        protocol: Any = functools.partial(Protocol, ready=ready, limits=limits, door=door)
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -76,6 +107,7 @@ class Listener:
                 proxy_headers=False,
                 timeout_graceful_shutdown=GRACE,
                 backlog=BACKLOG,
+                ssl_context_factory=None if tls is None else lambda *_: tls,
             )
         )
         self._task: asyncio.Task[None] | None = None

@@ -22,11 +22,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from content.errors import ContentError
 from edge.counting import Told
+from edge.http.address import of_peer
 from edge.http.deadline import Deadline
+from edge.http.door import Door
+from edge.http.forwarded import Fields
 from edge.http.heads import Plain
 from edge.http.limits import LIMITS, Limits
 from edge.http.pour import Pour
 from edge.http.problem import Problem
+from edge.http.proxy import BadHeader
+from edge.http.proxy import read as read_header
 from edge.http.status import STATUS_LINE
 from edge.kept import Shot
 from edge.ready import Ready
@@ -52,12 +57,23 @@ class _Refused(Exception):
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection. `ready` None: no hot path (the private listener)."""
+    """One connection. `ready` None: no hot path (the private listener). `door` None: everybody is let in."""
 
-    def __init__(self, *args: Any, ready: Ready | None = None, limits: Limits = LIMITS, **named: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        ready: Ready | None = None,
+        limits: Limits = LIMITS,
+        door: Door | None = None,
+        **named: Any,
+    ) -> None:
         super().__init__(*args, **named)
         self._ready = ready
         self._limits = limits
+        self._door = door
+        self._rates = door if door is not None and door.has_rates else None
+        self._has_entered = False
+        self._awaits_header = False  # of the PROXY protocol; what came of it stands in the backlog
         self._phase = _IDLE
         self._deadline = Deadline(self.loop, self._on_deadline)
         self._unsent = 0
@@ -76,8 +92,10 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.client_address = self.client[0] if self.client else ""
+        self.client_address = of_peer(self.client[0]) if self.client else ""
         self._deadline.set(self._limits.idle)
+        if self._door is not None:
+            self._knock(self._door)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.cancel()
@@ -87,16 +105,18 @@ class Protocol(HttpToolsProtocol):
             self._fetching.cancel()
         if self._pour is not None:
             self._end_pour(self._pour)
+        if self._has_entered and self._door is not None:
+            self._door.leave(self.client_address)
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that has said all it will may still read: stay open for writing until all it asked is answered."""
         self._ending = True
-        if self._is_quiet():
+        if self._awaits_header or self._is_quiet():
             return False
         if self._is_asking() and not self._backlog:
             self.cycle.keep_alive = False
-        return True
+        return self.scheme != "https"  # TLS has no half: asyncio closes, whatever is said here
 
     def shutdown(self) -> None:
         """Finish what is under way, then close (uvicorn calls this when the server ends)."""
@@ -120,6 +140,8 @@ class Protocol(HttpToolsProtocol):
     def _on_deadline(self) -> None:
         if self.flow.write_paused or self.transport.is_closing():
             self._on_write_stall()
+        elif self._phase is _Phase.HEAD and self._awaits_header:
+            self.transport.close()
         elif self._phase is _Phase.HEAD:
             self._refuse(408)
         else:
@@ -166,9 +188,59 @@ class Protocol(HttpToolsProtocol):
         """Whether nothing is due to this client."""
         return not (self._backlog or self._is_busy())
 
+    # Who is there.
+
+    def _knock(self, door: Door) -> None:
+        if not door.has_room(len(self.connections)):
+            self._refuse(503)
+        elif door.expects_header(self.client_address):
+            self._awaits_header = True
+            self._phase = _Phase.HEAD
+            self._deadline.set(self._limits.head_time)
+        else:
+            self._enter(door)
+
+    def _enter(self, door: Door) -> None:
+        self._has_entered = door.enter(self.client_address)
+        if not self._has_entered:
+            self._refuse(429)
+
+    def _read_header(self, door: Door, data: bytes) -> bytes:
+        """What follows the PROXY header. One that is none ends the connection, without a word."""
+        try:
+            header = read_header(data)
+        except BadHeader:
+            door.refused["PROXY header"] += 1
+            self._last_one()
+            self._settle()
+            return b""
+        if header is None:
+            self._backlog = data
+            return b""
+        self._backlog, self._awaits_header, self._phase = b"", False, _IDLE
+        self.client_address = header.client or self.client_address
+        self._deadline.set(self._limits.idle)
+        self._enter(door)
+        return data[header.size :]
+
+    def _client_of(self, fields: Fields) -> str:
+        """Whose request this is."""
+        door = self._door
+        if door is None or not door.reads_fields:
+            return self.client_address
+        return door.client(self.client_address, fields)
+
+    def _may(self, shot: Shot, plain: Plain) -> bool:
+        """Whether one more request is within the rates, if there are any. The app tells who is refused."""
+        return self._rates is None or self._rates.allows(self._client_of(plain.head.fields), shot.kind[0])
+
     # Bytes in.
 
     def data_received(self, data: bytes) -> None:
+        if self._awaits_header and self._door is not None and not self._deaf:
+            data = self._read_header(self._door, self._backlog + data)
+            if not data:
+                return
         if self._deaf:
             return
         if self._backlog or self._pour is not None:
@@ -253,7 +325,7 @@ class Protocol(HttpToolsProtocol):
         self._in_head = False
         self._check_head()
         wire: dict[object, object] = {"abort": self.transport.abort, "is_closing": self.transport.is_closing}
-        wire |= {"client": self.client_address}
+        wire |= {"client": self._client_of(self.headers)}
         self.scope["extensions"] = {"rim": wire}
         super().on_headers_complete()
         if self._ready is not None and any(name in _BODY_FIELDS and value != b"0" for name, value in self.headers):
@@ -343,7 +415,7 @@ class Protocol(HttpToolsProtocol):
         if ready.pause.look():
             return data
         out: list[bytes | memoryview] = []
-        shot = ready.known.shots.get(data)
+        shot = ready.known.shots.get(data) if self._rates is None else None  # a rate looks at the request's fields
         if shot is not None and (shot.body is None or shot.body.value is not None):
             self._take(shot, out)
             left, due = b"", shot.size
@@ -373,7 +445,7 @@ class Protocol(HttpToolsProtocol):
         while at < len(data) and due < _AT_ONCE and self._pour is None:
             plain = ready.heads.read(data, at)
             shot = None if plain is None else ready.shot(plain.head, plain.target, plain.is_get)
-            if plain is None or shot is None:
+            if plain is None or shot is None or not self._may(shot, plain):
                 break
             if shot.leaves:
                 self._pour = Pour(ready, shot, plain)
@@ -405,8 +477,8 @@ class Protocol(HttpToolsProtocol):
         if self._ready is not None and self._ready.log is not None:
             site, status, outcome = shot.kind
             method, head = "GET" if plain.is_get else "HEAD", plain.head
-            said = (self.client_address, site, method, head.host, plain.target, status, sent, outcome, head.fields)
-            self._ready.log(Told(*said))
+            said = (self._client_of(head.fields), site, method, head.host, plain.target, status, sent, outcome)
+            self._ready.log(Told(*said, head.fields))
 
     # Long answers.
 
@@ -460,6 +532,8 @@ class Protocol(HttpToolsProtocol):
 _REASONS = {
     405: "CONNECT is not served here.",
     408: "The head of the request did not come in time.",
+    429: "There are too many connections from this address.",
+    503: "This edge has as many connections as it can serve.",
     414: "The request target is longer than 8 KiB.",
     431: "The head of the request is longer than 16 KiB, or has more than 100 fields.",
 }

@@ -127,3 +127,5 @@ def test_rates_per_client_and_site() -> None:
     assert both.wait("192.0.2.3", "other") is None
     assert both.wait("192.0.2.3", "") is None
     assert both.refused == {"client rate": 1, "site rate": 1}
+    assert [both.allows(client, "other") for client in ("192.0.2.3", "192.0.2.4")] == [False, True]
+    assert both.refused == {"client rate": 1, "site rate": 1}, "counted by who tells the client"
