@@ -108,6 +108,7 @@ class Tap:
             if wanted.site in (None, site) and wanted.wants(told.method, path, told.status, told.outcome):
                 row = row or {
                     "time": round(self._clock(), 3),
+                    "client": told.client,
                     "site": site,
                     "method": told.method,
                     "host": told.host.decode("latin-1"),

@@ -84,7 +84,8 @@ def _line(row: Row) -> str:
         detail = " ".join(f"{key}={_shown(value)}" for key, value in row.items() if key not in known)
         return f"{begin}  * {row['event']} {row.get('site') or ''} {detail}".rstrip()
     target = _shown(f"{row['host']}{row['path']}")[:_TARGET_CHARS]
-    return f"{begin}  {row['status']} {row['outcome']:<8} {output.size(row['bytes']):>9}  {row['method']:<4} {target}"
+    client, size = _shown(row.get("client", "")), output.size(row["bytes"])
+    return f"{begin}  {row['status']} {row['outcome']:<8} {size:>9}  {client:<15} {row['method']:<4} {target}"
 
 
 def _shown(value: object) -> str:

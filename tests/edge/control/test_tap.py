@@ -26,13 +26,14 @@ def test_the_hook_is_there_only_while_somebody_looks() -> None:
     tap = Tap(answers, lambda: 7.0)
     with tap.look(Filter()) as first:
         with tap.look(Filter()) as second:
-            answers.count(Told("", "", "GET", b"a.test", b"/x?y=1", 200, 5, Outcome.HIT, ()))
+            answers.count(Told("192.0.2.7", "", "GET", b"a.test", b"/x?y=1", 200, 5, Outcome.HIT, ()))
         assert answers.log is not below
         answers.count(Told("", "", "GET", b"a.test", b"", 404, 0, Outcome.NEGATIVE, ()))
     assert answers.log is below
     answers.count(Told("", "", "GET", b"a.test", b"/z", 200, 5, Outcome.HIT, ()))
     assert seen == ["a.test/x?y=1", "a.test", "a.test/z"]
-    row = {"time": 7.0, "site": None, "method": "GET", "host": "a.test", "path": "/x?y=1", "status": 200, "bytes": 5}
+    row = {"time": 7.0, "client": "192.0.2.7", "site": None, "method": "GET", "host": "a.test"}
+    row |= {"path": "/x?y=1", "status": 200, "bytes": 5}
     assert second.take(9) == ([{**row, "outcome": "hit"}], 0)
     assert [row["status"] for row in first.take(9)[0]] == [200, 404]
     answers.log = None
