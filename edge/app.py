@@ -4,7 +4,7 @@ Here lives a request's biography, from Host to last byte, as one ASGI app. Not h
 an asset answers (edge/http/answer), where bytes come from (edge/cache), the wire (edge/http/protocol), the private side
 (edge/control/admin).
 
-    host → site → path → admission → method → visitor → meaning → asset → choice → first verified block → status, rest
+    rates → host → site → path → admission → method → visitor → meaning → asset → choice → first verified block → rest
 
 Nothing is sent before the first block is there and verified, so what cannot be had is a 502 or 504 and never half a
 page. What breaks later ends in a cut connection under a Content-Length: no client takes that for the whole.
@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from math import ceil
 from secrets import token_urlsafe
 from typing import Any
 
@@ -34,6 +35,7 @@ from edge.cache.loader import Loader, Unavailable
 from edge.counting import Told
 from edge.guard import Guard
 from edge.http.answer import Answer, Asking, Choice, Redirection, is_shared_across_sites
+from edge.http.door import Door
 from edge.http.outcome import Outcome
 from edge.http.problem import Problem
 from edge.http.target import BadTarget, host_of, path_of
@@ -65,17 +67,20 @@ class SiteApp:
         *,
         pause: Pause | None = None,
         reloads: Reloads | None = None,
+        door: Door | None = None,
         development: bool = False,
         contact_age: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`contact_age`: seconds since the origin was last heard of, for sites with `max_stale`. `clock`: unix seconds,
-        for what has an end. `reloads`: pages are sent with a script that reloads them, for development only."""
+        for what has an end. `reloads`: pages are sent with a script that reloads them, for development only.
+        `door`: knows the rates that hold."""
         self.ready = ready
         self.router = ready.router
         self.loader = loader
         self.pause = pause
         self.reloads = reloads
+        self.door = door
         self.development = development
         self.contact_age = contact_age
         self.clock = clock
@@ -115,6 +120,7 @@ class SiteApp:
             return Reply.of(Problem(500, "This edge failed; the fault is in its log."))
 
     async def _reply(self, asked: Asked) -> Reply:
+        self._count_in(asked)
         view = self._view(asked)
         path = self._path(asked)
         if path.startswith(RESERVED):
@@ -140,6 +146,13 @@ class SiteApp:
                 return self._moved(asked, visitor, meaning)
             case Missing():
                 raise Problem(404, "This site has no such path.", headers=(("Rim-Reason", meaning.reason),))
+
+    def _count_in(self, asked: Asked) -> None:
+        """Raises Problem where a rate does not allow one more request, whatever it asks for."""
+        wait = self.door.wait(asked.client, self.ready.site_of(asked.host)) if self.door is not None else None
+        if wait is not None:
+            headers = (("Retry-After", str(ceil(wait))),)
+            raise Problem(429, "Too many requests: wait as long as Retry-After says.", headers=headers)
 
     async def _is_for_all(self, view: SiteView, path: str, plain: Visit, found: Found) -> bool:
         """Whether who says nothing of himself gets the same. Else one visitor's Rim-Release or cookie would put the

@@ -36,7 +36,6 @@ from edge.control.asking import HeadClient
 from edge.control.asks import Answerer
 from edge.control.head import Follower, Head
 from edge.control.identity import Identity, load
-from edge.control.log import access_log
 from edge.control.report import Reporter
 from edge.control.staging import Stager
 from edge.control.stored import HeadStore
@@ -45,6 +44,7 @@ from edge.control.trust import Trust
 from edge.control.warm import Staged, Warmer
 from edge.control.watchdog import Watchdog
 from edge.explain import Explainer
+from edge.front import Front
 from edge.http.limits import LIMITS, Limits
 from edge.http.listener import BindError, Listener, bind
 from edge.numbers import Numbers
@@ -81,13 +81,15 @@ class Node:
         """Come up. Raises StateError or BindError, and has then left nothing behind."""
         self.state.open()
         try:
+            self.front = Front(self.config)
             sockets = self._bind()
-        except BindError:
+        except (StateError, BindError):
             self.state.close()
             raise
         self._assemble(*sockets)
         await self.disk.open()
         await self.follower.restore()
+        self.front.start()
         await self.public.start()
         await self.private.start()
         works = (self.follower.follow(), self.watchdog.run(), self.pause.run(), self._tell_of_staleness())
@@ -98,11 +100,16 @@ class Node:
         """Wait until it can answer: a Head is served, or the origin said that it has none."""
         await self.follower.ready.wait()
 
+    def reload(self) -> None:
+        """Read again what may have changed: the certificate, and where the access log goes."""
+        self.front.reload()
+
     async def stop(self) -> None:
         """Finish what is under way, and leave nothing: no task, no port, no lock."""
         if self.reloads is not None:
             self.reloads.close()
         await asyncio.gather(self._leave(), self.public.stop(), self.private.stop())
+        await self.front.close()
         await self.pause.close()
         await self.loader.close()
         await self.client.close()
@@ -195,8 +202,7 @@ class Node:
         self.answers = Ready(config.name, self.router, self.memory, config.memory_bytes // SHARE)
         self.answers.pause = self.pause
         self.answers.load = self._block
-        if config.access_log:
-            self.answers.log = access_log(sys.stderr, config.name)
+        self.answers.log = self.front.hook
         self.tap = Tap(self.answers)
         self.explainer = Explainer(config.name, self.router, self.loader)
         self.reloads = Reloads(self.router) if config.reload else None
@@ -205,6 +211,7 @@ class Node:
             self.loader,
             pause=self.pause,
             reloads=self.reloads,
+            door=self.front.door,
             development=config.site_domain == "localhost",
             contact_age=self.source.contact_age,
         )
@@ -219,7 +226,14 @@ class Node:
             status=lambda: self.numbers.status(),
             explain=self.explainer.explain,
         )
-        self.public = Listener(public_app(self.site_app), public, ready=self.answers, limits=self.limits)
+        self.public = Listener(
+            public_app(self.site_app),
+            public,
+            ready=self.answers,
+            limits=self.limits,
+            door=self.front.door,
+            tls=self.front.context,
+        )
         self.private = Listener(private_app(admin), private, limits=self.limits)
         self.numbers = Numbers(
             self.answers,
@@ -230,6 +244,7 @@ class Node:
             self.watchdog,
             self.public,
             admin,
+            self.front,
         )
 
     def _answer(self, identity: Identity) -> None:
@@ -294,6 +309,7 @@ async def _serve(config: EdgeConfig) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     node = Node(config)
     await node.start()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, node.reload)
     try:
         await _until_either(node.ready(), stopping.wait())
         if not stopping.is_set():

@@ -5,6 +5,8 @@ Here lives the gathering. Rooms keep plain values and know nothing of metrics; n
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +17,7 @@ from edge.control.head import Follower
 from edge.control.metrics import Value
 from edge.control.warm import Warmer
 from edge.control.watchdog import Watchdog
+from edge.front import Front
 from edge.http.listener import Listener
 from edge.peers.members import Members
 from edge.ready import Ready
@@ -33,10 +36,11 @@ class Numbers:
     watchdog: Watchdog
     public: Listener
     private: Private
+    front: Front
 
     def values(self) -> dict[str, Value]:
         """For /metrics."""
-        return {**self._answers(), **self._head(), **self._blocks(), **self._peers()}
+        return {**self._answers(), **self._front(), **self._head(), **self._blocks(), **self._peers()}
 
     def _answers(self) -> dict[str, Value]:
         counts = self.ready.counts
@@ -50,6 +54,22 @@ class Numbers:
             "rim_ready_answers": len(self.ready.keeping),
             "rim_loop_lag_seconds": self.watchdog.worst,
             "rim_loop_stalls_total": self.watchdog.stalls,
+        }
+
+    def _front(self) -> dict[str, Value]:
+        requests: Counter[tuple[str, ...]] = Counter()
+        sent: Counter[str] = Counter()
+        for (site, status, outcome), tally in self.ready.counts.tallies.items():
+            requests[site, f"{status // 100}xx", str(outcome)] += tally.requests
+            sent[site] += tally.bytes
+        keys, log = self.front.keys, self.front.log
+        return {
+            "rim_site_requests_total": +requests,
+            "rim_site_response_bytes_total": sent,
+            "rim_limits_reached_total": dict(self.front.door.refused),
+            "rim_log_lost_total": 0 if log is None else log.lost,
+            "rim_tls_certificate_ends_seconds": math.inf if keys is None else keys.seconds_left,
+            "rim_tls_reload_errors_total": 0 if keys is None else keys.errors,
         }
 
     def _head(self) -> dict[str, Value]:

@@ -42,6 +42,18 @@ METRICS: tuple[Metric, ...] = (
     Metric("rim_responses_broken_total", "Answers cut off after their first byte: the rest could not be had."),
     Metric("rim_requests_refused_total", "Requests refused by the listener before they were one.", ("status",)),
     Metric("rim_connections", "Open connections of visitors."),
+    Metric("rim_limits_reached_total", "Connections and requests that a limit turned away, by limit.", ("limit",)),
+    Metric(
+        "rim_site_requests_total",
+        "Answers by site, class of status and outcome; without a site: hosts that are nobody's.",
+        ("site", "status", "outcome"),
+    ),
+    Metric("rim_site_response_bytes_total", "Body bytes handed to visitors' connections, by site.", ("site",)),
+    Metric("rim_log_lost_total", "Lines of the access log that were not written: its sink blocks or fails."),
+    Metric(
+        "rim_tls_certificate_ends_seconds", "Seconds until the certificate ends; +Inf without TLS. Alert below a week."
+    ),
+    Metric("rim_tls_reload_errors_total", "Certificates that could not be read at SIGHUP: the last one stays. Alert."),
     Metric("rim_ready_answers", "Answers that wait in memory."),
     Metric("rim_head_sequence", "Sequence of the Head that this edge serves."),
     Metric("rim_head_ends_seconds", "Seconds until the Head's record ends; below 0 it is served as stale."),
