@@ -81,9 +81,15 @@ class Node:
         """Come up. Raises StateError or BindError, and has then left nothing behind."""
         self.state.open()
         try:
-            self.front = Front(self.config)
             sockets = self._bind()
-        except (StateError, BindError):
+        except BindError:
+            self.state.close()
+            raise
+        try:
+            self.front = Front(self.config)
+        except StateError:
+            for sock in sockets:
+                sock.close()
             self.state.close()
             raise
         self._assemble(*sockets)
