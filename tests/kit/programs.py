@@ -10,7 +10,8 @@ import shutil
 
 _NAMES = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
-    "nginx": ("nginx", "/usr/sbin/nginx"),  # no user's PATH on Debian has the folder
+    "haproxy": ("haproxy", "/usr/sbin/haproxy"),  # no user's PATH on Debian has the folder
+    "nginx": ("nginx", "/usr/sbin/nginx"),
 }
 
 
