@@ -137,7 +137,8 @@ class Json:
 
 
 class Combined:
-    """Apache's and nginx's line, with times in UTC. It has no host and no outcome: `json` has."""
+    """Apache's and nginx's line, with times in UTC. It has no host and no outcome: `json` has. What was refused before
+    it was a request has `-` in its place."""
 
     def __init__(self) -> None:
         self._second = -1
@@ -147,11 +148,12 @@ class Combined:
         if int(note.time) != self._second:
             self._second = int(note.time)
             self._time = _stamp(self._second).encode()
-        return b'%s - - [%s] "%s %s HTTP/1.1" %d %d "%s" "%s"\n' % (
+        return b'%s - - [%s] "%s" %d %d "%s" "%s"\n' % (
             _escaped(note.client.encode("latin-1", "replace")),
             self._time,
-            _escaped(note.method.encode("latin-1", "replace")),
-            _escaped(note.target),
+            _escaped(
+                b"%s %s HTTP/1.1" % (note.method.encode("latin-1", "replace"), note.target) if note.method else b""
+            ),
             note.status,
             note.size,
             _escaped(note.referer),

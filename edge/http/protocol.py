@@ -21,13 +21,14 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from content.errors import ContentError
-from edge.counting import Told
+from edge.counting import NOBODY, Told
 from edge.http.address import of_peer
 from edge.http.deadline import Deadline
 from edge.http.door import Door
 from edge.http.forwarded import Fields
 from edge.http.heads import Plain
 from edge.http.limits import LIMITS, Limits
+from edge.http.outcome import Outcome
 from edge.http.pour import Pour
 from edge.http.problem import Problem
 from edge.http.proxy import BadHeader
@@ -386,6 +387,9 @@ class Protocol(HttpToolsProtocol):
         allow = b"allow: GET, HEAD, OPTIONS\r\n" if status == 405 else b""
         head = (STATUS_LINE[status], self._lines(), problem.head, allow, b"connection: close\r\n\r\n")
         self.transport.write(b"".join((*head, problem.body)))
+        if self._ready is not None and self._ready.log is not None:  # no request came of it: it has no method
+            said = (self.client_address, NOBODY, "", b"", b"", status, len(problem.body), Outcome.ERROR, ())
+            self._ready.log(Told(*said))
         self.transport.close()
         self._settle()
 

@@ -133,7 +133,7 @@ def test_others_than_the_proxy_speak_http(tmp_path: Path) -> None:
         assert await get(node, before=V1) == 400
 
     play(tmp_path, act, trusted_proxy=Trusted.read("192.0.2.0/24"), proxy_protocol=True)
-    assert clients(tmp_path) == ["127.0.0.1"]
+    assert clients(tmp_path) == ["127.0.0.1"] * 2
 
 
 FIELDS: list[tuple[Mapping[str, str], str]] = [
@@ -170,7 +170,7 @@ def test_header_fields_of_a_stranger(tmp_path: Path) -> None:
 
 
 def test_connections_in_all(tmp_path: Path) -> None:
-    """One too many is told 503 and closed; when one has gone there is room again. Health is told the same."""
+    """One too many is told 503 and closed; when one has gone there is room again. The log has it."""
 
     async def act(node: Node) -> None:
         async with wire(node) as a, wire(node) as b:
@@ -185,6 +185,8 @@ def test_connections_in_all(tmp_path: Path) -> None:
         assert node.front.door.refused == {"connections": 1}
 
     play(tmp_path, act, max_connections=2)
+    refused = [(row["client"], row["method"], row["target"]) for row in rows(tmp_path) if row["status"] == 503]
+    assert refused == [("127.0.0.1", "", "")]
 
 
 def test_connections_of_one_client(tmp_path: Path) -> None:

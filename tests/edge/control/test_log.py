@@ -41,6 +41,8 @@ def test_combined() -> None:
     )
     assert Combined()(note(client="2001:db8::7")).startswith(b"2001:db8::7 - - [")
     assert Combined()(note()).endswith(b' "-" "-"\n')
+    refused = note()._replace(method="", host=b"", target=b"", status=400)
+    assert Combined()(refused) == b'192.0.2.7 - - [24/Nov/2026:20:18:56 +0000] "-" 400 5 "-" "-"\n'
 
 
 ESCAPED = [  # what nginx 1.22 writes for these
