@@ -54,6 +54,7 @@ RESERVED = "/.rim/"
 HEALTH = RESERVED + "health"
 _ALLOW = ("Allow", "GET, HEAD, OPTIONS")
 READY_LEAVES = 1_024  # blocks of a file that the hot path may send by itself: 1 GiB, and 200 KiB to know it by
+_CLOSE = ("Connection", "close")  # who sends what has no one meaning may mean the next request otherwise too
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -176,7 +177,7 @@ class SiteApp:
         try:
             host = host_of(asked.host)
         except BadTarget as error:
-            raise Problem(400, f"{error}.") from error
+            raise Problem(400, f"{error}.", headers=(_CLOSE,)) from error
         view = self.router.view(host)
         if view is not None:
             return view
@@ -197,7 +198,7 @@ class SiteApp:
         try:
             return path_of(asked.raw_path)
         except BadTarget as error:
-            raise Problem(400, f"{error}.") from error
+            raise Problem(400, f"{error}.", headers=(_CLOSE,)) from error
 
     async def _asset(self, asked: Asked, path: str, visitor: Visitor, found: Found) -> Reply:
         """The asset's answer to this request; the first block of its body is at hand when this returns."""

@@ -352,15 +352,25 @@ class Protocol(HttpToolsProtocol):
 
     def _check_head(self) -> None:
         """Refuse what has no one meaning; turn an absolute-form target into origin-form (RFC 9112 §3.2)."""
+        version = self.parser.get_http_version()
+        if version not in ("1.1", "1.0"):  # the parser reads 0.9 and 2.0 too, as if they were 1.1
+            self._stop(505)
         hosts = [value for name, value in self.headers if name == b"host"]
-        if len(hosts) > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
+        if len(hosts) > 1 or (not hosts and version == "1.1"):
             self._stop(400)
+        self._check_codings(version)
         if self.parser.get_method() == b"CONNECT":
             self._stop(405)
         if b"#" in self.url or not self.url.isascii():
             self._stop(400)
         if not self.url.startswith(b"/"):
             self._to_origin_form()
+
+    def _check_codings(self, version: str) -> None:
+        """`chunked` on HTTP/1.1, once and alone (RFC 9112 §6.1, §6.3): where a body with another coding ends is a guess."""
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and (version != "1.1" or codings != [b"chunked"]):
+            self._stop(501 if len(codings) == 1 and codings[0].endswith(b", chunked") else 400)
 
     def _to_origin_form(self) -> None:
         url = httptools.parse_url(self.url)  # raises an HttpParserError of its own: 400
@@ -539,5 +549,7 @@ _REASONS = {
     429: "There are too many connections from this address.",
     503: "This edge has as many connections as it can serve.",
     414: "The request target is longer than 8 KiB.",
+    501: "No transfer coding but chunked is known here.",
+    505: "HTTP/1.1 and HTTP/1.0 are spoken here.",
     431: "The head of the request is longer than 16 KiB, or has more than 100 fields.",
 }
