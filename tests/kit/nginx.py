@@ -22,18 +22,18 @@ http {{
   types {{ text/html html; text/javascript js; text/css css; image/svg+xml svg; }}
   client_body_temp_path {work}/body; proxy_temp_path {work}/proxy; fastcgi_temp_path {work}/fastcgi;
   uwsgi_temp_path {work}/uwsgi; scgi_temp_path {work}/scgi;
-  server {{ listen 127.0.0.1:{port}; root {folder}; location / {{ {location} }} }}
+  server {{ listen 127.0.0.1:{port}; root {folder}; {server} location / {{ {location} }} }}
 }}
 """
 
 
 @contextmanager
-def nginx(work: Path, folder: Path, location: str = "") -> Iterator[str]:
-    """Serve the folder, with these directives of its one location; the URL."""
+def nginx(work: Path, folder: Path, location: str = "", server: str = "") -> Iterator[str]:
+    """Serve the folder, with these directives of its one location and its one server; the URL."""
     work.mkdir()
     port = free_port()
     config = work / "nginx.conf"
-    config.write_text(_CONFIG.format(work=work, port=port, folder=folder, location=location))
+    config.write_text(_CONFIG.format(work=work, port=port, folder=folder, location=location, server=server))
     command = [needed("nginx"), "-e", str(work / "error.log"), "-p", str(work), "-c", str(config)]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:

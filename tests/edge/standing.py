@@ -1,0 +1,115 @@
+"""Servers that stand while a whole table of cases is sent to them, each in a thread with an event loop of its own.
+
+Here live the thread, and the blocking exchange on a raw socket that a row of a table is: bytes out, all that comes back
+until the end. Not here: the client that reads one response after another (tests/edge/wire).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+PATIENCE = 10.0  # s without a byte and without an end: that is a hang
+
+
+@contextmanager
+def standing(start: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[tuple[T, asyncio.AbstractEventLoop]]:
+    """What `start` yields, alive on a loop of another thread until the block ends; and that loop."""
+    begun: Future[tuple[T, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def life() -> None:
+        over = asyncio.Event()
+        async with start() as it:
+            begun.set_result((it, asyncio.get_running_loop(), over))
+            await over.wait()
+
+    with ThreadPoolExecutor(1) as thread:
+        living = thread.submit(asyncio.run, life())
+        living.add_done_callback(lambda done: begun.done() or begun.set_exception(done.exception() or EOFError()))
+        it, loop, over = begun.result(60)
+        try:
+            yield it, loop
+        finally:
+            loop.call_soon_threadsafe(over.set)
+            living.result(60)
+
+
+def exchange(url: str, *pieces: bytes, half_close: bool = False) -> bytes:
+    """All that a server says to these bytes, until it ends the connection. Raises TimeoutError where it hangs."""
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), PATIENCE) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            for piece in pieces:
+                sock.sendall(piece)
+            if half_close:
+                sock.shutdown(socket.SHUT_WR)
+        except ConnectionError:
+            pass  # it has heard enough; what it said is there to be read
+        said = bytearray()
+        try:
+            while got := sock.recv(1 << 16):
+                said += got
+        except ConnectionError:
+            pass
+        return bytes(said)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One response on the wire. `status` None: bytes without a head, as HTTP/0.9 has them."""
+
+    status: int | None
+    fields: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def field(self, name: str) -> str | None:
+        return next((value for had, value in self.fields if had == name), None)
+
+
+def responses(data: bytes, *methods: str) -> list[Said]:
+    """All responses in these bytes; what each was asked with says whether a body follows its head (default: GET)."""
+    found: list[Said] = []
+    final = 0
+    while data:
+        head, end, rest = data.partition(b"\r\n\r\n")
+        if not (head.startswith(b"HTTP/1.") and end):
+            return [*found, Said(None, (), data)]
+        first, *lines = head.decode("latin-1").split("\r\n")
+        fields = tuple((name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines))
+        said = Said(int(first.split(" ")[1]), fields, b"")
+        method = methods[final] if final < len(methods) else "GET"
+        if said.status is not None and said.status >= 200:
+            final += 1
+        body, data = _body(said, method, rest)
+        found.append(Said(said.status, fields, body))
+    return found
+
+
+def _body(said: Said, method: str, rest: bytes) -> tuple[bytes, bytes]:
+    assert said.status is not None
+    if method == "HEAD" or said.status < 200 or said.status in (204, 304):
+        return b"", rest
+    if said.field("transfer-encoding") == "chunked":
+        return _unchunked(rest)
+    length = said.field("content-length")
+    size = len(rest) if length is None else int(length)
+    return rest[:size], rest[size:]
+
+
+def _unchunked(rest: bytes) -> tuple[bytes, bytes]:
+    body = b""
+    while rest:
+        line, _, rest = rest.partition(b"\r\n")
+        size = int(line, 16)
+        body, rest = body + rest[:size], rest[size + 2 :]
+        if size == 0:
+            break
+    return body, rest
