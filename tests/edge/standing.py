@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -32,8 +32,10 @@ def standing(start: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[tu
 
     with ThreadPoolExecutor(1) as thread:
         living = thread.submit(asyncio.run, life())
-        living.add_done_callback(lambda done: begun.done() or begun.set_exception(done.exception() or EOFError()))
-        it, loop, over = begun.result(60)
+        wait((begun, living), 60, FIRST_COMPLETED)
+        if living.done():
+            living.result()
+        it, loop, over = begun.result(0)
         try:
             yield it, loop
         finally:

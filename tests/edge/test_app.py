@@ -115,7 +115,7 @@ def test_a_large_file_comes_block_by_block(tmp_path: Path) -> None:
     play(tmp_path, act)
 
 
-@pytest.mark.parametrize("path", ["/", "/style-BQk3xY9z.css", "/large.bin", "/nope", "/docs", "/docs/nope", "/%2e%2e"])
+@pytest.mark.parametrize("path", ["/", "/style-BQk3xY9z.css", "/large.bin", "/nope", "/docs", "/docs/nope"])
 def test_head_equals_get(tmp_path: Path, path: str) -> None:
     """HEAD has GET's status and header fields and no body, for files, redirects and errors alike."""
 
@@ -128,6 +128,18 @@ def test_head_equals_get(tmp_path: Path, path: str) -> None:
                 answer.headers.pop("cache-status", None)
             assert (head.status, head.headers, head.body) == (got.status, got.headers, b"")
             assert (await c.get("/")).status == 200  # the connection is where it should be
+
+    play(tmp_path, act)
+
+
+def test_head_equals_get_where_the_connection_ends(tmp_path: Path) -> None:
+    """The same of a path that has no one meaning; it is the last of its connection."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        got, head = await fetch(node, "/%2e%2e"), await fetch(node, "/%2e%2e", method="HEAD")
+        assert (got.status, got.headers["connection"]) == (400, "close")
+        assert {**head.headers, "date": ""} == {**got.headers, "date": ""}
+        assert head.body == b""
 
     play(tmp_path, act)
 
