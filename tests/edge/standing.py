@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 T = TypeVar("T")
@@ -32,7 +32,8 @@ def standing(start: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[tu
 
     with ThreadPoolExecutor(1) as thread:
         living = thread.submit(asyncio.run, life())
-        wait((begun, living), 60, FIRST_COMPLETED)
+        either: list[Future[Any]] = [begun, living]
+        wait(either, 60, FIRST_COMPLETED)
         if living.done():
             living.result()
         it, loop, over = begun.result(0)
