@@ -80,39 +80,36 @@ class Said:
 def responses(data: bytes, *methods: str) -> list[Said]:
     """All responses in these bytes; what each was asked with says whether a body follows its head (default: GET)."""
     found: list[Said] = []
-    final = 0
-    while data:
-        head, end, rest = data.partition(b"\r\n\r\n")
-        if not (head.startswith(b"HTTP/1.") and end):
-            return [*found, Said(None, (), data)]
-        first, *lines = head.decode("latin-1").split("\r\n")
+    at = final = 0
+    while at < len(data):
+        end = data.find(b"\r\n\r\n", at)
+        if not data.startswith(b"HTTP/1.", at) or end < 0:
+            return [*found, Said(None, (), data[at:])]
+        first, *lines = data[at:end].decode("latin-1").split("\r\n")
         fields = tuple((name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines))
-        said = Said(int(first.split(" ")[1]), fields, b"")
+        status = int(first.split(" ")[1])
         method = methods[final] if final < len(methods) else "GET"
-        if said.status is not None and said.status >= 200:
-            final += 1
-        body, data = _body(said, method, rest)
-        found.append(Said(said.status, fields, body))
+        final += status >= 200
+        body, at = _body(status, dict(fields), method, data, end + 4)
+        found.append(Said(status, fields, body))
     return found
 
 
-def _body(said: Said, method: str, rest: bytes) -> tuple[bytes, bytes]:
-    assert said.status is not None
-    if method == "HEAD" or said.status < 200 or said.status in (204, 304):
-        return b"", rest
-    if said.field("transfer-encoding") == "chunked":
-        return _unchunked(rest)
-    length = said.field("content-length")
-    size = len(rest) if length is None else int(length)
-    return rest[:size], rest[size:]
+def _body(status: int, fields: dict[str, str], method: str, data: bytes, at: int) -> tuple[bytes, int]:
+    if method == "HEAD" or status < 200 or status in (204, 304):
+        return b"", at
+    if fields.get("transfer-encoding") == "chunked":
+        return _unchunked(data, at)
+    size = int(fields.get("content-length", len(data)))
+    return data[at : at + size], at + size
 
 
-def _unchunked(rest: bytes) -> tuple[bytes, bytes]:
+def _unchunked(data: bytes, at: int) -> tuple[bytes, int]:
     body = b""
-    while rest:
-        line, _, rest = rest.partition(b"\r\n")
-        size = int(line, 16)
-        body, rest = body + rest[:size], rest[size + 2 :]
+    while at < len(data):
+        end = data.index(b"\r\n", at)
+        size = int(data[at:end], 16)
+        body, at = body + data[end + 2 : end + 2 + size], end + size + 4
         if size == 0:
             break
-    return body, rest
+    return body, at
