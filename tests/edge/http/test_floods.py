@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from content.cid import CID, RAW
-from edge.http.protocol import LIMITS, Protocol
+from edge.http.limits import LIMITS
+from edge.http.protocol import Protocol
 from edge.node import Node
 from tests.edge.origin import TinyOrigin
 from tests.edge.sites import World
@@ -24,8 +25,8 @@ from tests.kit.nodes import until
 
 MiB = 1 << 20
 LARGE = bytes(range(256)) * 4 * 1000  # one block of about 1 MB
-FILES = {"large.bin": LARGE, "late.txt": b"late", **{f"{n}.txt": b"%03d" % n for n in range(100)}}
-_BODY = re.compile(rb"\r\ncontent-length: 3\r\n.*?\r\n\r\n(\d{3})", re.DOTALL)
+FILES = {"large.bin": LARGE, "late.txt": b"late", **{f"{n}.txt": b"%-1000d" % n for n in range(100)}}
+_BODY = re.compile(rb"\r\ncontent-length: 1000\r\n.*?\r\n\r\n(\d+)", re.DOTALL)
 
 
 class Standing:
@@ -64,6 +65,11 @@ def get(path: str, *fields: str, host: str = "demo.localhost") -> bytes:
     return "\r\n".join((f"GET {path} HTTP/1.1", f"Host: {host}", *fields, "", "")).encode()
 
 
+def _send(sock: socket.socket, data: bytes) -> None:
+    sock.sendall(data)
+    sock.shutdown(socket.SHUT_WR)
+
+
 def everything(sock: socket.socket) -> bytes:
     said = bytearray()
     while got := sock.recv(MiB):
@@ -77,7 +83,7 @@ def test_100_000_pipelined_in_one_write(server: Standing) -> None:
     data = b"".join(get(f"/{n}.txt") for n in asked)
     ahead = 0
     with server.connect() as sock:
-        sending = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)))
+        sending = threading.Thread(target=_send, args=(sock, data))
         sending.start()
         said = bytearray()
         while got := sock.recv(MiB):
@@ -89,14 +95,14 @@ def test_100_000_pipelined_in_one_write(server: Standing) -> None:
 
 
 def test_a_pipelined_flood_unread(server: Standing) -> None:
-    """Hits, and now and then what is no hit, of a client that at first reads nothing: the server stops reading, and holds
-    next to nothing; once the client reads, all answers come, in order."""
+    """Hits, and now and then what is no hit, of a client that at first reads nothing: the server stops reading, and
+    holds next to nothing; once the client reads, all answers come, in order."""
     asked = [(n * 7919) % 100 for n in range(10_000)]
     data = b"".join(get(f"/{n}.txt", host="slow.localhost" if at % 500 == 7 else "demo.localhost")
                     for at, n in enumerate(asked))  # fmt: skip
     with server.connect() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
-        sending = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)))
+        sending = threading.Thread(target=_send, args=(sock, data))
         sending.start()
         until("it has stopped answering", lambda: server.written_ahead() > 0)
         ahead = max(server.written_ahead() for _ in range(200))
@@ -118,7 +124,7 @@ def test_a_flood_of_large_answers_unread(server: Standing) -> None:
         until("it has stopped answering", lambda: server.written_ahead() > 0)
         assert max(server.written_ahead() for _ in range(200)) <= 3 * MiB
         bodies = [one.body for one in responses(everything(sock))]
-    assert bodies == [LARGE, b"001"] * 200
+    assert bodies == [LARGE, FILES["1.txt"]] * 200
 
 
 HALF_CLOSED = [
@@ -149,7 +155,7 @@ def test_half_closed(server: Standing, asked: list[str]) -> None:
 def test_half_closed_within_a_request(server: Standing) -> None:
     """What was whole is answered; the half request behind it is not, and the connection ends."""
     said = responses(exchange(server.node.public_url, get("/1.txt") + get("/2.txt")[:-2], half_close=True))
-    assert [one.body for one in said] == [b"001"]
+    assert [one.body for one in said] == [FILES["1.txt"]]
 
 
 def test_half_closed_behind_a_miss(server: Standing) -> None:
@@ -161,7 +167,7 @@ def test_half_closed_behind_a_miss(server: Standing) -> None:
         sock.shutdown(socket.SHUT_WR)
         until("the origin is asked", lambda: server.origin.asked[str(cid)])
         server.call(gate.set)
-        assert [one.body for one in responses(everything(sock))] == [b"late", b"001", LARGE]
+        assert [one.body for one in responses(everything(sock))] == [b"late", FILES["1.txt"], LARGE]
 
 
 def test_reset_while_large_answers_are_written(server: Standing) -> None:
@@ -206,7 +212,7 @@ def test_date_goes_on(server: Standing) -> None:
         until("three seconds are told", new)
 
 
-SLOTS = [("/1.txt", b"001"), ("/large.bin", LARGE)]
+SLOTS = [("/1.txt", FILES["1.txt"]), ("/large.bin", LARGE)]
 
 
 @pytest.mark.parametrize(("path", "body"), SLOTS, ids=["small", "large"])
@@ -217,6 +223,6 @@ def test_head_keeps_the_connection_in_step(server: Standing, path: str, body: by
         order = [method, "HEAD", "GET", "HEAD"]
         data = b"".join(get(path, host=host).replace(b"GET", verb.encode(), 1) for verb in order)
         said = responses(exchange(server.node.public_url, data + get("/2.txt", "Connection: close")), *order)
-        assert [one.body for one in said] == [body if verb == "GET" else b"" for verb in order] + [b"002"]
+        assert [one.body for one in said] == [body if verb == "GET" else b"" for verb in order] + [FILES["2.txt"]]
         shown = {tuple(pair for pair in one.fields if pair[0] not in ("date", "cache-status")) for one in said[:4]}
         assert len(shown) == 1
