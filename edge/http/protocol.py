@@ -367,7 +367,7 @@ class Protocol(HttpToolsProtocol):
             self._to_origin_form()
 
     def _check_codings(self, version: str) -> None:
-        """`chunked` on HTTP/1.1, once and alone (RFC 9112 §6.1, §6.3): where a body with another coding ends is a guess."""
+        """`chunked` on HTTP/1.1, once and alone (RFC 9112 §6.1, §6.3): where another coding's body ends is a guess."""
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         if codings and (version != "1.1" or codings != [b"chunked"]):
             self._stop(501 if len(codings) == 1 and codings[0].endswith(b", chunked") else 400)

@@ -8,7 +8,6 @@ import pytest
 
 from edge.http.outcome import OF_SOURCE, Outcome, cache_status
 
-
 REASONS = {"bypass", "method", "uri-miss", "vary-miss", "miss", "request", "stale", "partial"}  # §2.2
 
 
