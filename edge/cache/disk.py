@@ -37,6 +37,7 @@ BATCH = 64  # blocks to one transaction ...
 BATCH_BYTES = 16 * MiB  # ... and bytes
 SLICE = 512  # rows taken up between two breaths of the event loop
 DOOMED_FROM = 512  # blocks taken away at once that are no longer waited for: unlinking 100,000 takes seconds
+BARRED_FOR = 600 * 10**9  # ns in which the owner of a removed block has unlinked it
 TICK = 5.0  # s between two looks at recency to write down and an index to win back
 
 
@@ -70,16 +71,30 @@ class _Remove:
 
 
 class DiskTier:
-    """One node's blocks on disk. `owner=False` (a second process on the folder) reads and never writes."""
+    """One node's blocks on disk. `owner=False` (a second process on the folder) reads and never writes.
+
+    Several processes may share the folder: each gets an `index` of its own (a folder below this one), its part of the
+    budget, and `owns`, which says of a block's key (CID.store_key) whether it is this process that writes, counts and
+    deletes it. Any of them reads all. When their number changes, `shelf.retire_indexes` comes first.
+    """
 
     def __init__(
-        self, folder: Path, budget: int, *, owner: bool = True, clock: Callable[[], float] = time.monotonic
+        self,
+        folder: Path,
+        budget: int,
+        *,
+        owner: bool = True,
+        owns: Callable[[bytes], bool] | None = None,
+        index: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.owner = owner
         self.counts = DiskCounts()
-        self._shelf = Shelf(folder)
+        self._owns = owns
+        self._shelf = Shelf(folder, index)
         self._door = Door(clock)
         self._held = Inventory(budget)
+        self._barred = self._shelf.doomed_by_others()  # removed, another's to unlink: read only if written since (ns)
         self._doomed = set(self._shelf.doomed())  # to go, and not to be read until then; a kill may have left some
         self._waiting: dict[bytes, _Store] = {}
         self._waiting_bytes = 0
@@ -125,10 +140,13 @@ class DiskTier:
         key = cid.store_key
         if waiting := self._waiting.get(key):
             return waiting.block if waiting.block.cid == cid else Block(cid, waiting.block.data)
-        if key in self._doomed or (self._whole.is_set() and key not in self._held):
+        if key in self._doomed or (self._whole.is_set() and key not in self._held and self._is_ours(key)):
             self.counts.misses += 1
             return None
-        block = await asyncio.get_running_loop().run_in_executor(self._readers, _read, self._shelf, cid)
+        since = self._barred.get(key, 0)
+        block = await asyncio.get_running_loop().run_in_executor(self._readers, _read, self._shelf, cid, since)
+        if since != self._barred.get(key, 0):
+            block = None  # barred since this was asked
         return self._judge(key, block)
 
     def offer(self, block: Block) -> bool:
@@ -150,8 +168,8 @@ class DiskTier:
         that may be lost at any time cannot hold.
         """
         keys = [cid.store_key for cid in cids if cid.hash_code == SHA2_256]
-        if not keys or not self.owner:
-            return
+        self._bar([key for key in keys if not self._is_ours(key)])
+        keys = [key for key in keys if self._is_ours(key)]
         if len(keys) >= DOOMED_FROM:
             keys = await self._doom(keys)
         if keys:
@@ -168,6 +186,7 @@ class DiskTier:
         return self._held.budget
 
     def __contains__(self, cid: CID) -> bool:
+        """Whether this process holds it. What another process of the folder owns is not known, only read."""
         return cid.store_key in self._held or cid.store_key in self._waiting
 
     def __len__(self) -> int:
@@ -177,6 +196,9 @@ class DiskTier:
         index = "with" if self._shelf.has_index else "without"
         return f"<DiskTier {len(self._held)} blocks, {self.used} of {self.budget} B, {index} index>"
 
+    def _is_ours(self, key: bytes) -> bool:
+        return self.owner and (self._owns is None or self._owns(key))
+
     # Reading.
 
     def _judge(self, key: bytes, found: Block | Exception | None) -> Block | None:
@@ -185,7 +207,7 @@ class DiskTier:
             found = None
         if isinstance(found, Block):
             self.counts.hits += 1
-            if self.owner and not self._whole.is_set() and key not in self._held:
+            if not self._whole.is_set() and key not in self._held and self._is_ours(key):
                 self._held.enter(key, len(found.data))  # the walk has not come to it yet
             self._held.use(key)
             return found
@@ -196,9 +218,17 @@ class DiskTier:
             self.counts.read_errors[_label(found)] += 1
             if not isinstance(found, OSError) or found.errno != errno.EIO:
                 return None  # out of descriptors, say: the file is not to blame
-        if self.owner and not self._closing.is_set() and (found is not None or key in self._held):
+        if self._is_ours(key) and not self._closing.is_set() and (found is not None or key in self._held):
             self._queue_removal([key])
         return None
+
+    def _bar(self, keys: list[bytes]) -> None:
+        """Do not read these until their owner has written them anew; it may not have unlinked them yet."""
+        now = time.time_ns()
+        self._barred.update(dict.fromkeys(keys, now))
+        for key, at in list(self._barred.items())[: len(keys) + 1] if keys else ():
+            if now - at > BARRED_FOR:
+                del self._barred[key]
 
     # Taking many away.
 
@@ -246,7 +276,7 @@ class DiskTier:
             return done
         if block.cid.hash_code != SHA2_256:
             return None
-        if not self._may_write(size):
+        if not self._may_write(key, size):
             self.counts.skipped += 1
             return None
         self._waiting[key] = job = _Store(key, block, done)
@@ -254,8 +284,8 @@ class DiskTier:
         self._queue(job)
         return done
 
-    def _may_write(self, size: int) -> bool:
-        ours = self.owner and not self._closing.is_set()
+    def _may_write(self, key: bytes, size: int) -> bool:
+        ours = self._is_ours(key) and not self._closing.is_set()
         fits = fits_disk(size, self.budget) and self._waiting_bytes + size <= WAITING_MAX
         return ours and fits and self._door.is_open
 
@@ -374,7 +404,7 @@ class DiskTier:
         while not self._closing.is_set() and (page := await self._write(lambda: next(rows, []))):
             for key, size in page:
                 known[_folder(key)].add(key)
-                if key not in self._held:
+                if key not in self._held and self._is_ours(key):
                     self._held.enter(key, size, oldest=True)
         return known
 
@@ -385,7 +415,7 @@ class DiskTier:
                 return
             expected = frozenset(known.get(number, ()))
             self._left = left = set[bytes]()
-            result = await self._write(self._shelf.walk, prefix, expected)
+            result = await self._write(self._shelf.walk, prefix, expected, self._owns)
             self._left = None
             if result is None:
                 continue
@@ -439,10 +469,10 @@ class DiskTier:
         return None
 
 
-def _read(shelf: Shelf, cid: CID) -> Block | Exception | None:
+def _read(shelf: Shelf, cid: CID, since: int) -> Block | Exception | None:
     """Read and prove one block; in a thread. Failures are returned, for they are the loop's to count."""
     try:
-        data = shelf.read(cid.store_key)
+        data = shelf.read(cid.store_key, since)
         return None if data is None else Block(cid, data)
     except (OSError, ContentError) as error:
         return error

@@ -71,9 +71,10 @@ def key_of(name: str) -> bytes | None:
 class BlockFiles(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no types
     """diskcache's storage seam, narrowed: bytes keys, bytes values, files named by content, nothing deleted."""
 
-    def __init__(self, directory: str, **settings: Any) -> None:
+    def __init__(self, directory: str, temporary: Path | None = None, **settings: Any) -> None:
         super().__init__(directory, **settings)
         self._folder = Path(directory)
+        self._temporary = temporary or self._folder / TEMPORARY
 
     def put(self, key: Any) -> tuple[Any, bool]:
         if type(key) is not bytes:
@@ -95,7 +96,7 @@ class BlockFiles(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no ty
             raise TypeError("the value of a block is bytes")
         name, path = self.filename(key)
         if _size(path) != len(value):
-            _write_whole(self._folder, path, value)
+            _write_whole(self._temporary, path, value)
         return len(value), MODE_BINARY, name, None
 
     def fetch(self, mode: int, filename: str, value: Any, read: bool) -> bytes | BinaryIO:
@@ -107,10 +108,16 @@ class BlockFiles(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no ty
         """Do nothing: see the head of this file. `Shelf.remove` unlinks, after the row is gone."""
 
 
-def read_file(path: Path) -> bytes:
-    """A file's bytes, in memory of our own, never a mapping: what is verified there can change under the proof."""
+def read_file(path: Path, since: int = 0) -> bytes:
+    """A file's bytes, in memory of our own, never a mapping: what is verified there can change under the proof.
+
+    Raises OSError; FileNotFoundError also for a file not written since (ns of the wall clock).
+    """
     with open(path, "rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
+        status = os.fstat(file.fileno())
+        if status.st_mtime_ns <= since:
+            raise FileNotFoundError(path)
+        size = status.st_size
         data = file.read(min(size, BLOCK_ACCEPTED) + 1) or b""
         while len(data) < size <= BLOCK_ACCEPTED and (more := file.read(size - len(data))):
             data += more
@@ -118,19 +125,25 @@ def read_file(path: Path) -> bytes:
 
 
 class Shelf:
-    """The folder of one node's blocks. Writing calls come from one thread; `read` from any."""
+    """The folder of one node's blocks. Writing calls come from one thread; `read` from any.
 
-    def __init__(self, folder: Path) -> None:
+    What one process alone writes (the index, the list of the doomed, files half-written) lies in a folder `index` below
+    it where several share it, else right here.
+    """
+
+    def __init__(self, folder: Path, index: str = "") -> None:
         self.folder = folder
+        self.own = folder / index
         self._index: Any = None
-        self._files = BlockFiles(str(folder))
+        self._files = BlockFiles(str(folder), self.own / TEMPORARY)
 
     # Reading: by name, never through the index, so nobody who holds a lock there can hold up a hit.
 
-    def read(self, key: bytes) -> bytes | None:
-        """The bytes that lie under this key's name, unproved; None when there are none. Raises OSError."""
+    def read(self, key: bytes, since: int = 0) -> bytes | None:
+        """The bytes that lie under this key's name, unproved; None when there are none, or none written since (ns of
+        the wall clock). Raises OSError."""
         try:
-            return read_file(self.folder / name_of(key))
+            return read_file(self.folder / name_of(key), since)
         except FileNotFoundError:
             return None
 
@@ -138,10 +151,14 @@ class Shelf:
 
     def prepare(self) -> None:
         """Make the folder and sweep what writers left when they died. Raises OSError."""
-        temporary = self.folder / TEMPORARY
-        temporary.mkdir(parents=True, exist_ok=True)
-        for leftover in os.scandir(temporary):
-            os.unlink(leftover.path)
+        (self.own / TEMPORARY).mkdir(parents=True, exist_ok=True)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Unlink files half-written in another life. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            for leftover in os.scandir(self.own / TEMPORARY):
+                os.unlink(leftover.path)
 
     def store(self, items: Sequence[tuple[bytes, bytes]]) -> list[Exception | None]:
         """Write blocks and their rows; per block None or what went wrong with its *file*. Raises INDEX_ERRORS: then
@@ -189,23 +206,28 @@ class Shelf:
 
     def doom(self, keys: Sequence[bytes]) -> None:
         """Add these keys to the list of what is to go; durable on return. Raises OSError."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / DOOMED, "ab", buffering=0) as file:
+        self.own.mkdir(parents=True, exist_ok=True)
+        with open(self.own / DOOMED, "ab", buffering=0) as file:
             file.write(b"".join(keys))
             os.fsync(file.fileno())
         step("doomed")
 
     def doomed(self) -> list[bytes]:
         """The keys on the list. One cut short by a power cut was never acknowledged, and stands at the end."""
-        try:
-            data = (self.folder / DOOMED).read_bytes()
-        except OSError:
-            return []
-        return [data[at : at + _KEY_BYTES] for at in range(0, len(data) - _KEY_BYTES + 1, _KEY_BYTES)]
+        return _listed(self.own / DOOMED)
+
+    def doomed_by_others(self) -> dict[bytes, int]:
+        """The keys on the lists of other processes of the folder, and when (ns) such a list was last written."""
+        found: dict[bytes, int] = {}
+        for path in (self.folder / DOOMED, *self.folder.glob(f"*/{DOOMED}")):
+            with contextlib.suppress(OSError):
+                if path.parent != self.own:
+                    found.update(dict.fromkeys(_listed(path), path.stat().st_mtime_ns))
+        return found
 
     def end_doom(self) -> None:
         """Nothing on the list is there any more. Raises OSError."""
-        (self.folder / DOOMED).unlink(missing_ok=True)
+        (self.own / DOOMED).unlink(missing_ok=True)
 
     # The index.
 
@@ -219,16 +241,17 @@ class Shelf:
         Raises INDEX_ERRORS or OSError when it can be neither opened nor replaced now (locked, disk full).
         """
         self.close()
-        found = "new" if not (self.folder / DATABASE).exists() else "kept" if self._looks_sound() else "rebuilt"
+        self.own.mkdir(parents=True, exist_ok=True)
+        found = "new" if not (self.own / DATABASE).exists() else "kept" if self._looks_sound() else "rebuilt"
         if found != "kept":
             self.discard_index()
         try:
-            self._index = _open(self.folder)
+            self._index = _open(self.own, self._files)
         except _BROKEN as error:
             if found != "kept" or _is_passing(error):
                 raise
             self.discard_index()  # sound as SQLite sees it, but not what diskcache once wrote
-            self._index = _open(self.folder)
+            self._index = _open(self.own, self._files)
             found = "rebuilt"
         return found
 
@@ -237,7 +260,7 @@ class Shelf:
         self.close()
         for suffix in ("", "-wal", "-shm", "-journal"):
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.folder / (DATABASE + suffix))
+                os.unlink(self.own / (DATABASE + suffix))
 
     def rows(self, slice_of: int) -> Iterator[list[tuple[bytes, int]]]:
         """(key, size) of all rows, last used first, in slices. Rows that make no sense are left out."""
@@ -264,7 +287,7 @@ class Shelf:
     def _looks_sound(self) -> bool:
         """SQLite's own quick check, and that nobody holds the lock: diskcache would wait a minute for it."""
         with contextlib.closing(
-            sqlite3.connect(self.folder / DATABASE, timeout=_LOCK_PATIENCE, isolation_level=None)
+            sqlite3.connect(self.own / DATABASE, timeout=_LOCK_PATIENCE, isolation_level=None)
         ) as connection:
             try:
                 connection.execute("PRAGMA mmap_size = 0")
@@ -287,12 +310,15 @@ class Shelf:
 
     # The walk that needs no index.
 
-    def walk(self, prefix: str, known: frozenset[bytes]) -> tuple[list[tuple[bytes, int]], list[bytes]]:
-        """One folder: the blocks that lie in it with their sizes, and the keys thought to be there that are not."""
+    def walk(
+        self, prefix: str, known: frozenset[bytes], owns: Callable[[bytes], bool] | None = None
+    ) -> tuple[list[tuple[bytes, int]], list[bytes]]:
+        """One folder: the blocks of ours that lie in it with their sizes, and the keys thought to be there that are
+        not."""
         found: dict[bytes, int] = {}
         with contextlib.suppress(FileNotFoundError), os.scandir(self.folder / prefix) as entries:
             for entry in entries:
-                if (key := key_of(entry.name)) is not None:
+                if (key := key_of(entry.name)) is not None and (owns is None or owns(key)):
                     with contextlib.suppress(FileNotFoundError):
                         found[key] = entry.stat(follow_symlinks=False).st_size
         return list(found.items()), [key for key in known if key not in found]
@@ -314,7 +340,36 @@ class Shelf:
                 index.delete(key)
 
 
-def _open(folder: Path) -> Any:
+def retire_indexes(folder: Path, kept: Sequence[str]) -> None:
+    """Before the processes of a folder start: end what indexes of another number of them leave behind. Raises OSError.
+
+    The blocks stay, but for those on a list of the doomed; when each was used last is forgotten.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        for entry in [folder, *folder.iterdir()]:
+            index = "" if entry == folder else entry.name
+            if index in kept or index in PREFIXES or index == TEMPORARY or not entry.is_dir():
+                continue
+            shelf = Shelf(folder, index)
+            shelf.sweep()
+            if keys := shelf.doomed():
+                shelf.remove(keys)
+            shelf.end_doom()
+            shelf.discard_index()
+            for leftover in (entry / TEMPORARY, entry) if index else ():
+                with contextlib.suppress(OSError):
+                    leftover.rmdir()  # only when it is empty: a stranger's folder is not ours to take
+
+
+def _listed(path: Path) -> list[bytes]:
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return []
+    return [data[at : at + _KEY_BYTES] for at in range(0, len(data) - _KEY_BYTES + 1, _KEY_BYTES)]
+
+
+def _open(folder: Path, files: BlockFiles) -> Any:
     cache = diskcache.Cache.__new__(diskcache.Cache)  # so that a failed __init__ leaves something to close
     try:
         cache.__init__(
@@ -333,6 +388,7 @@ def _open(folder: Path) -> Any:
     except BaseException:
         cache.close()
         raise
+    cache._disk = files  # diskcache would have them lie where the index does
     return cache
 
 
@@ -356,13 +412,13 @@ def _size(path: str) -> int:
         return -1
 
 
-def _write_whole(folder: Path, path: str, data: bytes) -> None:
+def _write_whole(beside: Path, path: str, data: bytes) -> None:
     """Write beside, then rename: under its name a block is whole or absent, whenever the process dies.
 
     No fsync: after a power cut a file may be short or empty, and is found out when it is read. Waiting for the disk on
     every block of a cache would buy nothing that the hash does not give.
     """
-    temporary = str(folder / TEMPORARY / f"{os.path.basename(path)}.{os.getpid()}")
+    temporary = str(beside / f"{os.path.basename(path)}.{os.getpid()}")
     try:
         with _in_its_folder(temporary, lambda: open(temporary, "wb", buffering=0)) as file:
             view = memoryview(data)

@@ -19,7 +19,7 @@ import pytest
 from content.block import Block
 from content.cid import CID, DAG_CBOR, DAG_PB, RAW
 from edge.cache.disk import DiskTier
-from edge.cache.shelf import DATABASE, DOOMED, BlockFiles, key_of, name_of
+from edge.cache.shelf import DATABASE, DOOMED, BlockFiles, key_of, name_of, retire_indexes
 
 MiB = 1 << 20
 BUDGET = 64 * MiB
@@ -278,6 +278,92 @@ def test_a_second_process_reads_and_never_writes(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
+def ours(number: int, of: int) -> Callable[[bytes], bool]:
+    """Which keys process `number` of so many owns."""
+    return lambda key: key[-1] % of == number
+
+
+@contextlib.asynccontextmanager
+async def opened_by_two(folder: Path) -> AsyncIterator[tuple[DiskTier, DiskTier]]:
+    first = DiskTier(folder, BUDGET // 2, owns=ours(0, 2), index="process-0")
+    second = DiskTier(folder, BUDGET // 2, owns=ours(1, 2), index="process-1")
+    for tier in (first, second):
+        await tier.open()
+    for tier in (first, second):
+        await tier.ready()
+    try:
+        yield first, second
+    finally:
+        await first.close()
+        await second.close()
+
+
+def test_two_processes_share_a_folder_and_each_writes_its_own(tmp_path: Path) -> None:
+    """Each takes, counts and indexes only what it owns, after a restart too; both read all of it."""
+    blocks = [block(number) for number in range(40)]
+
+    async def scene() -> None:
+        async with opened_by_two(tmp_path) as (first, second):
+            taken = [(await first.put(each), await second.put(each)) for each in blocks]
+            assert all(one != other for one, other in taken)
+            for each in blocks:
+                assert await first.get(each.cid) == await second.get(each.cid) == each
+            assert len(first) + len(second) == 40
+            shares = len(first), len(second)
+        (tmp_path / "process-0" / DATABASE).unlink()
+        async with opened_by_two(tmp_path) as (first, second):
+            assert (len(first), len(second)) == shares
+            assert (await first.get(blocks[0].cid), await second.get(blocks[0].cid)) == (blocks[0], blocks[0])
+
+    asyncio.run(scene())
+    for number in range(2):
+        with contextlib.closing(sqlite3.connect(tmp_path / f"process-{number}" / DATABASE)) as index:
+            rows = {bytes(key) for (key,) in index.execute("SELECT key FROM Cache")}
+        assert rows == {key for each in blocks if ours(number, 2)(key := each.cid.store_key)}
+
+
+def test_what_one_process_was_told_to_remove_it_does_not_read_from_another(tmp_path: Path) -> None:
+    """A purge reaches the processes one after the other: who had it reads a block only if it was written since."""
+    mine, yours = (next(each for n in range(99) if ours(i, 2)((each := block(n)).cid.store_key)) for i in range(2))
+
+    async def scene() -> None:
+        async with opened_by_two(tmp_path) as (first, second):
+            assert await first.put(mine)
+            assert await second.put(yours)
+            await first.remove([mine.cid, yours.cid])
+            assert await first.get(mine.cid) is await first.get(yours.cid) is None
+            assert await second.get(yours.cid) == yours  # it has not heard yet
+            await second.remove([mine.cid, yours.cid])
+            assert not files_in(tmp_path)
+            while not await first.get(yours.cid):  # the clock of file times ticks every few milliseconds
+                await second.remove([yours.cid])
+                assert await second.put(yours)
+            assert await first.get(mine.cid) is None
+
+    asyncio.run(scene())
+
+
+def test_another_number_of_processes_takes_the_folder_over(tmp_path: Path) -> None:
+    """Their indexes go, the blocks stay, but for those that one of them had still to remove; strangers' files stay."""
+    blocks = [block(number) for number in range(20)]
+    gone = next(each for each in blocks if ours(1, 2)(each.cid.store_key))
+
+    async def scene() -> None:
+        async with opened_by_two(tmp_path) as both:
+            for each in blocks:
+                assert await both[0].put(each) or await both[1].put(each)
+        (tmp_path / "process-1" / DOOMED).write_bytes(gone.cid.store_key)
+        assert await DiskTier(tmp_path, BUDGET, owns=ours(0, 2), index="process-0").get(gone.cid) is None
+
+    asyncio.run(scene())
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README").write_text("mine")
+    retire_indexes(tmp_path, ("",))
+    assert held(tmp_path, blocks) == [each is not gone for each in blocks]
+    assert not list(tmp_path.glob("process-*"))
+    assert (tmp_path / "mine" / "README").exists()
+
+
 # Bytes that rot.
 
 
@@ -373,7 +459,7 @@ def test_a_read_error_is_counted_and_missed(tmp_path: Path, monkeypatch: pytest.
     one = block(1)
     code = [errno.EMFILE]
 
-    def broken(self: object, key: bytes) -> bytes:
+    def broken(self: object, key: bytes, since: int) -> bytes:
         raise OSError(code[0], "injected")
 
     async def scene(tier: DiskTier) -> None:
