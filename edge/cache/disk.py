@@ -1,7 +1,7 @@
 """Disk: the second tier. Blocks in files named by their hash, within a budget of bytes.
 
 Here live the tier's verbs, the queue of writes, and what to do when the disk or the index is sick: count it and serve
-on. Not here: file names, writing, the index itself (shelf), who goes when it is full (inventory), who may enter
+on. Not here: file names, writing, the index itself (shelf), who goes when it is full (inventory), who may enter then
 (admission).
 
 One thread writes, a few read; the event loop alone knows what is held. Nothing in here raises for a sick disk, and
@@ -25,19 +25,20 @@ from content.block import Block
 from content.cid import CID, SHA2_256
 from content.errors import ContentError
 from content.limits import MiB
-from edge.cache.admission import Door, fits_disk
-from edge.cache.inventory import Inventory, cost
+from edge.cache.admission import Door, Probation, fits_disk
+from edge.cache.inventory import Inventory, Policy, cost
 from edge.cache.shelf import INDEX_ERRORS, PREFIXES, Shelf
 
 T = TypeVar("T")
 
 READERS = 4  # threads: reading and hashing release the GIL, more than this only queue at the disk
-WAITING_MAX = 64 * MiB  # of blocks that wait to be written; past it new ones are not taken
+WAITING_MAX = 64 * MiB  # of blocks, in pages, that wait to be written; past it new ones are not taken
 BATCH = 64  # blocks to one transaction ...
 BATCH_BYTES = 16 * MiB  # ... and bytes
 SLICE = 512  # rows taken up between two breaths of the event loop
 DOOMED_FROM = 512  # blocks taken away at once that are no longer waited for: unlinking 100,000 takes seconds
 BARRED_FOR = 600 * 10**9  # ns in which the owner of a removed block has unlinked it
+FREE_FOR = 1.0  # s that a look at the filesystem's free space holds, less what was written since
 TICK = 5.0  # s between two looks at recency to write down and an index to win back
 
 
@@ -48,9 +49,11 @@ class DiskCounts:
     hits: int = 0
     misses: int = 0
     stored: int = 0
+    written: int = 0  # bytes of what was stored
     evicted: int = 0
     quarantined: int = 0  # what lay under the name was not the block
-    skipped: int = 0  # not taken: too large, the disk sick, too much waiting already, or not ours to write
+    skipped: int = 0  # not taken: too large, the disk sick or short of space, too much waiting, or not ours to write
+    on_probation: int = 0  # seen once while the disk was full, and not written
     read_errors: Counter[str] = field(default_factory=Counter)
     write_errors: Counter[str] = field(default_factory=Counter)
     index_errors: Counter[str] = field(default_factory=Counter)
@@ -76,6 +79,8 @@ class DiskTier:
     Several processes may share the folder: each gets an `index` of its own (a folder below this one), its part of the
     budget, and `owns`, which says of a block's key (CID.store_key) whether it is this process that writes, counts and
     deletes it. Any of them reads all. When their number changes, `shelf.retire_indexes` comes first.
+
+    `min_free` bytes of the filesystem are left to others, whatever the budget says.
     """
 
     def __init__(
@@ -86,6 +91,8 @@ class DiskTier:
         owner: bool = True,
         owns: Callable[[bytes], bool] | None = None,
         index: str = "",
+        policy: Policy = "s3fifo",
+        min_free: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.owner = owner
@@ -93,7 +100,12 @@ class DiskTier:
         self._owns = owns
         self._shelf = Shelf(folder, index)
         self._door = Door(clock)
-        self._held = Inventory(budget)
+        self._clock = clock
+        self._held = Inventory(budget, policy)
+        self._probation = Probation(budget if policy == "s3fifo" else 0)
+        self._min_free = min_free
+        self._spare = 0  # bytes that may be written before the filesystem is looked at again ...
+        self._looked = float("-inf")  # ... and when it was
         self._barred = self._shelf.doomed_by_others()  # removed, another's to unlink: read only if written since (ns)
         self._doomed = set(self._shelf.doomed())  # to go, and not to be read until then; a kill may have left some
         self._waiting: dict[bytes, _Store] = {}
@@ -140,6 +152,9 @@ class DiskTier:
         key = cid.store_key
         if waiting := self._waiting.get(key):
             return waiting.block if waiting.block.cid == cid else Block(cid, waiting.block.data)
+        if known := self._use_on_probation(key):
+            self.counts.hits += 1
+            return known if known.cid == cid else Block(cid, known.data)
         if key in self._doomed or (self._whole.is_set() and key not in self._held and self._is_ours(key)):
             self.counts.misses += 1
             return None
@@ -149,14 +164,20 @@ class DiskTier:
             block = None  # barred since this was asked
         return self._judge(key, block)
 
-    def offer(self, block: Block) -> bool:
-        """Store it soon, if all is well; never waits, never raises. False: not taken."""
-        return self._take(block) is not None
+    def offer(self, block: Block, *, keep: bool = False) -> bool:
+        """Store it soon, if all is well and it is worth its place, which it is with `keep`; never waits, never raises.
+        False: not stored, or not yet."""
+        return self._take(block, keep) is not None
 
     async def put(self, block: Block) -> bool:
         """Store it; True once it lies under its name. Never raises for a sick disk."""
-        done = self._take(block)
+        done = self._take(block, keep=True)
         return done is not None and await asyncio.shield(done)
+
+    def use(self, cid: CID) -> None:
+        """A tier above served this block again, which this one would not know otherwise. Costs no I/O here."""
+        if cid.hash_code == SHA2_256 and self._use_on_probation(key := cid.store_key) is None:
+            self._held.use(key)
 
     async def remove(self, cids: Iterable[CID]) -> None:
         """Take blocks away, rows first (a purge, a denied CID). On return none of them is answered again from what
@@ -168,6 +189,8 @@ class DiskTier:
         that may be lost at any time cannot hold.
         """
         keys = [cid.store_key for cid in cids if cid.hash_code == SHA2_256]
+        for key in keys:
+            self._probation.take(key)
         self._bar([key for key in keys if not self._is_ours(key)])
         keys = [key for key in keys if self._is_ours(key)]
         if len(keys) >= DOOMED_FROM:
@@ -198,6 +221,13 @@ class DiskTier:
 
     def _is_ours(self, key: bytes) -> bool:
         return self.owner and (self._owns is None or self._owns(key))
+
+    def _use_on_probation(self, key: bytes) -> Block | None:
+        """A block on probation; that somebody asks again decides for it."""
+        block = self._probation.take(key)
+        if block is not None and self._take(block, keep=True) is None:
+            self._probation.enter(key, block, len(self._held))  # it cannot be written now
+        return block
 
     # Reading.
 
@@ -264,7 +294,7 @@ class DiskTier:
 
     # Writing.
 
-    def _take(self, block: Block) -> asyncio.Future[bool] | None:
+    def _take(self, block: Block, keep: bool) -> asyncio.Future[bool] | None:
         """Queue a block for writing; the promise that it was, or None when it is not taken."""
         key, size = block.cid.store_key, len(block.data)
         if waiting := self._waiting.get(key):
@@ -279,19 +309,32 @@ class DiskTier:
         if not self._may_write(key, size):
             self.counts.skipped += 1
             return None
+        if not keep and not self._is_worth_it(key, size):
+            self._probation.enter(key, block, len(self._held))
+            self.counts.on_probation += 1
+            return None
+        self._probation.take(key)
         self._waiting[key] = job = _Store(key, block, done)
-        self._waiting_bytes += size
+        self._waiting_bytes += cost(size)
         self._queue(job)
         return done
 
+    def _is_worth_it(self, key: bytes, size: int) -> bool:
+        """Whether a block that nobody asked to keep gets a place: while there is room, all do."""
+        if self._held.has_room(self._waiting_bytes + cost(size)) or not self._probation.budget:
+            return True
+        needed_by_a_start = key[:1] == b"c"
+        return needed_by_a_start or key in self._probation or self._probation.knew(key)
+
     def _may_write(self, key: bytes, size: int) -> bool:
         ours = self._is_ours(key) and not self._closing.is_set()
-        fits = fits_disk(size, self.budget) and self._waiting_bytes + size <= WAITING_MAX
+        fits = fits_disk(size, self.budget) and self._waiting_bytes + cost(size) <= WAITING_MAX
         return ours and fits and self._door.is_open
 
     def _queue_removal(self, keys: list[bytes]) -> asyncio.Future[bool]:
         for key in keys:
             self._held.leave(key)
+            self._probation.take(key)
         if self._left is not None:
             self._left.update(keys)
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -337,7 +380,13 @@ class DiskTier:
     async def _store_all(self, jobs: list[_Store]) -> None:
         if not jobs:
             return
-        await self._make_room(sum(cost(len(job.block.data)) for job in jobs))
+        await self._whole.wait()  # before that nobody knows what room there is
+        coming = sum(cost(len(job.block.data)) for job in jobs)
+        await self._make_room(coming)
+        if not await self._leaves_space(coming):
+            for job in jobs:
+                self._skip(job)
+            return
         items = [(job.key, job.block.data) for job in jobs]
         results = await self._write(self._shelf.store, items)
         if results is None:  # the index failed, the files need not
@@ -345,11 +394,18 @@ class DiskTier:
         for job, error in zip(jobs, results, strict=True):
             self._land(job, error)
 
+    def _skip(self, job: _Store) -> None:
+        del self._waiting[job.key]
+        self._waiting_bytes -= cost(len(job.block.data))
+        self.counts.skipped += 1
+        job.done.set_result(False)
+
     def _land(self, job: _Store, error: Exception | None) -> None:
         del self._waiting[job.key]
-        self._waiting_bytes -= len(job.block.data)
+        self._waiting_bytes -= cost(len(job.block.data))
         if error is None:
             self.counts.stored += 1
+            self.counts.written += len(job.block.data)
             self._held.enter(job.key, len(job.block.data))
         else:
             self.counts.write_errors[_label(error)] += 1
@@ -363,9 +419,32 @@ class DiskTier:
             await self._write(self._shelf.remove, keys)
 
     async def _make_room(self, coming: int) -> None:
-        victims = self._held.make_room(coming)
+        while victims := self._held.make_room(coming):
+            await self._evict(victims)
+
+    async def _evict(self, victims: list[bytes]) -> None:
         self.counts.evicted += len(victims)
-        await self._remove_all(victims)
+        for start in range(0, len(victims), SLICE):
+            await self._remove_all(victims[start : start + SLICE])
+
+    async def _leaves_space(self, coming: int) -> bool:
+        """Whether the filesystem keeps its free space when so many bytes are written. Where it does not, blocks go
+        until it does; what was to be written then is not."""
+        if not self._min_free:
+            return True
+        if coming > self._spare or self._clock() >= self._looked + FREE_FOR:
+            if (free := await self._write(self._shelf.free)) is None:
+                return False
+            self._spare, self._looked = free - self._min_free, self._clock()
+        lack = coming - self._spare
+        self._spare -= coming
+        if lack <= 0:
+            return True
+        self._looked = float("-inf")
+        while lack > 0 and (victims := self._held.shrink(min(lack, BATCH_BYTES))):
+            lack -= BATCH_BYTES
+            await self._evict(victims)
+        return False
 
     # Keeping: the index, from opening to winning it back.
 
@@ -385,7 +464,9 @@ class DiskTier:
             await self.tick()
 
     async def tick(self) -> None:
-        """Write down what was used; win back a lost index. Called every few seconds by itself."""
+        """Write down what was used; win back a lost index; give way to others who fill the filesystem. Called every
+        few seconds by itself."""
+        await self._leaves_space(0)
         if self._shelf.has_index:
             await self._write_recency()
         elif await self._open_index():
@@ -402,10 +483,10 @@ class DiskTier:
         known: defaultdict[int, set[bytes]] = defaultdict(set)
         rows = self._shelf.rows(SLICE)
         while not self._closing.is_set() and (page := await self._write(lambda: next(rows, []))):
-            for key, size in page:
+            for key, size, uses in page:
                 known[_folder(key)].add(key)
                 if key not in self._held and self._is_ours(key):
-                    self._held.enter(key, size, oldest=True)
+                    self._held.enter(key, size, oldest=True, uses=uses)
         return known
 
     async def _walk(self, known: dict[int, set[bytes]]) -> None:
@@ -440,7 +521,7 @@ class DiskTier:
         rowed: set[bytes] = set()
         rows = self._shelf.rows(SLICE)
         while page := await self._write(lambda: next(rows, [])):
-            rowed.update(key for key, _ in page)
+            rowed.update(key for key, _, _ in page)
         lacking = [(key, size) for key, size in self._held.rows() if key not in rowed]
         surplus = [key for key in rowed if key not in self._held]
         for start in range(0, len(lacking), SLICE):

@@ -1,80 +1,160 @@
-"""Inventory: what a disk holds, by size and by last use. A book, no disk.
+"""Inventory: what a disk holds, by size, and in which order it goes. A book, no disk.
 
-Here live the sum of bytes, recency, and the plan of who goes when something comes. Not here: files or rows (shelf),
-or who carries a plan out (disk). Every method is a plain step without await, so the book is never half-changed.
+Here live the sum of bytes, the queue of S3-FIFO's main part or of an LRU, and the plan of who goes when something
+comes. Not here: who may come in (admission), files or rows (shelf), or who carries a plan out (disk). Every method is a
+plain step without await, so the book is never half-changed.
+
+S3-FIFO (Yang et al., SOSP 2023): a block that is used is only counted, up to three; one that comes to the end of the
+queue with a use to its name pays with it for another round, one without goes. LRU: what is used goes to the back.
+
+A million blocks may stand in it, so a block is a number (slot) in arrays, and two of these are the queue.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from array import array
+from typing import Final, Literal
+
+from content.limits import MiB
+
+Policy = Literal["s3fifo", "lru"]
 
 PAGE = 4_096  # B: what a file takes on disk is counted, not what is in it
-LOW_WATER = 64  # eviction goes on to 1/64 below the budget, so that not every write has to evict
+LOW_WATER = 128  # eviction goes on to 1/128 below the budget, so that not every write has to evict ...
+LOW_WATER_MAX = 4 * MiB  # ... or this much; striking a thousand blocks takes the event loop 2 ms
+STEP = 32 * MiB  # struck at once, and ...
+LAPS_MAX = 4_096  # ... blocks that get another round at once; after that, uses no longer count
+NOT_FULL = 16  # a disk that was full has room again when 1/16 of its budget is free
+USES_MAX = 3  # uses that count
 TOUCHED_MAX = 65_536  # uses remembered until they are written down
+_ENDS: Final = 0  # the slot before the oldest and behind the newest
 
 
 class Inventory:
-    """Keys with sizes, least recently used first."""
+    """Keys with sizes, in the order in which they go."""
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, policy: Policy = "s3fifo") -> None:
         self.budget = budget
+        self.policy = policy
         self.bytes = 0
-        self._sizes: OrderedDict[bytes, int] = OrderedDict()
-        self._touched: OrderedDict[bytes, None] = OrderedDict()
+        self._full = False
+        self._slots: dict[bytes, int] = {}
+        self._keys: list[bytes] = [b""]
+        self._sizes = array("Q", [0])
+        self._uses = array("B", [0])
+        self._older = array("I", [_ENDS])
+        self._newer = array("I", [_ENDS])
+        self._empty = array("I")  # slots that are free
+        self._touched: dict[bytes, None] = {}
 
-    def enter(self, key: bytes, size: int, *, oldest: bool = False) -> None:
-        """A block is there, as the last used or as the one used longest ago."""
+    def enter(self, key: bytes, size: int, *, oldest: bool = False, uses: int = 0) -> None:
+        """A block is there, as the newest or as the oldest, used so often before."""
         self.leave(key)
-        self._sizes[key] = size
+        slot = self._slots[key] = self._new_slot()
+        self._keys[slot], self._sizes[slot], self._uses[slot] = key, size, min(uses, USES_MAX)
         self.bytes += cost(size)
-        if oldest:
-            self._sizes.move_to_end(key, last=False)
+        self._link(slot, oldest)
 
     def leave(self, key: bytes) -> None:
         """A block is gone, or will be."""
-        size = self._sizes.pop(key, None)
+        slot = self._slots.pop(key, None)
         self._touched.pop(key, None)
-        if size is not None:
-            self.bytes -= cost(size)
+        if slot is not None:
+            self.bytes -= cost(self._sizes[slot])
+            self._unlink(slot)
+            self._keys[slot] = b""
+            self._empty.append(slot)
 
     def use(self, key: bytes) -> None:
         """A block was used just now."""
-        if key not in self._sizes:
+        slot = self._slots.get(key)
+        if slot is None:
             return  # evicted while it was being read
-        self._sizes.move_to_end(key)
+        if self._uses[slot] < USES_MAX:
+            self._uses[slot] += 1
+        if self.policy == "lru":
+            self._unlink(slot)
+            self._link(slot)
+        self._touched.pop(key, None)
         self._touched[key] = None
-        self._touched.move_to_end(key)
         if len(self._touched) > TOUCHED_MAX:
-            self._touched.popitem(last=False)
+            del self._touched[next(iter(self._touched))]
+
+    def has_room(self, coming: int) -> bool:
+        """Whether so many bytes may come in without a choice. A disk once full stays it until much has gone: what an
+        eviction sets free is for those that were chosen."""
+        if self.bytes + coming > self.budget:
+            self._full = True
+        elif self.bytes + coming <= self.budget - self.budget // NOT_FULL:
+            self._full = False
+        return not self._full
 
     def make_room(self, coming: int) -> list[bytes]:
-        """Strike the blocks that must go for this many bytes to come in, and say which: least recently used first."""
+        """Strike the blocks that must go for this many bytes to come in, and say which; ask again until none must."""
+        excess = self.bytes + coming - self.budget
+        if excess <= 0:
+            return []
+        self._full = True
+        return self.shrink(min(excess + min(self.budget // LOW_WATER, LOW_WATER_MAX), STEP))
+
+    def shrink(self, by: int) -> list[bytes]:
+        """Strike blocks of at least so many bytes in all, or whatever there is, and say which."""
         victims: list[bytes] = []
-        if self.bytes + coming > self.budget:
-            target = self.budget - self.budget // LOW_WATER - coming
-            while self._sizes and self.bytes > target:
-                victims.append(next(iter(self._sizes)))
+        target, laps = self.bytes - by, 0
+        while self._slots and self.bytes > target:
+            slot = self._newer[_ENDS]
+            if self.policy == "s3fifo" and self._uses[slot] and laps < LAPS_MAX:
+                laps += 1
+                self._uses[slot] -= 1
+                self._unlink(slot)
+                self._link(slot)
+            else:
+                victims.append(self._keys[slot])
                 self.leave(victims[-1])
         return victims
 
-    def take_touched(self) -> list[bytes]:
-        """What was used since this was last asked, in order of use."""
-        touched, self._touched = list(self._touched), OrderedDict()
-        return touched
+    def take_touched(self) -> list[tuple[bytes, int]]:
+        """What was used since this was last asked, in order of use, and how often it was in all."""
+        touched, self._touched = self._touched, {}
+        return [(key, self._uses[self._slots[key]]) for key in touched]
 
     def size(self, key: bytes) -> int | None:
         """The size of a block that is there."""
-        return self._sizes.get(key)
+        slot = self._slots.get(key)
+        return None if slot is None else self._sizes[slot]
 
     def rows(self) -> list[tuple[bytes, int]]:
-        """All of it, least recently used first."""
-        return list(self._sizes.items())
+        """All of it, in the order in which it goes."""
+        found: list[tuple[bytes, int]] = []
+        slot = self._newer[_ENDS]
+        while slot != _ENDS:
+            found.append((self._keys[slot], self._sizes[slot]))
+            slot = self._newer[slot]
+        return found
 
     def __contains__(self, key: bytes) -> bool:
-        return key in self._sizes
+        return key in self._slots
 
     def __len__(self) -> int:
-        return len(self._sizes)
+        return len(self._slots)
+
+    def _new_slot(self) -> int:
+        if self._empty:
+            return self._empty.pop()
+        self._keys.append(b"")
+        for column in (self._sizes, self._uses, self._older, self._newer):
+            column.append(0)
+        return len(self._keys) - 1
+
+    def _link(self, slot: int, oldest: bool = False) -> None:
+        before = _ENDS if oldest else self._older[_ENDS]
+        behind = self._newer[before]
+        self._older[slot], self._newer[slot] = before, behind
+        self._newer[before] = self._older[behind] = slot
+
+    def _unlink(self, slot: int) -> None:
+        before, behind = self._older[slot], self._newer[slot]
+        self._newer[before], self._older[behind] = behind, before
 
 
 def cost(size: int) -> int:

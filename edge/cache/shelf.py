@@ -149,6 +149,11 @@ class Shelf:
 
     # Writing.
 
+    def free(self) -> int:
+        """Bytes of the filesystem that are free for us. Raises OSError."""
+        status = os.statvfs(self.folder)
+        return status.f_bavail * status.f_frsize
+
     def prepare(self) -> None:
         """Make the folder and sweep what writers left when they died. Raises OSError."""
         (self.own / TEMPORARY).mkdir(parents=True, exist_ok=True)
@@ -262,20 +267,25 @@ class Shelf:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.own / (DATABASE + suffix))
 
-    def rows(self, slice_of: int) -> Iterator[list[tuple[bytes, int]]]:
-        """(key, size) of all rows, last used first, in slices. Rows that make no sense are left out."""
-        cursor = self._index._sql("SELECT key, size FROM Cache WHERE raw = 1 ORDER BY access_time DESC, rowid DESC")
+    def rows(self, slice_of: int) -> Iterator[list[tuple[bytes, int, int]]]:
+        """(key, size, uses) of all rows, last used first, in slices. Rows that make no sense are left out."""
+        cursor = self._index._sql(
+            "SELECT key, size, access_count FROM Cache WHERE raw = 1 ORDER BY access_time DESC, rowid DESC"
+        )
         while page := cursor.fetchmany(slice_of):
-            yield [(bytes(key), size) for key, size in page if _makes_sense(key, size)]
+            yield [(bytes(key), size, _uses(count)) for key, size, count in page if _makes_sense(key, size)]
 
-    def touch(self, keys: Iterable[bytes]) -> None:
-        """Write down that these were used, in this order, all later than every row before."""
+    def touch(self, used: Iterable[tuple[bytes, int]]) -> None:
+        """Write down that these were used, so often each, in this order, all later than every row before."""
         if self._index is None:
             return
         now = time.time()
         with self._transaction() as index:
-            for number, key in enumerate(keys):
-                index._sql("UPDATE Cache SET access_time = ? WHERE key = ? AND raw = 1", (now + number * 1e-6, key))
+            for number, (key, uses) in enumerate(used):
+                index._sql(
+                    "UPDATE Cache SET access_time = ?, access_count = ? WHERE key = ? AND raw = 1",
+                    (now + number * 1e-6, uses, key),
+                )
 
     def close(self) -> None:
         """Let go of the index (SQLite checkpoints its log as the last connection closes)."""
@@ -403,6 +413,10 @@ def _makes_sense(key: Any, size: Any) -> bool:
         return bool(name_of(key))
     except ValueError:
         return False
+
+
+def _uses(count: Any) -> int:
+    return count if type(count) is int and 0 < count < 256 else 0
 
 
 def _size(path: str) -> int:
