@@ -177,7 +177,7 @@ def fill_index(count: int, policy: Policy, found: Any) -> None:
         held.enter(key, number % 70_000)
     block = Block.make(RAW, bytes(5 * PAGE))
     for key in keys(count if policy == "s3fifo" else 0, 2):
-        probation.enter(key, block, len(held))
+        probation.forget(key, block, len(held))
     found.put((resident() - before) / count)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from content.block import Block
 from content.limits import MiB
@@ -51,15 +51,22 @@ class Probation:
         """Whether the block was here lately: one that comes back is worth its place on disk. Asked once."""
         return self._ghosts.take(key)
 
-    def enter(self, key: bytes, block: Block, held: int) -> None:
-        """Take a block in, at the price of the first come. `held` is how many blocks the disk holds."""
+    def enter(self, key: bytes, block: Block) -> None:
+        """Take a block in."""
         self.take(key)
         self._blocks[key] = block
         self.bytes += cost(len(block.data))
+
+    def overflow(self) -> Iterator[tuple[bytes, Block]]:
+        """Those that must leave, first come first, each as it leaves."""
         while self.bytes > self.budget:
-            oldest = next(iter(self._blocks))
-            gone = self.take(oldest)
-            self._ghosts.add(oldest, cost(len(gone.data)) // PAGE if gone else 0, held)
+            key, block = self._blocks.popitem(last=False)
+            self.bytes -= cost(len(block.data))
+            yield key, block
+
+    def forget(self, key: bytes, block: Block, held: int) -> None:
+        """A block was not worth its place: it is a ghost now. `held` is how many blocks the disk holds."""
+        self._ghosts.add(key, cost(len(block.data)) // PAGE, held)
 
     def take(self, key: bytes) -> Block | None:
         """A block leaves: it was used again, or is not to be kept."""

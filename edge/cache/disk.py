@@ -80,7 +80,8 @@ class DiskTier:
     budget, and `owns`, which says of a block's key (CID.store_key) whether it is this process that writes, counts and
     deletes it. Any of them reads all. When their number changes, `shelf.retire_indexes` comes first.
 
-    `min_free` bytes of the filesystem are left to others, whatever the budget says.
+    `min_free` bytes of the filesystem are left to others, whatever the budget says. `used_above` tells whether the tier
+    above has answered a block again since it was fetched: that is a use which this tier does not see.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class DiskTier:
         index: str = "",
         policy: Policy = "s3fifo",
         min_free: int = 0,
+        used_above: Callable[[CID], bool] = lambda cid: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.owner = owner
@@ -103,6 +105,7 @@ class DiskTier:
         self._clock = clock
         self._held = Inventory(budget, policy)
         self._probation = Probation(budget if policy == "s3fifo" else 0)
+        self._used_above = used_above
         self._min_free = min_free
         self._spare = 0  # bytes that may be written before the filesystem is looked at again ...
         self._looked = float("-inf")  # ... and when it was
@@ -174,11 +177,6 @@ class DiskTier:
         done = self._take(block, keep=True)
         return done is not None and await asyncio.shield(done)
 
-    def use(self, cid: CID) -> None:
-        """A tier above served this block again, which this one would not know otherwise. Costs no I/O here."""
-        if cid.hash_code == SHA2_256 and self._use_on_probation(key := cid.store_key) is None:
-            self._held.use(key)
-
     async def remove(self, cids: Iterable[CID]) -> None:
         """Take blocks away, rows first (a purge, a denied CID). On return none of them is answered again from what
         lies here now, whatever happens to this process.
@@ -226,8 +224,15 @@ class DiskTier:
         """A block on probation; that somebody asks again decides for it."""
         block = self._probation.take(key)
         if block is not None and self._take(block, keep=True) is None:
-            self._probation.enter(key, block, len(self._held))  # it cannot be written now
+            self._probation.enter(key, block)  # it cannot be written now
         return block
+
+    def _probate(self, key: bytes, block: Block) -> None:
+        """Put a block on probation, and decide on those whose time is over."""
+        self._probation.enter(key, block)
+        for gone, other in self._probation.overflow():
+            if not self._used_above(other.cid) or self._take(other, keep=True) is None:
+                self._probation.forget(gone, other, len(self._held))
 
     # Reading.
 
@@ -301,7 +306,6 @@ class DiskTier:
             return waiting.done
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         if key in self._held:
-            self._held.use(key)
             done.set_result(True)
             return done
         if block.cid.hash_code != SHA2_256:
@@ -310,8 +314,8 @@ class DiskTier:
             self.counts.skipped += 1
             return None
         if not keep and not self._is_worth_it(key, size):
-            self._probation.enter(key, block, len(self._held))
             self.counts.on_probation += 1
+            self._probate(key, block)
             return None
         self._probation.take(key)
         self._waiting[key] = job = _Store(key, block, done)
