@@ -111,9 +111,10 @@ class Warmer:
             places.release()
 
     async def _have(self, cid: CID, staged: Staged) -> None:
-        if not self._is_here(cid):
-            await self.loader.get(cid)
-            staged.blocks += 1
+        if cid not in self.loader.disk:
+            staged.blocks += cid not in self.loader.memory
+            loaded = await self.loader.get(cid)
+            self.loader.disk.offer(loaded.block, keep=True)  # on a full disk too: it will be asked for
 
     def _is_here(self, cid: CID) -> bool:
         return cid in self.loader.memory or cid in self.loader.disk
