@@ -13,11 +13,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from content.errors import BadRecord
 from content.ipns import key_of
+from edge.cache.inventory import Policy
 from edge.http.address import Trusted
 from edge.http.rates import Rate
 from edge.peers.ring import Member, parse_members
@@ -83,6 +84,22 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("weight", float, "", 1.0, "RIM_WEIGHT", "This edge's share of its region. Raise it for a bigger disk."),
     Setting(
         "cache", str, "size", "10GiB", "RIM_CACHE", "Disk for blocks. Raise it while rim_disk_evicted_total grows fast."
+    ),
+    Setting(
+        "cache_policy",
+        str,
+        "s3fifo or lru",
+        "s3fifo",
+        "RIM_CACHE_POLICY",
+        "What leaves a full disk, and what enters it. s3fifo misses and writes less; lru takes all, and drops the oldest.",
+    ),
+    Setting(
+        "cache_min_free",
+        str,
+        "size",
+        None,
+        "RIM_CACHE_MIN_FREE",
+        "Free space that the disk cache leaves on its filesystem. Unless set: 512MiB or 1 % of it, whichever is less.",
     ),
     Setting(
         "memory",
@@ -201,6 +218,8 @@ class EdgeConfig:
     region: str = "local"
     weight: float = 1.0
     cache_bytes: int = 10 * 1024**3
+    cache_policy: Policy = "s3fifo"
+    cache_min_free: int | None = None  # bytes; None: a small part of the filesystem
     memory_bytes: int = 512 * 1024**2
     gateways: tuple[str, ...] = ()
     processes: int = 1
@@ -232,6 +251,8 @@ class EdgeConfig:
             Member(self.name, "http://127.0.0.1:1", self.region, self.weight)
         except ValueError as error:
             raise BadSetting(str(error)) from error
+        if self.cache_policy not in get_args(Policy):
+            raise BadSetting(f"cache-policy: {self.cache_policy!r} is neither s3fifo nor lru")
         if self.processes != 1:
             raise BadSetting("processes: one process per edge, for now; start several edges instead")
         host, _ = address(self.private, "private")

@@ -147,12 +147,23 @@ class Node:
             public.close()
             raise
 
+    def _was_used(self, cid: CID) -> bool:
+        """Whether memory has answered this block again since it came."""
+        slot = self.memory.slot(cid)
+        return slot is not None and slot.mark
+
     def _assemble(self, public: Any, private: Any) -> None:
         config = self.config
         host, port = private.getsockname()[:2]
         private_url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self.memory: Memory[CID, Block] = Memory(config.memory_bytes - config.memory_bytes // SHARE)
-        self.disk = DiskTier(config.state / "blocks", config.cache_bytes)
+        self.disk = DiskTier(
+            config.state / "blocks",
+            config.cache_bytes,
+            policy=config.cache_policy,
+            min_free=config.cache_min_free,
+            used_above=self._was_used,
+        )
         self.members = Members(on_eject=lambda name: self.tap.event("peer ejected", peer=name))
         self.client = PeerClient(config.name, config.token, on_sequence=lambda number: self.follower.hint(number))
         self.loader = Loader(

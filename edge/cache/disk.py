@@ -53,6 +53,7 @@ class DiskCounts:
     evicted: int = 0
     quarantined: int = 0  # what lay under the name was not the block
     skipped: int = 0  # not taken: too large, the disk sick or short of space, too much waiting, or not ours to write
+    short_of_space: int = 0  # times the filesystem had too little left, and blocks went for it
     on_probation: int = 0  # seen once while the disk was full, and not written
     read_errors: Counter[str] = field(default_factory=Counter)
     write_errors: Counter[str] = field(default_factory=Counter)
@@ -80,8 +81,8 @@ class DiskTier:
     budget, and `owns`, which says of a block's key (CID.store_key) whether it is this process that writes, counts and
     deletes it. Any of them reads all. When their number changes, `shelf.retire_indexes` comes first.
 
-    `min_free` bytes of the filesystem are left to others, whatever the budget says. `used_above` tells whether the tier
-    above has answered a block again since it was fetched: that is a use which this tier does not see.
+    `min_free` bytes of the filesystem are left to others, whatever the budget says (None: a small part). `used_above`
+    tells whether the tier above has answered a block again since it was fetched: a use which this tier does not see.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class DiskTier:
         owns: Callable[[bytes], bool] | None = None,
         index: str = "",
         policy: Policy = "s3fifo",
-        min_free: int = 0,
+        min_free: int | None = None,
         used_above: Callable[[CID], bool] = lambda cid: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -434,17 +435,16 @@ class DiskTier:
     async def _leaves_space(self, coming: int) -> bool:
         """Whether the filesystem keeps its free space when so many bytes are written. Where it does not, blocks go
         until it does; what was to be written then is not."""
-        if not self._min_free:
-            return True
         if coming > self._spare or self._clock() >= self._looked + FREE_FOR:
-            if (free := await self._write(self._shelf.free)) is None:
+            if (spare := await self._write(self._shelf.spare, self._min_free)) is None:
                 return False
-            self._spare, self._looked = free - self._min_free, self._clock()
+            self._spare, self._looked = spare, self._clock()
         lack = coming - self._spare
         self._spare -= coming
         if lack <= 0:
             return True
         self._looked = float("-inf")
+        self.counts.short_of_space += 1
         while lack > 0 and (victims := self._held.shrink(min(lack, BATCH_BYTES))):
             lack -= BATCH_BYTES
             await self._evict(victims)

@@ -32,6 +32,8 @@ T = TypeVar("T")
 DATABASE = "cache.db"
 TEMPORARY = "tmp"
 DOOMED = "doomed"
+MIN_FREE = 512 * MiB
+MIN_FREE_SHARE = 100
 PREFIXES = tuple(f"{number:02x}" for number in range(256))
 INDEX_ERRORS = (sqlite3.Error, diskcache.Timeout)
 _LOCK_PATIENCE = 0.1  # s waited for another process that holds the index; then we live without it for a while
@@ -149,10 +151,13 @@ class Shelf:
 
     # Writing.
 
-    def free(self) -> int:
-        """Bytes of the filesystem that are free for us. Raises OSError."""
+    def spare(self, min_free: int | None) -> int:
+        """Bytes that the filesystem has above those to be left free (None: MIN_FREE, or a MIN_FREE_SHARE of it all,
+        whichever is less); below 0 when it has too little. Raises OSError."""
         status = os.statvfs(self.folder)
-        return status.f_bavail * status.f_frsize
+        if min_free is None:
+            min_free = min(MIN_FREE, status.f_blocks * status.f_frsize // MIN_FREE_SHARE)
+        return status.f_bavail * status.f_frsize - min_free
 
     def prepare(self) -> None:
         """Make the folder and sweep what writers left when they died. Raises OSError."""

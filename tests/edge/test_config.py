@@ -53,6 +53,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"public": "8080"}, "HOST:PORT"),
     ({"public": "127.0.0.1:99999"}, "HOST:PORT"),
     ({"cache": "much"}, "cache: 'much'"),
+    ({"cache_policy": "fifo"}, "cache-policy: 'fifo'"),
+    ({"cache_min_free": "some"}, "cache_min_free: 'some'"),
     ({"weight": "0"}, "weight"),
     ({"weight": "x"}, "weight"),
     ({"processes": "2"}, "processes"),

@@ -792,7 +792,7 @@ def test_a_full_disk_serves_on_and_heals_by_itself(small_disk: Callable[[str], P
     blocks = [block(number, 16_384) for number in range(100)]
 
     async def scene() -> None:
-        tier = DiskTier(folder, BUDGET, clock=lambda: now[0])
+        tier = DiskTier(folder, BUDGET, min_free=0, clock=lambda: now[0])
         await tier.open()
         await tier.ready()
         stored = [each for each in blocks if await tier.put(each)]
