@@ -15,19 +15,20 @@ from pathlib import Path
 PACKAGES = ("monaco-editor@0.45.0", "bootstrap-icons@1.11.3", "three@0.160.0")
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """The folder in which what was fetched is kept."""
     named = os.environ.get("RIM_TEST_CACHE", Path(tempfile.gettempdir()) / f"rim-test-{os.getuid()}")
-    cache = Path(named) / "npm"
-    cache.mkdir(parents=True, exist_ok=True)
-    return cache
+    folder = Path(named) / "npm"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def package(spec: str) -> Path:
     """The unpacked folder of this package, as published. Needs npm the first time."""
-    cache = _cache()
-    folder = cache / spec.replace("/", "+")
+    kept = cache()
+    folder = kept / spec.replace("/", "+")
     if not (folder / "package").is_dir():
-        work = Path(tempfile.mkdtemp(dir=cache))
+        work = Path(tempfile.mkdtemp(dir=kept))
         subprocess.run(["npm", "pack", "--silent", spec], cwd=work, check=True, stdin=subprocess.DEVNULL, timeout=300)
         with tarfile.open(next(work.glob("*.tgz"))) as tar:
             tar.extractall(work / "unpacked", filter="data")
@@ -45,10 +46,10 @@ def writable_copy(spec: str, target: Path) -> Path:
 
 def installed(spec: str) -> Path:
     """The `node_modules` of this package and of what it needs. Needs npm the first time."""
-    cache = _cache()
-    folder = cache / f"{spec.replace('/', '+')}-installed"
+    kept = cache()
+    folder = kept / f"{spec.replace('/', '+')}-installed"
     if not (folder / "node_modules").is_dir():
-        work = Path(tempfile.mkdtemp(dir=cache))
+        work = Path(tempfile.mkdtemp(dir=kept))
         quiet = ("--silent", "--no-audit", "--no-fund")
         command = ["npm", "install", *quiet, "--prefix", str(work), spec]
         subprocess.run(command, cwd=work, check=True, stdin=subprocess.DEVNULL, timeout=300)
