@@ -54,10 +54,10 @@ CASES = {
     "site": Case(sites.real_site, 1.0),
     "site-query": Case(sites.real_site, 1.05, queries=True),
     "4k": Case(sites.single_files, 1.15, "/4k.jpg"),
-    "64k": Case(sites.single_files, 0.9, "/64k.jpg"),
+    "64k": Case(sites.single_files, 0.9, "/64k.jpg", tuning="buffers"),
     "10m": Case(sites.single_files, 1.2, "/10m.jpg", connections=8),
     "304": Case(sites.single_files, 1.5, "/4k.jpg", conditional=True, status=304),
-    "range": Case(sites.single_files, 1.0, "/2m.jpg", fields=_RANGE, status=206),
+    "range": Case(sites.single_files, 1.0, "/2m.jpg", tuning="buffers", fields=_RANGE, status=206),
     "varnish-4k": Case(sites.single_files, 0.5, "/4k.jpg", peer="varnish"),
     "static-4k": Case(sites.single_files, 1 / 40, "/4k.jpg", peer="StaticFiles"),
     "kubo-site": Case(sites.real_site, 1 / 20, peer="kubo", rate=20.0),
@@ -68,7 +68,7 @@ SIZES = "sizes"  # Rim beside Rim
 def main() -> int:
     arguments = _arguments()
     print(f"{machine()}; access log {'on' if arguments.log else 'off'} for both", flush=True)
-    print(f"{arguments.rounds} pairs of rounds of {arguments.seconds:g} s each", flush=True)
+    print(f"{arguments.rounds} pairs of rounds of {arguments.seconds} s each", flush=True)
     names = arguments.case or [*CASES, SIZES]
     table: list[str] = []
     with tempfile.TemporaryDirectory(prefix="rim-bench-", dir=arguments.work) as name:
@@ -83,7 +83,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="What a hit costs, beside nginx and others.")
     parser.add_argument("--case", action="append", choices=[*CASES, SIZES], help="this case only; may be repeated")
     parser.add_argument("--rounds", type=int, default=5, help="pairs of rounds, in the order A B B A (5)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each round (2)")
+    parser.add_argument("--seconds", type=int, default=2, help="of each round, whole as wrk has it (2)")
     parser.add_argument("--log", action="store_true", help="both write an access log")
     parser.add_argument("--show-config", action="store_true", help="print what each server was told")
     parser.add_argument("--tune", action="store_true", help="try nginx's tunings against each other instead")

@@ -41,11 +41,11 @@ class Counted:
     p99: float
 
 
-def run(server: Server, load: Load, seconds: float) -> Counted:
+def run(server: Server, load: Load, seconds: int) -> Counted:
     """Ask for `seconds`. Exits where an answer was no 2xx or 3xx, or a connection broke."""
     script = FILES / ("fixed.lua" if load.turns is None else "turns.lua")
     command = [needed("taskset"), "-c", str(LOAD_CORE), needed("wrk"), "-t1", f"-c{load.connections}"]
-    command += [f"-d{seconds:g}s", "-s", str(script), "-H", f"Host: {server.host}"]
+    command += [f"-d{seconds}s", "-s", str(script), "-H", f"Host: {server.host}"]
     for name, value in load.fields.items():
         command += ["-H", f"{name}: {value}"]
     command += [server.base + load.target]

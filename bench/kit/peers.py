@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kit import ROOT
-from kit.servers import SERVER_CORE, Server, environment, free_port, needed, spawned, until, until_listening
+from kit.servers import SERVER_CORE, Server, environment, free_port, needed, spawned, until_listening
 
 FILES = ROOT / "bench" / "peers"
 SITE = "bench"
@@ -118,7 +118,7 @@ def varnish(work: Path, backend: Server) -> Iterator[Server]:
     vcl = (FILES / "varnish.vcl.in").read_text().replace("@port@", backend.base.rpartition(":")[2])
     (work / "varnish.vcl").write_text(vcl)
     options = ["thread_pools=1", "thread_pool_min=100", "thread_pool_max=1000", "thread_pool_timeout=3600"]
-    options += ["timeout_idle=3600", "accept_filter=off"]
+    options += ["timeout_idle=3600"]
     command = [needed("varnishd"), "-F", "-j", "none", "-n", str(work / "run"), "-a", f"127.0.0.1:{port}"]
     command += ["-T", "none", "-f", str(work / "varnish.vcl"), "-s", "malloc,512m", "-i", "bench"]
     command += [part for option in options for part in ("-p", option)]
@@ -145,23 +145,17 @@ def kubo(work: Path, folder: Path) -> Iterator[tuple[Server, str]]:
     os.environ.setdefault("RIM_IPFS", needed("ipfs"))
     from tests.kit.kubo import Kubo
 
+    work.mkdir(parents=True)
     node = Kubo(work / "repo")
     root = str(node.add(folder))
     env = {"IPFS_PATH": str(node.repo), "IPFS_TELEMETRY": "off"}
     with spawned([needed("ipfs"), "daemon", "--offline"], log=work / "kubo.log", env=env) as process:
-        gateway = node.repo / "gateway"
-        until(lambda: gateway.exists() and _said(process, b"Daemon is ready"), "Kubo", 60)
-        base = gateway.read_text().strip()
+        assert process.stdout is not None
+        if not any(line.startswith(b"Daemon is ready") for line in process.stdout):
+            raise SystemExit(f"Kubo ended:\n{(work / 'kubo.log').read_text(errors='replace')}")
+        base = (node.repo / "gateway").read_text().strip()
         config = (node.repo / "config").read_text()
         yield Server("kubo", base, base.removeprefix("http://"), (process.pid,), config), root
-
-
-def _said(process: subprocess.Popen[bytes], words: bytes) -> bool:
-    """Whether its next lines have the words: read until they do."""
-    while line := _line(process, 30):
-        if words in line:
-            return True
-    return False
 
 
 def _line(process: subprocess.Popen[bytes], seconds: float) -> bytes:

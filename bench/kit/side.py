@@ -108,7 +108,7 @@ def show(server: Server, target: str, answer: Answer) -> None:
     print("".join(f"      {name}: {value[:_SHOWN]}\n" for name, value in answer.fields.items()), end="", flush=True)
 
 
-def rounds(peer: Server, rim: Server, loads: Sequence[Load], pairs: int, seconds: float) -> list[Pair]:
+def rounds(peer: Server, rim: Server, loads: Sequence[Load], pairs: int, seconds: int) -> list[Pair]:
     """Pairs of rounds in the order A B B A. `loads`: the peer's, then Rim's."""
     done = []
     for number in range(pairs):
@@ -118,7 +118,7 @@ def rounds(peer: Server, rim: Server, loads: Sequence[Load], pairs: int, seconds
     return done
 
 
-def measure(server: Server, load: Load, seconds: float) -> Sample:
+def measure(server: Server, load: Load, seconds: int) -> Sample:
     """One round."""
     cpu, core = server.cpu(), busy(SERVER_CORE)
     counted: Counted = run(server, load, seconds)
