@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kit import ROOT
-from kit.servers import SERVER_CORE, Server, environment, free_port, needed, spawned, until_listening
+from kit.servers import LOAD_CORE, SERVER_CORE, Server, environment, free_port, needed, pin, spawned, until_listening
 
 FILES = ROOT / "bench" / "peers"
 SITE = "bench"
@@ -60,7 +60,7 @@ class Ring:
 @contextmanager
 def rim(work: Path, folder: Path, *more: str, log: bool = False, core: int | None = SERVER_CORE) -> Iterator[Ring]:
     """An origin and one edge, the folder published without encodings: both peers then hold the same bytes. The edge's
-    CPU is what counts; the origin is idle once all is published."""
+    CPU is what counts; the origin is the world outside, on the other core, and idle once all is published."""
     work.mkdir(parents=True)
     port, errors = free_port(), work / "up.log"
     command = [*RIM, "up", str(folder), "--site", SITE, "--encode", "none", "--json", "--state", str(work / "up")]
@@ -70,6 +70,8 @@ def rim(work: Path, folder: Path, *more: str, log: bool = False, core: int | Non
         said = json.loads(_line(process, 120) or _fail(command, errors))
         edge = said["edges"][0]
         shown = " ".join(["rim", *command[len(RIM) :], *(["(RIM_ACCESS_LOG=1)"] if log else [])])
+        if core is not None:
+            pin(said["origin_pid"], LOAD_CORE)
         server = Server("rim", edge["public"], HOST, (edge["pid"],), shown)
         yield Ring(server, edge["private"], said["origin"], said["token"], work / "up")
 
@@ -117,8 +119,7 @@ def varnish(work: Path, backend: Server) -> Iterator[Server]:
     port, errors = free_port(), work / "varnish.log"
     vcl = (FILES / "varnish.vcl.in").read_text().replace("@port@", backend.base.rpartition(":")[2])
     (work / "varnish.vcl").write_text(vcl)
-    options = ["thread_pools=1", "thread_pool_min=100", "thread_pool_max=1000", "thread_pool_timeout=3600"]
-    options += ["timeout_idle=3600"]
+    options = ["thread_pools=1", "thread_pool_min=100", "thread_pool_max=1000"]
     command = [needed("varnishd"), "-F", "-j", "none", "-n", str(work / "run"), "-a", f"127.0.0.1:{port}"]
     command += ["-T", "none", "-f", str(work / "varnish.vcl"), "-s", "malloc,512m", "-i", "bench"]
     command += [part for option in options for part in ("-p", option)]

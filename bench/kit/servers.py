@@ -117,6 +117,13 @@ def spawned(
             process.communicate()
 
 
+def pin(pid: int, core: int) -> None:
+    """Move a process that runs, all its threads, to a core."""
+    for task in _tasks(pid):
+        with suppress(OSError):
+            os.sched_setaffinity(int(task), {core})
+
+
 def needed(program: str) -> str:
     """The path of a program. Exits, saying what to install, where the machine lacks it."""
     found = os.environ.get(f"RIM_{program.upper()}") or shutil.which(program) or shutil.which(f"/usr/sbin/{program}")
