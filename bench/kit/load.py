@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.peers import FILES
-from kit.servers import LOAD_CORE, Server, needed
+from kit.servers import LOAD_CORE, Server, needed, on_core
 
 CONNECTIONS = 32
 
@@ -44,7 +44,7 @@ class Counted:
 def run(server: Server, load: Load, seconds: int) -> Counted:
     """Ask for `seconds`. Exits where an answer was no 2xx or 3xx, or a connection broke."""
     script = FILES / ("fixed.lua" if load.turns is None else "turns.lua")
-    command = [needed("taskset"), "-c", str(LOAD_CORE), needed("wrk"), "-t1", f"-c{load.connections}"]
+    command = [*on_core(LOAD_CORE), needed("wrk"), "-t1", f"-c{load.connections}"]
     command += [f"-d{seconds}s", "-s", str(script), "-H", f"Host: {server.host}"]
     for name, value in load.fields.items():
         command += ["-H", f"{name}: {value}"]

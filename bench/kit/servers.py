@@ -96,7 +96,7 @@ def spawned(
     command: Sequence[str], *, log: Path, core: int | None = SERVER_CORE, env: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process on one core (None: on any), ended by SIGINT and then by force; stderr goes to `log`."""
-    pinned = [] if core is None else [needed("taskset"), "-c", str(core)]
+    pinned = [] if core is None else on_core(core)
     with log.open("ab") as errors:
         process = subprocess.Popen(
             [*pinned, *command],
@@ -115,6 +115,12 @@ def spawned(
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
+
+
+def on_core(core: int) -> list[str]:
+    """What stands before a command that is to have a core, and before all others where we may say so (root)."""
+    first = [needed("nice"), "-n", "-15"] if os.geteuid() == 0 else []
+    return [*first, needed("taskset"), "-c", str(core)]
 
 
 def pin(pid: int, core: int) -> None:

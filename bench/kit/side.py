@@ -155,4 +155,5 @@ def machine() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "?")
     load = os.getloadavg()[0]
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, load before {load:.1f}"
+    first = ", servers and load before all others (nice -15)" if os.geteuid() == 0 else ""
+    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, load before {load:.1f}{first}"
