@@ -118,9 +118,19 @@ def spawned(
 
 
 def on_core(core: int) -> list[str]:
-    """What stands before a command that is to have a core, and before all others where we may say so (root)."""
-    first = [needed("nice"), "-n", "-15"] if os.geteuid() == 0 else []
-    return [*first, needed("taskset"), "-c", str(core)]
+    """What stands before a command that is to have a core, and most of it where we may say so (root)."""
+    most = [needed("nice"), "-n", "-15"] if os.geteuid() == 0 else []
+    return [*most, needed("taskset"), "-c", str(core)]
+
+
+def at_once(pid: int) -> None:
+    """From now on this process and all below it run the moment they have something to do, whatever else runs on the
+    machine: for tails of latency, which are otherwise the machine's own. Where we may say so (root)."""
+    if os.geteuid() == 0:
+        for member in family((pid,)):
+            for task in _tasks(member):
+                with suppress(OSError):
+                    os.sched_setscheduler(int(task), os.SCHED_RR, os.sched_param(1))
 
 
 def pin(pid: int, core: int) -> None:
