@@ -80,7 +80,8 @@ def test_edge_on_a_full_disk_serves_on_uncached(small_disk: Path, tmp_path: Path
     ring = Cluster(origin, [edge])
     try:
         token = origin.node_token()
-        edge.join(origin.url, origin.catalog, token, [edge], "--cache", "1GiB", "--memory", "16MiB").start()
+        room = ("--cache", "1GiB", "--cache-min-free", "0", "--memory", "16MiB")
+        edge.join(origin.url, origin.catalog, token, [edge], *room).start()
         folder = add_large(make_site(tmp_path / "site", 1, files=4), 40)
         ring.publish(folder, "site", "--encode", "none")
         for _ in range(2):
