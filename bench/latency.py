@@ -4,7 +4,7 @@
 
 Here lives what is asked at which rate, and what happens meanwhile. Not here: the open loop (kit/pace), servers (kit).
 
-The real site, every file in turn, from an edge that is hot and from tuned nginx, at shares of what the slower of the two
+The real site, every file in turn, from an edge that is hot and from tuned nginx, at shares of what the slower one
 can do in a closed loop. Rounds alternate A B B A; a round in which the load was not what it should have been is done
 again, up to three times. Then Rim alone, quiet rounds beside disturbed ones, at 30 % of its peak: a working set that is
 hot while releases flip, while a site that nobody has asked for is fetched, and after a start with a broken index.
