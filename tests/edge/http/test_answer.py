@@ -11,7 +11,7 @@ from content.cid import CID, RAW
 from content.release import Asset, Encoding
 from edge.http.answer import Answer, Asking, Choice
 
-PLAIN, BR, GZIP = (CID.of(RAW, text) for text in (b"plain", b"br", b"gzip"))
+PLAIN, BR, GZIP, ZSTD = (CID.of(RAW, text) for text in (b"plain", b"br", b"gzip", b"zstd"))
 CSS = Asset(
     PLAIN, 1000, PLAIN.digest.hex(), "text/css; charset=utf-8", {"br": Encoding(BR, 300), "gzip": Encoding(GZIP, 400)}
 )
@@ -80,11 +80,120 @@ def test_headers_of_a_whole() -> None:
     }
 
 
-@pytest.mark.parametrize("accept", [b"", b"br", b"gzip"])
-def test_head_equals_get(accept: bytes) -> None:
-    """HEAD has the header lines of GET, every one (RFC 9110 §9.3.2)."""
-    answer = Answer(CSS)
-    assert ask(answer, "HEAD", accept_encoding=accept)[0].head == ask(answer, "GET", accept_encoding=accept)[0].head
+ACCEPTED: list[tuple[str, bytes | None, CID | None]] = [
+    ("12.5.3 compress, gzip", b"compress, gzip", GZIP),
+    ("12.5.3 empty", b"", PLAIN),
+    ("12.5.3 star", b"*", BR),
+    ("12.5.3 weights", b"compress;q=0.5, gzip;q=1.0", GZIP),
+    ("12.5.3 weights and identity", b"gzip;q=1.0, identity; q=0.5, *;q=0", GZIP),
+    ("12.5.3 no field", None, PLAIN),
+    ("12.5.3 identity;q=0 alone", b"identity;q=0", None),
+    ("12.5.3 identity;q=0, a coding", b"identity;q=0, gzip", GZIP),
+    ("12.5.3 star;q=0", b"*;q=0", None),
+    ("12.5.3 star;q=0, identity", b"*;q=0, identity", PLAIN),
+    ("12.5.3 star;q=0, a coding we have not", b"*;q=0, zstd", None),
+]
+
+
+@pytest.mark.parametrize(("accept", "body"), [c[1:] for c in ACCEPTED], ids=[c[0] for c in ACCEPTED])
+def test_negotiation(accept: bytes | None, body: CID | None) -> None:
+    """Weights are respected down to the 406 of who takes nothing."""
+    choice = Answer(CSS).choose(Asking(accept_encoding=accept))
+    assert (choice.status, choice.body) == (200 if body else 406, body)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "best"),
+    [
+        ({"zstd": 310, "br": 300, "gzip": 400}, BR),
+        ({"zstd": 290, "br": 300, "gzip": 400}, ZSTD),
+        ({"zstd": 300, "br": 300, "gzip": 300}, ZSTD),
+        ({"br": 300, "gzip": 300}, BR),
+        ({"br": 310, "gzip": 300}, GZIP),
+    ],
+)
+def test_of_equal_weight_the_smallest_wins(sizes: dict[str, int], best: CID) -> None:
+    """What a browser takes equally it gets at its smallest; of equal size, by CODINGS. Weights go first."""
+    cids = {"zstd": ZSTD, "br": BR, "gzip": GZIP}
+    asset = Asset(PLAIN, 1000, "", "text/css", {coding: Encoding(cids[coding], size) for coding, size in sizes.items()})
+    assert ask(Answer(asset), accept_encoding=b"gzip, deflate, br, zstd")[0].body == best
+    assert ask(Answer(asset), accept_encoding=b"*")[0].body == best
+    assert ask(Answer(asset), accept_encoding=b"*;q=0.5, gzip")[0].body == GZIP
+
+
+@pytest.mark.parametrize("status", [200, 404])
+@pytest.mark.parametrize("accept", [b"", b"br", b"gzip", b"*;q=0"])
+@pytest.mark.parametrize("tag", [None, b"*", b'"old"'])
+@pytest.mark.parametrize("held", [None, TAG, b'"old"'])
+def test_head_equals_get(status: int, accept: bytes, tag: bytes | None, held: bytes | None) -> None:
+    """HEAD has the status and header lines of GET, every one (§9.3.2), and no bytes."""
+    answer = Answer(CSS, status=status)
+    fields = {"accept_encoding": accept, "if_none_match": tag, "if_match": held}
+    got, head = answer.choose(Asking("GET", **fields)), answer.choose(Asking("HEAD", **fields))
+    assert (head.status, head.head, head.body) == (got.status, got.head, None)
+
+
+SAID = [
+    ("Vary", "Origin"),
+    ("Access-Control-Allow-Origin", "https://app.example"),
+    ("Access-Control-Expose-Headers", "Content-Range"),
+    ("Cross-Origin-Resource-Policy", "cross-origin"),
+    ("Timing-Allow-Origin", "*"),
+    ("Cache-Control", "public, max-age=60"),
+    ("CDN-Cache-Control", "max-age=3600"),
+    ("Content-Security-Policy", "default-src 'self'"),
+]
+OF_REFUSALS = [
+    "vary",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "cross-origin-resource-policy",
+    "timing-allow-origin",
+    "x-content-type-options",
+]
+OF_A_BODY = ("content-type", "content-length", "accept-ranges")
+REFUSED: list[tuple[int, dict[str, bytes]]] = [
+    (406, {"accept_encoding": b"*;q=0"}),
+    (412, {"if_match": b'"old"'}),
+    (416, {"range": b"bytes=1000-"}),
+]
+
+
+def test_a_304_says_what_the_200_does() -> None:
+    """All of it, for a cache renews what it holds from it (§15.4.5), but for what describes a body."""
+    answer = Answer(CSS, fields=SAID)
+    _, whole = ask(answer)
+    _, unchanged = ask(answer, if_none_match=TAG)
+    assert unchanged == {name: value for name, value in whole.items() if name not in OF_A_BODY}
+    assert unchanged["cache-control"] == "public, max-age=60"
+
+
+@pytest.mark.parametrize(("status", "fields"), REFUSED)
+@pytest.mark.parametrize("said", [[], SAID])
+def test_a_refusal_can_be_read_by_whom_the_200_can(status: int, fields: dict[str, bytes], said: Any) -> None:
+    """A 406, 412 or 416 has the 200's Vary and CORS, is kept by nobody, and says nothing that is of the page."""
+    answer = Answer(CSS, fields=said)
+    choice, headers = ask(answer, **fields)
+    _, whole = ask(answer)
+    kept = {name: value for name, value in whole.items() if name in OF_REFUSALS}
+    headers.pop("content-range", None)
+    assert (choice.status, headers) == (status, {"content-length": "0", "cache-control": "no-store", **kept})
+
+
+@pytest.mark.parametrize("options", [{"status": 404}, {"personal": True}])
+def test_no_rule_lets_a_cache_keep_what_nobody_may(options: dict[str, Any]) -> None:
+    """Neither Cache-Control nor what caches in front read before it (RFC 9213)."""
+    _, headers = ask(Answer(CSS, fields=SAID, **options))
+    assert headers["cache-control"] in ("no-store", "private, max-age=0, must-revalidate")
+    assert "cdn-cache-control" not in headers
+    assert headers["content-security-policy"] == "default-src 'self'"
+
+
+def test_dates_are_no_conditions() -> None:
+    """If-Modified-Since and If-Unmodified-Since are not looked at, alone or beside a tag (§13.1.3, §13.1.4)."""
+    dates = [(b"if-modified-since", DATE), (b"if-unmodified-since", DATE)]
+    assert Asking.read("GET", dates) == Asking("GET")
+    assert Asking.read("GET", [*dates, (b"if-none-match", b'"old"')]) == Asking("GET", if_none_match=b'"old"')
 
 
 def test_a_304_keeps_what_a_cache_needs() -> None:
