@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 
 RANGES: Final = 16  # ranges in one field; nobody's reader asks for more at once, and each costs a part's head
 FIELD: Final = 1_024  # bytes of the field: RANGES ranges of a file of any size, with room for white space
-_BYTES = re.compile(rb"[ \t]*bytes=([0-9, \t-]*)\Z", re.IGNORECASE)  # §14.1: unit names are case-insensitive
+_ONE = re.compile(rb"[ \t]*bytes=[ \t]*([0-9]*)-([0-9]*)[ \t]*\Z", re.IGNORECASE)  # §14.1: units have no case
+_SEVERAL = re.compile(rb"[ \t]*bytes=([0-9, \t-]*)\Z", re.IGNORECASE)
 _SPEC = re.compile(rb"([0-9]*)-([0-9]*)\Z")
 
 
@@ -44,13 +45,13 @@ UNSATISFIABLE: Final = Unsatisfiable()
 def parse(value: bytes, size: int) -> tuple[Span, ...] | Unsatisfiable | None:
     """The spans that this Range field asks of a whole of `size` bytes, disjoint, in the order asked for (§15.3.7.2);
     None: ignore the field and send the whole. One invalid range makes the field invalid (§14.1.1)."""
-    unit = _BYTES.match(value) if len(value) <= FIELD else None
-    if unit is None:
+    if len(value) > FIELD:
         return None
-    if b"," not in unit[1]:
-        span = _span(unit[1].strip(b" \t"), size)
+    if (one := _ONE.match(value)) is not None:
+        span = _span(one[1], one[2], size)
         return (span,) if isinstance(span, Span) else span
-    return _several(unit[1].split(b","), size)
+    several = _SEVERAL.match(value)
+    return None if several is None else _several(several[1].split(b","), size)
 
 
 def _several(elements: Sequence[bytes], size: int) -> tuple[Span, ...] | Unsatisfiable | None:
@@ -59,21 +60,16 @@ def _several(elements: Sequence[bytes], size: int) -> tuple[Span, ...] | Unsatis
         return None
     spans: list[Span] = []
     for spec in specs:
-        span = _span(spec, size)
+        numbers = _SPEC.match(spec)
+        span = None if numbers is None else _span(numbers[1], numbers[2], size)
         if span is None:
             return None
         if isinstance(span, Span):
             spans.append(span)
-    if not spans:
-        return UNSATISFIABLE
-    return _coalesced(spans)
+    return _coalesced(spans) if spans else UNSATISFIABLE
 
 
-def _span(spec: bytes, size: int) -> Span | Unsatisfiable | None:
-    numbers = _SPEC.match(spec)
-    if numbers is None:
-        return None
-    first, last = numbers.groups()
+def _span(first: bytes, last: bytes, size: int) -> Span | Unsatisfiable | None:
     if not first:
         return _suffix(last, size)
     start = int(first)
