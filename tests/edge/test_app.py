@@ -115,6 +115,23 @@ def test_a_large_file_comes_block_by_block(tmp_path: Path) -> None:
     play(tmp_path, act)
 
 
+def test_several_ranges_cost_their_blocks(tmp_path: Path) -> None:
+    """The first and the last byte of five blocks cost two; where a part cannot be had, nothing looks whole."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        ends = await fetch(node, "/large.bin", Range="bytes=0-0,-1")
+        assert ends.status == 206
+        assert [part[:1] for part in ends.body.split(b"\r\n\r\n")[1:]] == [LARGE[:1], LARGE[-1:]]
+        leaves = [LARGE[at : at + MiB] for at in range(0, len(LARGE), MiB)]
+        assert [origin.asked[str(CID.of(RAW, leaf))] for leaf in leaves] == [1, 0, 0, 0, 1]
+        origin.lacking.add(CID.of(RAW, leaves[2]))
+        broken = await fetch(node, "/large.bin", Range=f"bytes=0-0,{2 * MiB}-{2 * MiB}")
+        assert (broken.status, broken.whole) == (206, False)
+        assert node.answers.counts.broken == 1
+
+    play(tmp_path, act)
+
+
 @pytest.mark.parametrize("path", ["/", "/style-BQk3xY9z.css", "/large.bin", "/nope", "/docs", "/docs/nope"])
 def test_head_equals_get(tmp_path: Path, path: str) -> None:
     """HEAD has GET's status and header fields and no body, for files, redirects and errors alike."""
