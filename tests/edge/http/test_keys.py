@@ -115,5 +115,7 @@ def test_equal_keys_get_equal_answers(tmp_path: Path) -> None:
             assert noisy == before
             assert runner.run(_ask(node, first, host, plain)) == before
 
-        any_request()
-        runner.run(stack.aclose())
+        try:
+            any_request()
+        finally:
+            runner.run(stack.aclose())

@@ -179,9 +179,11 @@ def test_the_bytes_sent_are_the_slices(tmp_path: Path) -> None:
         def any_object(chunks: list[bytes], arity: int, specs: list[Spec]) -> None:
             runner.run(_told(loader, chunks, arity, specs))
 
-        any_object()
-        runner.run(loader.close())
-        runner.run(loader.disk.close())
+        try:
+            any_object()
+        finally:
+            for closing in (loader.close, loader.disk.close, loader.client.close):
+                runner.run(closing())
 
 
 # Over the wire.
@@ -233,5 +235,7 @@ def test_the_bytes_on_the_wire_are_the_slices(tmp_path: Path) -> None:
                 node.answers.clear()
             runner.run(_meet(connection, path, specs))
 
-        any_request()
-        runner.run(stack.aclose())
+        try:
+            any_request()
+        finally:
+            runner.run(stack.aclose())
