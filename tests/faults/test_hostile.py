@@ -93,17 +93,18 @@ class Visitor:
 
 
 ATTACKS = [
-    ("slow-heads", ["-H", "-i", "1"]),
-    ("slow-bodies", ["-B", "-i", "1", "-s", "100000"]),
-    ("ranges", ["-R", "-a", "5", "-b", "3000"]),
-    ("slow-reads", ["-X", "-k", "2", "-n", "1", "-w", "512", "-y", "1024", "-z", "32"]),
+    ("slow-heads", ["-H", "-i", "1", "-l", "25"]),
+    ("slow-bodies", ["-B", "-i", "1", "-s", "100000", "-l", "25"]),
+    ("ranges", ["-R", "-a", "5", "-b", "3000", "-l", "25"]),
+    ("slow-reads", ["-X", "-k", "2", "-n", "1", "-w", "512", "-y", "1024", "-z", "32", "-l", "10"]),
 ]
+CLOSED = {"slow-heads", "slow-bodies", "ranges"}  # the edge has ended all of them long before the attack would
 
 
 @pytest.mark.needs("slowhttptest")
 def test_slow_clients_harm_no_hit(one: Cluster) -> None:
-    """slowhttptest's attacks, one after another: each hit of a visitor beside them is whole and right, the attacker's
-    own probe finds the service there, and what it opened is closed again. Latencies are printed, not judged."""
+    """slowhttptest's attacks, one after another: each hit of a visitor beside them is whole and right, and what was
+    opened is closed again, by the edge where the attack could go on. Latencies are printed, not judged."""
     edge = one.edges[0]
     calm = sockets(edge)
     assert edge.process is not None
@@ -118,8 +119,7 @@ def test_slow_clients_harm_no_hit(one: Cluster) -> None:
                 time.sleep(2)
             else:
                 said = _attack(edge, options)
-                assert "service available:   YES" in said, f"{name}\n{said}"
-                assert "service available:   NO" not in said, f"{name}\n{said}"
+                assert ("No open connections left" if name in CLOSED else "Hit test time limit") in said, said
             assert not visitor.wrong, f"{name}: {visitor.wrong}"
             assert visiting.is_alive(), name
             took, visited = visitor.took[visited:], len(visitor.took)
@@ -136,7 +136,7 @@ def test_slow_clients_harm_no_hit(one: Cluster) -> None:
 def _attack(edge: Edge, options: list[str]) -> str:
     """One bounded attack, as through a proxy, which has it ask the edge for a name that no resolver knows."""
     command = [
-        needed("slowhttptest"), *options, "-c", str(CONNECTIONS), "-r", "200", "-l", "10", "-p", "3",
+        needed("slowhttptest"), *options, "-c", str(CONNECTIONS), "-r", "200",
         "-u", "http://demo.localhost/large.bin", "-d", urlsplit(edge.public).netloc,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=40, stdin=subprocess.DEVNULL)
