@@ -24,6 +24,7 @@ from edge.http.rates import Rate
 from edge.peers.ring import Member, parse_members
 
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)i?B?\s*\Z", re.IGNORECASE)
+PROCESSES_MAX = 64  # of one edge: each has a share of the memory, and asks all others
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
@@ -110,7 +111,14 @@ SETTINGS: tuple[Setting, ...] = (
         "Memory for blocks and ready answers. Raise it while rim_memory_evicted_total grows fast.",
     ),
     Setting("gateways", str, "names", "", "RIM_GATEWAYS", "URLs of trustless gateways, asked last, for content only."),
-    Setting("processes", int, "", 1, "RIM_PROCESSES", "Processes of this edge, one per core (1 for now)."),
+    Setting(
+        "processes",
+        int,
+        "",
+        1,
+        "RIM_PROCESSES",
+        "Processes of this edge, one per core; they share its ports, memory and disk. SIGHUP restarts one after another.",
+    ),
     Setting(
         "site_domain", str, "", "localhost", "RIM_SITE_DOMAIN", "Every site answers as SITE.DOMAIN beside its hosts."
     ),
@@ -253,8 +261,8 @@ class EdgeConfig:
             raise BadSetting(str(error)) from error
         if self.cache_policy not in get_args(Policy):
             raise BadSetting(f"cache-policy: {self.cache_policy!r} is neither s3fifo nor lru")
-        if self.processes != 1:
-            raise BadSetting("processes: one process per edge, for now; start several edges instead")
+        if not 1 <= self.processes <= PROCESSES_MAX:
+            raise BadSetting(f"processes: {self.processes} is not from 1 to {PROCESSES_MAX}; one per core is enough")
         host, _ = address(self.private, "private")
         visitors, _ = address(self.public, "public")
         if self.reload and not is_loopback(visitors):

@@ -52,6 +52,8 @@ class Numbers:
             "rim_requests_refused_total": _text(counts.refused),
             "rim_connections": self.public.connections,
             "rim_ready_answers": len(self.ready.keeping),
+            "rim_processes": 1,
+            "rim_process_restarts_total": 0,
             "rim_loop_lag_seconds": self.watchdog.worst,
             "rim_loop_stalls_total": self.watchdog.stalls,
         }

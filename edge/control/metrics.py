@@ -84,6 +84,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("rim_peers_ejected", "Nodes left alone at this moment."),
     Metric("rim_peer_ejections_total", "Times a node was left alone."),
     Metric("rim_served_blocks_total", "Blocks given to other nodes."),
+    Metric("rim_processes", "Processes of this edge that answered when they were asked for these numbers."),
+    Metric("rim_process_restarts_total", "Processes of this edge that died and were started again. Alert on growth."),
     Metric("rim_loop_lag_seconds", "Longest stall of the event loop in the last ten seconds."),
     Metric("rim_loop_stalls_total", "Stalls of the event loop above 50 ms."),
 )

@@ -56,12 +56,21 @@ class _Server(uvicorn.Server):
         self.started = True
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A bound socket, not yet listening: of two that want a port, one gets a clear word. Raises BindError."""
+def bind(host: str, port: int, number: int | None = None) -> socket.socket:
+    """A listening socket: of two that want a port, one gets a clear word. Raises BindError.
+
+    `number`: it is one of several on this port, counted from 0 (SO_REUSEPORT). Before the first of them the port is
+    taken as one alone would, or another edge's would be shared.
+    """
+    if number == 0:
+        with bind(host, port) as first:
+            port = first.getsockname()[1]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if number is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((host, port))
         sock.listen(BACKLOG)
     except OSError as error:
@@ -124,6 +133,15 @@ class Listener:
                 self._task.result()
                 raise BindError(f"{self.url} ended before it began")
             await asyncio.sleep(0.005)
+
+    def drain(self) -> None:
+        """Take no more connections, and close each one that is open after its next answer; until then it stays."""
+        state: Any = self._server.server_state
+        state.draining = True  # for what is accepted, and not yet a connection
+        for server in self._server.servers:
+            server.close()
+        for connection in list(state.connections):
+            connection.drain()
 
     async def stop(self) -> None:
         """Take no more, finish what is under way, and after the grace cut the rest."""

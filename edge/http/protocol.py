@@ -69,7 +69,8 @@ class Protocol(HttpToolsProtocol):
         **named: Any,
     ) -> None:
         super().__init__(*args, **named)
-        self._ready = ready
+        self._ready = self._hot = ready
+        self._draining = False
         self._limits = limits
         self._door = door
         self._rates = door if door is not None and door.has_rates else None
@@ -97,6 +98,8 @@ class Protocol(HttpToolsProtocol):
         self._deadline.set(self._limits.idle)
         if self._door is not None:
             self._knock(self._door)
+        if getattr(self.server_state, "draining", False):
+            self.drain()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.cancel()
@@ -123,6 +126,10 @@ class Protocol(HttpToolsProtocol):
         """Finish what is under way, then close (uvicorn calls this when the server ends)."""
         self._last_one()
         self._settle()
+
+    def drain(self) -> None:
+        """Close after the next answer, and say so in it: who is about to ask would meet a closed door."""
+        self._hot, self._draining = None, True
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -247,7 +254,7 @@ class Protocol(HttpToolsProtocol):
         if self._backlog or self._pour is not None:
             self._hold(self._backlog + data)
             return
-        if self._phase is _IDLE and self._ready is not None and not self._in_message:
+        if self._phase is _IDLE and self._hot is not None and not self._in_message:
             before = 0
             while len(data) != before and self._pour is None and not self.flow.write_paused:
                 before = len(data)
@@ -329,6 +336,8 @@ class Protocol(HttpToolsProtocol):
         wire |= {"client": self._client_of(self.headers)}
         self.scope["extensions"] = {"rim": wire}
         super().on_headers_complete()
+        if self._draining:
+            self.cycle.keep_alive = False
         if self._ready is not None and any(name in _BODY_FIELDS and value != b"0" for name, value in self.headers):
             self.cycle.keep_alive = False  # the public side reads no bodies: what may follow this one is not parsed on
 
