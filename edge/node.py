@@ -52,6 +52,9 @@ from edge.pause import Pause
 from edge.peers.client import PeerClient
 from edge.peers.members import Members
 from edge.peers.ring import Ring
+from edge.processes.folders import BLOCKS, level
+from edge.processes.part import Part
+from edge.processes.place import Place
 from edge.ready import SHARE, Ready
 from edge.reload import Reloads
 from edge.site.router import Router
@@ -60,6 +63,7 @@ from edge.state import State, StateError
 logger = logging.getLogger("rim.edge")
 _DESCRIPTORS = 65_536
 _WARM_SHARE = 2  # of the disk's budget, at most 1/2 for one release that is coming
+DRAIN = 10.0  # s that a process whose place is taken waits for the next request on each open connection
 
 
 class Node:
@@ -71,17 +75,32 @@ class Node:
     numbers: Numbers
     tap: Tap
 
-    def __init__(self, config: EdgeConfig, limits: Limits = LIMITS) -> None:
+    def __init__(self, config: EdgeConfig, limits: Limits = LIMITS, place: Place | None = None) -> None:
+        """`place`: this is one of the edge's processes; what they share is its parent's to open and to lock."""
         self.config = config
         self.limits = limits
         self.state = State(config.state)
+        self.part = Part(config, place)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Come up. Raises StateError or BindError, and has then left nothing behind."""
+        self.prepare()
+        await self.go()
+
+    def prepare(self) -> None:
+        """Have everything that needs no other process of this edge to give up its place. Raises as `start` does."""
+        if self.part.place is not None:
+            self.front = Front(self.config)
+            self._assemble(*self.part.sockets())
+            return
         self.state.open()
         try:
+            level(self.config.state, 1, Trust(self.config.catalog).sequence_of)
             sockets = self._bind()
+        except OSError as error:
+            self.state.close()
+            raise StateError(f"state folder {self.config.state}: {error.strerror or error}") from error
         except BindError:
             self.state.close()
             raise
@@ -93,13 +112,17 @@ class Node:
             self.state.close()
             raise
         self._assemble(*sockets)
+
+    async def go(self) -> None:
+        """Serve, from what lies here, and follow the origin."""
         await self.disk.open()
         await self.follower.restore()
         self.front.start()
-        await self.public.start()
-        await self.private.start()
+        self.part.begin(self.follower.stored)
+        for listener in (self.public, self.private, *self.part.listeners):
+            await listener.start()
         works = (self.follower.follow(), self.watchdog.run(), self.pause.run(), self._tell_of_staleness())
-        for work in (*works, self._introduce()):
+        for work in (*works, self._introduce(), *self.part.works()):
             self._tasks.append(asyncio.create_task(work))
 
     async def ready(self) -> None:
@@ -114,13 +137,33 @@ class Node:
         """Finish what is under way, and leave nothing: no task, no port, no lock."""
         if self.reloads is not None:
             self.reloads.close()
-        await asyncio.gather(self._leave(), self.public.stop(), self.private.stop())
+        listeners = (self.public, self.private, *self.part.listeners)
+        await asyncio.gather(self._leave(), *(listener.stop() for listener in listeners))
         await self.front.close()
         await self.pause.close()
         await self.loader.close()
+        await self.part.close()
         await self.client.close()
-        await self.disk.close()
+        await self.loader.disk.close()
         self.state.close()
+
+    async def release(self) -> None:
+        """Make room for the process that takes this one's place: take no more connections, and give up what it alone
+        may have. What is open is served on, from what can be read, and the Head is followed until the end."""
+        for listener in (self.public, self.private, *self.part.listeners):
+            listener.drain()
+        await self.stager.close()
+        owned, self.loader.disk = self.disk, DiskTier(self.config.state / BLOCKS, 0, owner=False)
+        self.loader.disk.counts = owned.counts
+        self.loader.sources.shares = self.part.give_up()
+        await owned.close()
+
+    async def drained(self) -> None:
+        """Wait until the last connection is gone; for DRAIN seconds at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN):
+                while self.public.connections or self.private.connections:  # noqa: ASYNC110 - uvicorn tells no one
+                    await asyncio.sleep(0.05)
 
     async def _leave(self) -> None:
         """Follow no more, then say so: a word that came after the goodbye would take it back."""
@@ -129,7 +172,8 @@ class Node:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.stager.close()
         await self.answerer.close()
-        await self.reporter.leave()
+        if self.part.speaks:
+            await self.reporter.leave()
 
     @property
     def public_url(self) -> str:
@@ -156,10 +200,13 @@ class Node:
         config = self.config
         host, port = private.getsockname()[:2]
         private_url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        self.memory: Memory[CID, Block] = Memory(config.memory_bytes - config.memory_bytes // SHARE)
+        part = self.part
+        self.memory: Memory[CID, Block] = Memory(part.memory - part.memory // SHARE)
         self.disk = DiskTier(
-            config.state / "blocks",
-            config.cache_bytes,
+            config.state / BLOCKS,
+            part.cache,
+            owns=part.owns,
+            index=part.name,
             policy=config.cache_policy,
             min_free=config.cache_min_free,
             used_above=self._was_used,
@@ -177,23 +224,28 @@ class Node:
             ring=Ring(config.members(private_url)),
             gateways=config.gateways,
         )
+        self.loader.sources.shares = part.shares
+        self.loader.sources.inner = part.client(lambda number: self.follower.hint(number))
         self.router = Router(config.site_domain)
         self.warmer = Warmer(
             self.loader,
             config.name,
             config.region,
-            config.cache_bytes // _WARM_SHARE,
+            part.cache // _WARM_SHARE,
             asked=lambda site: self.answers.asked(site),
+            is_mine=part.shares.is_mine,
         )
         identity = load(config.state, config.name)
         self.source = HeadClient(config.origin, config.name, config.region, config.token, self.client, identity)
+        self.source.reports = part.reports
         self.follower = Follower(
             source=self.source,
             trust=Trust(config.catalog),
             loader=self.loader,
             router=self.router,
-            store=HeadStore(config.state),
+            store=HeadStore(config.state / part.name),
             on_swap=self._on_swap,
+            on_stored=part.stored,
             on_event=lambda *said, **detail: self.tap.event(*said, **detail),
         )
         self.reporter = Reporter(
@@ -202,21 +254,22 @@ class Node:
             origin=config.origin,
             token=config.token,
             client=self.client,
-            sequence=lambda: self.follower.stored,
+            sequence=lambda: part.receipt(self.follower.stored),
             public=lambda: self.public.url,
             catalog=lambda: self.follower.following,
             identity=identity,
         )
-        self.stager = Stager(self.warmer, self.reporter, self._on_warm)
+        self.stager = Stager(self.warmer, self.reporter, self._on_warm, speaks=lambda: part.speaks, others=part.staged)
         self.watchdog = Watchdog()
         self.pause = Pause()
         self.pause.confirm = self.follower.confirm
         self._listen(public, private, is_loopback(host))
         self._answer(identity)
+        part.assemble(self.loader, self.reporter, self.stager, self.answerer, self.numbers, self.limits)
 
     def _listen(self, public: Any, private: Any, loopback: bool) -> None:
         config = self.config
-        self.answers = Ready(config.name, self.router, self.memory, config.memory_bytes // SHARE)
+        self.answers = Ready(config.name, self.router, self.memory, self.part.memory // SHARE)
         self.answers.pause = self.pause
         self.answers.load = self._block
         self.answers.log = self.front.hook
@@ -239,8 +292,8 @@ class Node:
             loader=self.loader,
             sequence=lambda: self.follower.sequence,
             ready=self.follower.ready.is_set,
-            values=lambda: self.numbers.values(),
-            status=lambda: self.numbers.status(),
+            values=lambda: self.part.values(self.numbers),
+            status=lambda: self.part.status(self.numbers),
             explain=self.explainer.explain,
         )
         self.public = Listener(
@@ -272,10 +325,11 @@ class Node:
             token=self.config.token,
             client=self.client,
             identity=identity,
-            sequence=lambda: self.follower.stored,
+            sequence=lambda: self.part.receipt(self.follower.stored),
             catalog=lambda: self.follower.following,
             explain=self.explainer.explain,
             tap=self.tap,
+            pass_on=self.part.tail,
         )
         self.source.on_ask = self.answerer.hear
 
@@ -301,7 +355,8 @@ class Node:
     async def _introduce(self) -> None:
         """Once the origin has been heard of, tell it where this edge's visitors go."""
         await self.ready()
-        await self.reporter.send()
+        if self.part.speaks:
+            await self.reporter.send()
 
     def __repr__(self) -> str:
         return f"<Node {self.config.name} {self.follower!r} {self.answers!r}>"
@@ -310,7 +365,7 @@ class Node:
 def serve(config: EdgeConfig) -> int:
     """Run one edge until SIGINT or SIGTERM; the process's exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    _raise_descriptors()
+    raise_descriptors()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(config))
@@ -328,7 +383,7 @@ async def _serve(config: EdgeConfig) -> None:
     await node.start()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, node.reload)
     try:
-        await _until_either(node.ready(), stopping.wait())
+        await until_either(node.ready(), stopping.wait())
         if not stopping.is_set():
             _announce(node)
             gc.collect()
@@ -338,7 +393,8 @@ async def _serve(config: EdgeConfig) -> None:
         await node.stop()
 
 
-async def _until_either(*waits: Coroutine[Any, Any, Any]) -> None:
+async def until_either(*waits: Coroutine[Any, Any, Any]) -> None:
+    """Until one of these is done; the others are ended."""
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
@@ -357,7 +413,7 @@ def _announce(node: Node) -> None:
         print(text, flush=True)
 
 
-def _raise_descriptors() -> None:
+def raise_descriptors() -> None:
     """As many descriptors as the system lets us have, up to a bound: every visitor is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)

@@ -20,6 +20,7 @@ class Source(StrEnum):
 
     MEMORY = "memory"
     DISK = "disk"
+    PROCESS = "process"  # another process of this machine; counted so, and told as what that one says
     PEER = "peer"
     ORIGIN = "origin"
     GATEWAY = "gateway"

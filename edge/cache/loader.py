@@ -3,8 +3,8 @@
 Here live the loading order, the driver of walks and the read-ahead of files.
 Not here: the tiers (memory, disk), the rungs outside (sources), what an answer looks like (edge/http).
 
-    memory → disk → the owner in this region → the owner in the block's home region → the origin
-    → whoever still holds it → outside gateways
+    memory → disk → the process of this machine that owns it → the owner in this region
+    → the owner in the block's home region → the origin → whoever still holds it → outside gateways
 
 Flights are kept apart by rung: a question from a peer never waits for a fill that may itself be waiting for that peer
 (mailgun/groupcache#72: two nodes with different member lists, and both wait for ever).
@@ -76,6 +76,8 @@ class Loader:
         self._clock = clock
         self._absent: OrderedDict[tuple[CID, int], tuple[float, bool, list[str]]] = OrderedDict()
         self._places: dict[int, asyncio.Semaphore] = {}
+        self._drops = 0  # times that something was dropped
+        self._again: set[CID] | None = set()  # dropped, and to be dropped again; None: everything
 
     @property
     def ring(self) -> Ring:
@@ -107,12 +109,31 @@ class Loader:
             return loaded
         attempt = Attempt(cid)
         async with self._places.setdefault(rung, asyncio.Semaphore(FILLS)):
+            if loaded := await self._from_process(attempt, rung):
+                return loaded
             loaded = await self._fetch(attempt, rung)
         if loaded is None:
             raise self._remember_absent(attempt, rung)
         self._remember(loaded.block)
-        self.disk.offer(loaded.block)
+        if self.sources.shares.is_mine(cid.store_key):
+            self.disk.offer(loaded.block)
         return self.counts.add(loaded)
+
+    async def _from_process(self, attempt: Attempt, rung: int) -> Loaded | None:
+        """From the process of this machine that owns the block, which stores it too."""
+        drops = self._drops
+        try:
+            loaded = await self.sources.process(attempt, rung)
+        except Unavailable as error:
+            attempt.absent = error.absent
+            attempt.said.extend(error.tried)
+            raise self._remember_absent(attempt, rung) from error
+        if loaded is None:
+            return None
+        if drops == self._drops:  # else it may be from before a purge that was carried out here meanwhile
+            self._remember(loaded.block)
+        self.counts.add(Loaded(loaded.block, Source.PROCESS))
+        return loaded
 
     async def _fetch(self, attempt: Attempt, rung: int) -> Loaded | None:
         """The part of the loading order that lies outside this node."""
@@ -172,15 +193,43 @@ class Loader:
         meanwhile would bring them back into memory."""
         doomed = await self._with_parts(cids)
         await self.disk.remove(doomed)
-        await self._drop(doomed)
+        await self._drop_twice(doomed)
 
     async def reread(self, cids: Iterable[CID]) -> None:
         """Take files out of memory alone (a soft purge): the next who asks has them read and proved again."""
-        await self._drop(await self._with_parts(cids))
+        await self._drop_twice(await self._with_parts(cids))
+
+    def forget_memory(self) -> None:
+        """Drop everything from memory, where it is not known what must go."""
+        self._drops += 1
+        self.memory.clear()
+        self._again = None
+
+    def take_again(self) -> frozenset[CID] | None:
+        """What was dropped since this was last asked, and may have come back from a process of this machine that had
+        not dropped it yet; None: everything."""
+        again, self._again = self._again, set()
+        return None if again is None else frozenset(again)
+
+    async def drop_again(self, again: frozenset[CID] | None) -> None:
+        """Drop it from memory once more, now that all processes have."""
+        if again is None:
+            self._drops += 1
+            self.memory.clear()
+        else:
+            await self._drop(again)
+
+    async def _drop_twice(self, cids: Iterable[CID]) -> None:
+        cids = list(cids)
+        await self._drop(cids)
+        if self.sources.shares.count > 1 and self._again is not None:
+            self._again.update(cids)
 
     async def _with_parts(self, cids: Iterable[CID]) -> list[CID]:
         """These files' blocks, those below them too as far as nodes that lie here tell. Nobody is asked for a node:
-        a purge must not wait for others, and of a file whose node is not here there is most likely nothing."""
+        a purge must not wait for others, and of a file whose node is not here there is most likely nothing. But where
+        processes share a disk: its owner may have taken the node away already, and the parts be ours to take."""
+        shared = self.sources.shares.count > 1
         found: dict[CID, None] = {}
         for top in cids:
             below = [top]
@@ -189,11 +238,15 @@ class Loader:
                 if cid in found:
                     continue
                 found[cid] = None
-                if cid.codec != RAW and (loaded := await self.held(cid)) is not None:
+                if cid.codec == RAW:
+                    continue
+                loaded = await self.held(cid) or (await self.get(cid) if shared else None)
+                if loaded is not None:
                     below += links(loaded.block)
         return list(found)
 
     async def _drop(self, cids: Iterable[CID]) -> None:
+        self._drops += 1
         for number, cid in enumerate(cids, 1):
             self.memory.drop(cid)
             if number % DROPS == 0:

@@ -1,6 +1,7 @@
 """Sources: the rungs of the ladder that lie outside this node, and where on it a question stands.
 
-Here live the owners, the origin, the holders and the gateways, each as "a block, or go on".
+Here live the owners, on this machine and on others, the origin, the holders and the gateways, each as "a block, or go
+on".
 Not here: their order (edge/cache/loader), or one question and its budgets (edge/peers/client).
 
 Each node only ever asks *upwards*: a question carries the rung it climbs to, and the node that gets it asks rungs above
@@ -15,16 +16,20 @@ from dataclasses import dataclass, field
 from content.block import Block
 from content.cid import CID
 from edge.cache.flight import Flight
-from edge.cache.loaded import Loaded, Source
+from edge.cache.loaded import Loaded, Source, Unavailable
 from edge.peers.client import GATEWAY, PEER, TRUE_ANSWERS, Budgets, Fault, PeerClient, PeerError
 from edge.peers.client import ORIGIN as ORIGIN_BUDGETS
 from edge.peers.members import LAST_BACKOFF, LIE, ORIGIN, Members
 from edge.peers.ring import Ring
+from edge.peers.shares import Shares, share_of
 
 ORIGIN_BACKOFF = 5.0  # s, at most, that a sick origin is left alone
+PROCESS_BACKOFF = 1.0  # s, at most, that a process of this machine is: its parent starts it anew within that
 OWNERS_TRIED = 2  # per rung: the owner, and the next in order should the owner fail
 HOLDERS_TRIED = 4  # members asked for what they still hold when the origin is away
 ORIGIN_RUNG = 2  # from here on a question goes to the origin
+# Another process of this machine goes the whole way on our behalf: two owners, the origin, who still holds it
+INNER = Budgets(patience=25.0)
 
 
 @dataclass(slots=True)
@@ -53,6 +58,29 @@ class Sources:
     peer_budgets: Budgets = PEER
     origin_budgets: Budgets = ORIGIN_BUDGETS
     at_origin: Flight[CID, tuple[Block | None, PeerError | None]] = field(default_factory=Flight)
+    shares: Shares = field(default_factory=Shares)
+    inner: PeerClient | None = None  # asks the other processes of this machine
+
+    async def process(self, attempt: Attempt, rung: int) -> Loaded | None:
+        """Ask the process of this machine that owns the block to go the way from this rung on. Raises Unavailable when
+        it went in vain: it asked whom we would. It is asked by nobody it asks: the owner asks no other process."""
+        key, shares = attempt.cid.store_key, self.shares
+        if self.inner is None or shares.is_mine(key):
+            return None
+        owner = share_of(key, shares.count)
+        if not self.members.admit(shares.name(owner)):
+            return None
+        try:
+            block, said = await self.inner.fetch_told(shares.urls[owner], attempt.cid, tier=rung, budgets=INNER)
+        except PeerError as error:
+            if error.fault in TRUE_ANSWERS:
+                self.members.success(shares.name(owner))
+                raise Unavailable(attempt.cid, error.fault is Fault.NOT_FOUND, (str(error),)) from error
+            attempt.note(error)
+            self.members.failure(shares.name(owner), longest=PROCESS_BACKOFF)
+            return None
+        self.members.success(shares.name(owner))
+        return Loaded(block, Source(said) if said in set(Source) else Source.PEER)
 
     async def owner(self, attempt: Attempt, region: str | None, tier: int) -> Loaded | None:
         """Ask the owner of the block in a region; when it fails, the next in order takes its place."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,8 +29,8 @@ from content.limits import KiB
 from edge.cache.loader import Loaded, Loader, Unavailable
 from edge.control.metrics import CONTENT_TYPE, Value, render
 from edge.http.target import BadTarget, host_of
+from edge.peers.client import RAW_TYPE, SOURCE_HEADER
 
-RAW_TYPE = "application/vnd.ipld.raw"
 BODY_MAX = 64 * KiB
 Explain = Callable[[str], Awaitable[dict[str, Any]]]
 
@@ -59,9 +59,10 @@ class Private:
     loader: Loader
     sequence: Callable[[], int]
     ready: Callable[[], bool]
-    values: Callable[[], Mapping[str, Value]]
-    status: Callable[[], dict[str, Any]]
+    values: Callable[[], Awaitable[Mapping[str, Value]]]
+    status: Callable[[], Awaitable[dict[str, Any]]]
     explain: Explain
+    tiers: tuple[str, ...] = ("1", "2")  # the rungs that a question may have climbed to
     served: int = 0
 
     # Blocks, for peers.
@@ -69,7 +70,7 @@ class Private:
     async def block(self, request: Request) -> Response:
         """GET /ipfs/{cid}?format=raw: one block, in the language of the trustless gateway."""
         cid = self._cid(request)
-        self._authorize(request, control=cid.is_control)
+        self.authorize(request, control=cid.is_control)
         if f'node="{self.node}"' in request.headers.get("cdn-loop", ""):
             raise Refused(508, "loop", "this request has been here before")  # RFC 8586
         loaded = await self._load(request, cid)
@@ -80,6 +81,8 @@ class Private:
             "X-Content-Type-Options": "nosniff",
             "Content-Disposition": f'attachment; filename="{cid}.bin"',
         }
+        if "0" in self.tiers:  # asked by another process of this machine
+            headers[SOURCE_HEADER] = loaded.source
         return Response(loaded.block.data, headers=headers, media_type=RAW_TYPE)
 
     def _cid(self, request: Request) -> CID:
@@ -101,8 +104,8 @@ class Private:
             loaded = await self.loader.held(cid)
         else:
             tier = request.headers.get("rim-tier", "1")
-            if tier not in ("1", "2"):
-                raise Refused(400, "tier", "Rim-Tier is 1 or 2")
+            if tier not in self.tiers:
+                raise Refused(400, "tier", f"Rim-Tier is {' or '.join(self.tiers)}")
             try:
                 loaded = await self.loader.get(cid, int(tier))
             except Unavailable as error:
@@ -125,23 +128,25 @@ class Private:
 
     async def metrics(self, request: Request) -> Response:
         """GET /metrics."""
-        self._authorize(request)
-        return Response(render(self.values()), headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
+        self.authorize(request)
+        return Response(
+            render(await self.values()), headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
+        )
 
     async def show_status(self, request: Request) -> Response:
         """GET /api/v1/status: what this edge serves and holds."""
-        self._authorize(request, control=True)
-        return JSONResponse(self.status(), headers={"Cache-Control": "no-store"})
+        self.authorize(request, control=True)
+        return JSONResponse(await self.status(), headers={"Cache-Control": "no-store"})
 
     async def show_explanation(self, request: Request) -> Response:
         """POST /api/v1/explain {"url"}: what this edge would answer, and why."""
-        self._authorize(request, control=True)
+        self.authorize(request, control=True)
         self._refuse_browsers(request)
         return JSONResponse(await self.explain(await _url(request)), headers={"Cache-Control": "no-store"})
 
     # Who may.
 
-    def _authorize(self, request: Request, *, control: bool = False) -> None:
+    def authorize(self, request: Request, *, control: bool = False) -> None:
         """Raises Refused unless the request bears the node token, or needs none."""
         if self.open and not control:
             return
@@ -159,8 +164,8 @@ class Private:
             raise Refused(415, "media_type", "send application/json")
 
 
-def private_app(private: Private) -> Starlette:
-    """The ASGI app of the private listener."""
+def private_app(private: Private, more: Sequence[Route] = ()) -> Starlette:
+    """The ASGI app of the private listener; `more` are routes of the inner one (edge/processes/inner)."""
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, Refused)
@@ -174,6 +179,7 @@ def private_app(private: Private) -> Starlette:
             Route("/metrics", private.metrics),
             Route("/api/v1/status", _told(private, private.show_status)),
             Route("/api/v1/explain", private.show_explanation, methods=["POST"]),
+            *more,
         ],
         exception_handlers={Refused: refused},
     )

@@ -41,6 +41,8 @@ class HeadClient:
     client: PeerClient
     identity: Identity
     on_ask: Callable[[list[str]], None] = lambda ids: None  # questions that the origin passes on
+    # What is reported when so much is stored here; None: nothing, another process speaks for this node
+    reports: Callable[[int], int | None] = lambda stored: stored
     contact: float | None = None  # when it last answered, of the loop's clock
 
     @property
@@ -48,19 +50,25 @@ class HeadClient:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     async def newer_than(self, sequence: int, key: str, wait: float) -> StoredHead | None:
-        """Wait for a Head above this sequence, which is also the report that we serve it; None: there is none.
+        """Wait for a Head above this sequence, which is also the report that we serve it, unless `reports` says
+        otherwise; None: there is none.
 
         `key` is the name whose Heads are looked for: so the origin can tell a node that slept through a rotation.
         """
-        query = {"since": str(sequence), "wait": f"{wait:g}", "node": self.node, "region": self.region, "key": key}
+        query = {"since": str(sequence), "wait": f"{wait:g}", "region": self.region, "key": key}
+        headers = self._headers
+        if (reported := self.reports(sequence)) is not None:
+            query["node"] = self.node
+            headers = headers | self.identity.headers(reported, key)
+            if reported != sequence:
+                query["serves"] = str(reported)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=wait + PATIENCE)
         url = f"{self.origin}/api/v1/head"
-        headers = self._headers | self.identity.headers(sequence, key)
         async with self.client.session.get(url, params=query, headers=headers, timeout=timeout) as response:
             if response.status not in (200, 204):
                 raise HeadError(f"{url}: {response.status} {(await response.text())[:200]}")
             self.contact = asyncio.get_running_loop().time()
-            if asked := response.headers.get("Rim-Ask"):
+            if reported is not None and (asked := response.headers.get("Rim-Ask")):
                 self.on_ask([ask.strip() for ask in asked.split(",") if _ASK.match(ask.strip())])
             return None if response.status == 204 else await self._read(response)
 

@@ -49,13 +49,14 @@ class Answerer:
     catalog: Callable[[], str]
     explain: Callable[[str], Awaitable[Row]]
     tap: Tap
+    pass_on: Callable[[str], None] = lambda ask: None  # a tail, to the other processes of this machine
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def hear(self, ids: Iterable[str]) -> None:
+    def hear(self, ids: Iterable[str], passed_on: bool = False) -> None:
         """These questions are open. Nothing waits for their answers here."""
         for ask in ids:
             if len(self._tasks) < ASKS_MAX:
-                task = asyncio.create_task(self._answer(ask))
+                task = asyncio.create_task(self._answer(ask, passed_on))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
@@ -65,13 +66,15 @@ class Answerer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _answer(self, ask: str) -> None:
+    async def _answer(self, ask: str, passed_on: bool) -> None:
         try:
             question = await self._question(ask)
             here = question.get("edge") in (None, self.identity.node) and question.get("region") in (None, self.region)
             if question["kind"] == "explain":
                 await self._say(ask, [await self.explain(str(question["url"]))], done=True)
             elif question["kind"] == "tail" and here:
+                if not passed_on:
+                    self.pass_on(ask)
                 with self.tap.look(Filter.of(question)) as looker:
                     await self._tail(ask, looker)
             else:

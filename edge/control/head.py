@@ -88,6 +88,7 @@ class Follower:
         store: HeadStore,
         on_swap: Callable[[Head], Awaitable[None]] | None = None,
         on_event: Event = _unheard,
+        on_stored: Callable[[int], None] = lambda sequence: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.source = source
@@ -97,6 +98,7 @@ class Follower:
         self.store = store
         self.on_swap = on_swap
         self.on_event = on_event
+        self.on_stored = on_stored
         self.clock = clock
         self.head: Head | None = None
         self.stored = 0  # the sequence that is durable here: what the origin is told
@@ -300,6 +302,7 @@ class Follower:
             self.head = kept
             if await self._forget_purged(kept.world.views):
                 await self._store(kept)
+                self.on_stored(self.stored)
         return False
 
     def _check_named(self, record: ipns.Record, cid: CID, catalog: Catalog) -> None:
@@ -329,6 +332,7 @@ class Follower:
         if await self._forget_purged(head.world.views):
             await self._store(head)
         await self._serve(head)
+        self.on_stored(self.stored)
 
     async def _store(self, head: Head) -> None:
         """Write it down. On a full disk the edge goes on with it all the same, but gives no receipt: the origin is
@@ -356,7 +360,7 @@ class Follower:
                 await self.loader.reread(await self.loader.run(softened(old, view), limit=None))
             except (ContentError, Verdict) as error:
                 logger.warning("purge of %s: %s; all blocks in memory go", name, error)
-                self.loader.memory.clear()
+                self.loader.forget_memory()
                 if isinstance(error, Verdict):  # an Index that does not read will not read later either
                     self._owed[name] = old
             self.on_event("purged", name, generation=view.site.generation)

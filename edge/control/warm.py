@@ -61,6 +61,7 @@ class Warmer:
     region: str
     budget: int
     asked: Callable[[str], Mapping[str, int]] = lambda site: {}  # how often each path of a site was asked for here
+    is_mine: Callable[[bytes], bool] = lambda key: True  # of the processes of this machine, by a block's key
     counts: WarmCounts = field(default_factory=WarmCounts)
 
     async def warm(self, site: str, live: Published | None, coming: Published) -> Staged:
@@ -120,6 +121,8 @@ class Warmer:
         return cid in self.loader.memory or cid in self.loader.disk
 
     def _is_ours(self, cid: CID) -> bool:
+        if not self.is_mine(cid.store_key):
+            return False
         order = self.loader.ring.order(cid.store_key, self.region)
         well = self.loader.members.healthy(order)
         return not order or (well or order)[0].name == self.node

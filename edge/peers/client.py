@@ -25,6 +25,7 @@ from content.errors import BadCID, ContentError
 from content.limits import BLOCK_ACCEPTED, KiB
 
 RAW_TYPE = "application/vnd.ipld.raw"
+SOURCE_HEADER = "Rim-Source"  # of answers between processes of one machine
 _HASHED_IN_THREAD = 128 * KiB  # sha-256 of this takes about 0.1 ms, as much as the hop to a thread and back
 _IDLE = 30.0  # s a pooled connection is kept; below the 75 s after which listeners close
 
@@ -161,6 +162,18 @@ class PeerClient:
         `tier` is the rung this question climbs to (1: owner in a region, 2: home owner; None: the origin). With
         budgets=GATEWAY the question goes outside: no token, no name, no tier leave the house.
         """
+        return (await self.fetch_told(url, cid, tier=tier, only_if_cached=only_if_cached, budgets=budgets))[0]
+
+    async def fetch_told(
+        self,
+        url: str,
+        cid: CID,
+        *,
+        tier: int | None = None,
+        only_if_cached: bool = False,
+        budgets: Budgets = PEER,
+    ) -> tuple[Block, str]:
+        """As `fetch`, and where the asked had the block from, which only processes of one machine tell each other."""
         target = f"{url.rstrip('/')}/ipfs/{cid}?format=raw"
         headers = dict(self._outside_headers if budgets is GATEWAY else self._node_headers)
         if tier is not None:
@@ -169,7 +182,7 @@ class PeerClient:
             headers["Cache-Control"] = "only-if-cached"
         try:
             async with asyncio.timeout(budgets.total):
-                block = await self._ask(target, cid, headers, budgets)
+                block, source = await self._ask(target, cid, headers, budgets)
         except PeerError as error:
             self.counts.faults[error.fault] += 1
             raise
@@ -178,9 +191,9 @@ class PeerClient:
             raise PeerError(Fault.OVERDUE, url) from error
         self.counts.blocks += 1
         self.counts.bytes += len(block.data)
-        return block
+        return block, source
 
-    async def _ask(self, target: str, cid: CID, headers: Mapping[str, str], budgets: Budgets) -> Block:
+    async def _ask(self, target: str, cid: CID, headers: Mapping[str, str], budgets: Budgets) -> tuple[Block, str]:
         response = await self._head(target, headers, budgets)
         whole = False
         try:
@@ -191,7 +204,7 @@ class PeerClient:
         finally:
             # A connection whose answer was refused is not used again: what else is in it is not worth knowing.
             response.release() if whole else response.close()
-        return await _prove(cid, data, response, target)
+        return await _prove(cid, data, response, target), response.headers.get(SOURCE_HEADER, "")
 
     async def _head(self, target: str, headers: Mapping[str, str], budgets: Budgets) -> aiohttp.ClientResponse:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=budgets.connect)

@@ -39,14 +39,15 @@ NAME_CHARS = 200
 
 
 async def head(request: Request) -> Response:
-    """GET /api/v1/head?since=N&wait=SECONDS&node=NAME&region=R
+    """GET /api/v1/head?since=N&wait=SECONDS&node=NAME&region=R&serves=M
 
-    `since` is also the report "I serve N". `key`, the catalog key the node trusts, is optional: a node that was away
-    during a rotation first gets the old key's last record, which names the successor.
+    `serves` is the report "I serve M"; without it `since` is, and without `node` nothing is reported. `key`, the
+    catalog key the node trusts, is optional: a node that was away during a rotation first gets the old key's last
+    record, which names the successor.
     """
     allowed_node(request)
     origin, since = origin_of(request), whole(request, "since")
-    edge = _edge(request, origin, since)
+    edge = _edge(request, origin, whole(request, "serves") if "serves" in request.query_params else since)
     feed, until = origin.catalog.feed, time.monotonic() + number(request, "wait", 0.0, WAIT_MAX)
     with origin.edges.waits(edge):
         while feed.head.sequence <= since and not origin.stopping and not origin.asks.has_for(edge.node):
@@ -105,11 +106,13 @@ async def forget(request: Request) -> Response:
     return JSONResponse({})
 
 
-def _edge(request: Request, origin: Origin, since: int) -> Edge:
+def _edge(request: Request, origin: Origin, serves: int) -> Edge:
     query = request.query_params
-    node = (query.get("node") or UNNAMED)[:NAME_CHARS]
-    key = key_of(request, node, since, query.get("key", ""))
-    return origin.edges.saw(node, query.get("region", "")[:NAME_CHARS], since, key=key)
+    node = query.get("node", "")[:NAME_CHARS]
+    if not node:
+        return Edge(UNNAMED)  # one of a node's processes, for which another one speaks
+    key = key_of(request, node, serves, query.get("key", ""))
+    return origin.edges.saw(node, query.get("region", "")[:NAME_CHARS], serves, key=key)
 
 
 def key_of(request: Request, node: str, sequence: int, catalog: str, body: bytes = b"") -> str | None:

@@ -57,7 +57,7 @@ def up(
 def _edge(**flags: Any) -> int:
     """Serve one edge, until SIGTERM. For an edge that `rim up` made, --state is all it needs."""
     from edge.config import BadSetting, read
-    from edge.node import serve
+    from edge.processes.start import serve
 
     given = {name: value for name, value in flags.items() if value not in (None, "", False)}
     # The folder's own word comes before the environment, where RIM_ORIGIN and others speak to publishers

@@ -1,0 +1,81 @@
+"""Child: one process of an edge, from the word of its parent to its end.
+
+Here lives what a node's life is when a parent starts and ends it. Not here: the node (edge/node), the parent's side
+(edge/processes/parent).
+
+    made ready → GO → serves → DRAIN: takes no more connections, gives its part of the disk free → RELEASED
+    → the answers that are due, and one more on each open connection → ends
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+
+import uvloop
+
+from edge.config import EdgeConfig
+from edge.http.listener import BindError
+from edge.node import Node, raise_descriptors, until_either
+from edge.processes.place import DRAIN, GO, READY_TO_GO, RELEASED, SERVING, Channel, Place
+from edge.state import StateError
+
+
+def serve(config: EdgeConfig, place: Place) -> int:
+    """Run one process of an edge; its exit code."""
+    place.die_with_parent()
+    logging.basicConfig(
+        level=logging.WARNING, format=f"%(asctime)s %(levelname)s %(name)s [{place.index}]: %(message)s"
+    )
+    raise_descriptors()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(config, place))
+    except (StateError, BindError) as error:
+        print(f"edge {config.name}, process {place.index}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _serve(config: EdgeConfig, place: Place) -> None:
+    loop = asyncio.get_running_loop()
+    stop, go, drain = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    channel = Channel(place.channel)
+
+    def hear() -> None:
+        words = channel.hear()
+        if GO in words:
+            go.set()
+        if DRAIN in words:
+            drain.set()
+        if not words:
+            loop.remove_reader(channel)
+            stop.set()
+
+    loop.add_reader(channel, hear)
+    node = Node(config, place=place)
+    node.prepare()
+    try:
+        channel.say(READY_TO_GO)
+        await until_either(go.wait(), stop.wait())
+        if not stop.is_set():
+            await node.go()
+            await until_either(node.ready(), stop.wait())
+        if not stop.is_set():
+            channel.say(SERVING)
+            gc.collect()
+            gc.freeze()
+            await until_either(drain.wait(), stop.wait())
+        if not stop.is_set():
+            await node.release()
+            channel.say(RELEASED)
+            await until_either(node.drained(), stop.wait())
+    finally:
+        await node.stop()
+        loop.remove_reader(channel)
+        channel.close()

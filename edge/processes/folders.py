@@ -1,0 +1,71 @@
+"""Folders: what in an edge's state folder belongs to one of its processes.
+
+Here live their names, and what becomes of them when an edge starts with another number of processes than before. Not
+here: the files themselves (edge/control/stored, edge/cache/shelf), the edge's own key (edge/control/identity).
+
+Each process stores the Head that it has carried out, because it may be killed when others are a step further: it must
+start where it was, or the purges between would never reach its part of the disk. An edge of one process has its Head in
+the state folder itself, so nothing changes there.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from edge.cache.shelf import retire_indexes
+from edge.control.stored import CONTROL, HEAD, RESERVE, TRUSTED
+
+COUNTED = "counted"  # below a process's folder: what it told of its counts
+BLOCKS = "blocks"
+_NAME = re.compile(r"process-[0-9]+\Z")
+_KEPT = (CONTROL, HEAD, TRUSTED)
+
+
+def name_of(index: int, count: int) -> str:
+    """The name below the state folder, and of the index below the blocks' folder; empty for an edge of one process."""
+    return "" if count == 1 else f"process-{index}"
+
+
+def folder_of(state: Path, index: int, count: int) -> Path:
+    """Where a process keeps its own."""
+    return state / name_of(index, count)
+
+
+def level(state: Path, count: int, sequence_of: Callable[[bytes], int]) -> None:
+    """Make ready for so many processes, before any of them runs. Raises OSError.
+
+    Where it was another number, parts of the disk have new owners. All of them begin with the oldest Head that any
+    process had stored, so each purge since is carried out by whoever owns the blocks now.
+    """
+    wanted = [folder_of(state, index, count) for index in range(count)]
+    found = [path for path in (state, *state.glob("process-*")) if path == state or _NAME.match(path.name)]
+    for folder in found:
+        shutil.rmtree(folder / COUNTED, ignore_errors=True)
+    holders = [folder for folder in found if (folder / HEAD).exists()]
+    if holders and set(holders) != set(wanted):
+        oldest = min(holders, key=lambda folder: sequence_of((folder / HEAD).read_bytes()))
+        files = {name: (oldest / name).read_bytes() for name in _KEPT if (oldest / name).exists()}
+        for folder in wanted:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            for name in _KEPT:
+                (folder / name).unlink(missing_ok=True)
+                if name in files:
+                    (folder / name).write_bytes(files[name])
+        for folder in set(holders) - set(wanted):
+            _leave(folder, state)
+    for folder in wanted:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    retire_indexes(state / BLOCKS, [name_of(index, count) for index in range(count)])
+
+
+def _leave(folder: Path, state: Path) -> None:
+    if folder != state:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for name in (*_KEPT, RESERVE):
+        with suppress(OSError):
+            (folder / name).unlink(missing_ok=True)
