@@ -117,7 +117,7 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         1,
         "RIM_PROCESSES",
-        "Processes of this edge, one per core; they share its ports, memory and disk. SIGHUP restarts one after another.",
+        "Processes of this edge, one per core; they share ports, memory and disk. SIGHUP restarts them in turn.",
     ),
     Setting(
         "site_domain", str, "", "localhost", "RIM_SITE_DOMAIN", "Every site answers as SITE.DOMAIN beside its hosts."
