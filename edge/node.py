@@ -38,7 +38,7 @@ from edge.control.head import Follower, Head
 from edge.control.identity import Identity, load
 from edge.control.report import Reporter
 from edge.control.staging import Stager
-from edge.control.stored import HeadStore
+from edge.control.stored import HeadStore, Unkept
 from edge.control.tap import Tap
 from edge.control.trust import Trust
 from edge.control.warm import Staged, Warmer
@@ -153,6 +153,7 @@ class Node:
         for listener in (self.public, self.private, *self.part.listeners):
             listener.drain()
         await self.stager.close()
+        await self.follower.store_in(Unkept(self.config.state))
         owned, self.loader.disk = self.disk, DiskTier(self.config.state / BLOCKS, 0, owner=False)
         self.loader.disk.counts = owned.counts
         self.loader.sources.shares = self.part.give_up()

@@ -58,6 +58,7 @@ class Plan:
     memory: str | None = None
     cache: str | None = None
     as_json: bool = False
+    processes: int = 1  # of each edge
     watch: bool = False  # publish again on save, and have open pages reload
 
 
@@ -183,6 +184,7 @@ class Ring:
             "peers": peers,
             "memory": self._plan.memory or _memory(len(public)),
             "cache": self._plan.cache or _cache(self._state),
+            "processes": self._plan.processes,
             "reload": self._plan.watch,
         }
         edges = []

@@ -135,6 +135,11 @@ class Follower:
             self._hinted = sequence
             self._hint.set()
 
+    async def store_in(self, store: HeadStore) -> None:
+        """Store Heads there from now on; on return none is on its way to where they were stored."""
+        async with self._taking:
+            self.store = store
+
     # From disk.
 
     async def restore(self) -> bool:

@@ -121,6 +121,16 @@ class HeadStore:
             return None
 
 
+class Unkept(HeadStore):
+    """Keeps nothing: of a process whose place another one has by now. Who has the folder keeps the same Heads."""
+
+    def save(self, head: StoredHead) -> None:
+        return
+
+    def trust(self, names: Iterable[str]) -> None:
+        return
+
+
 def _is_name(text: str) -> bool:
     try:
         key_of(text)

@@ -120,6 +120,7 @@ class Listener:
             )
         )
         self._task: asyncio.Task[None] | None = None
+        self._stood_in: dict[int, asyncio.Server] = {}
 
     @property
     def connections(self) -> int:
@@ -133,6 +134,20 @@ class Listener:
                 self._task.result()
                 raise BindError(f"{self.url} ended before it began")
             await asyncio.sleep(0.005)
+
+    async def stand_in(self, number: int, sock: socket.socket | None) -> None:
+        """Take connections from this socket too, which another process has left for a moment; None: no more."""
+        if (before := self._stood_in.pop(number, None)) is not None:
+            self._server.servers.remove(before)
+            before.close()
+        if sock is not None and self._server.started and not self._server.should_exit:
+            config, state = self._server.config, self._server.server_state
+            make: Any = config.http_protocol_class
+            protocol = functools.partial(make, config=config, server_state=state, app_state={})
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(protocol, sock=sock, ssl=config.ssl, backlog=BACKLOG)
+            self._stood_in[number] = server
+            self._server.servers.append(server)
 
     def drain(self) -> None:
         """Take no more connections, and close each one that is open after its next answer; until then it stays."""

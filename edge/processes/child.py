@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 
@@ -20,7 +21,8 @@ import uvloop
 from edge.config import EdgeConfig
 from edge.http.listener import BindError
 from edge.node import Node, raise_descriptors, until_either
-from edge.processes.place import DRAIN, GO, READY_TO_GO, RELEASED, SERVING, Channel, Place
+from edge.processes.part import inherited
+from edge.processes.place import DRAIN, GO, READY_TO_GO, RELEASED, SERVING, STAND_DOWN, STAND_IN, Channel, Place
 from edge.state import StateError
 
 
@@ -47,8 +49,15 @@ async def _serve(config: EdgeConfig, place: Place) -> None:
         loop.add_signal_handler(number, stop.set)
     channel = Channel(place.channel)
 
+    def stand_in(index: int, stands: bool) -> None:
+        sock = inherited(os.dup(place.public[index])) if stands else None
+        tasks.append(loop.create_task(node.public.stand_in(index, sock)))
+
     def hear() -> None:
         words = channel.hear()
+        for word in words:
+            if word >= STAND_IN:
+                stand_in(word & 0x3F, word < STAND_DOWN)
         if GO in words:
             go.set()
         if DRAIN in words:
@@ -57,9 +66,10 @@ async def _serve(config: EdgeConfig, place: Place) -> None:
             loop.remove_reader(channel)
             stop.set()
 
-    loop.add_reader(channel, hear)
     node = Node(config, place=place)
     node.prepare()
+    tasks: list[asyncio.Task[None]] = []
+    loop.add_reader(channel, hear)
     try:
         channel.say(READY_TO_GO)
         await until_either(go.wait(), stop.wait())
@@ -76,6 +86,7 @@ async def _serve(config: EdgeConfig, place: Place) -> None:
             channel.say(RELEASED)
             await until_either(node.drained(), stop.wait())
     finally:
+        await asyncio.gather(*tasks, return_exceptions=True)
         await node.stop()
         loop.remove_reader(channel)
         channel.close()

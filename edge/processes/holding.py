@@ -43,7 +43,7 @@ class Holding:
         self._place = Place(
             index=0,
             urls=tuple(_url(sock) for sock in self._inner),
-            public=0,
+            public=tuple(sock.fileno() for sock in public),
             private=private.fileno(),
             inner=0,
             row=0,
@@ -53,12 +53,11 @@ class Holding:
             secret=secrets.token_hex(32),
             parent=os.getpid(),
         )
-        self._public = public
 
     def place(self, index: int, row: int, channel: int) -> Place:
         """What a process with this index is told."""
-        public, inner = self._public[index].fileno(), self._inner[index].fileno()
-        return replace(self._place, index=index, row=row, public=public, inner=inner, channel=channel)
+        inner = self._inner[index].fileno()
+        return replace(self._place, index=index, row=row, inner=inner, channel=channel)
 
     def close(self) -> None:
         for sock in self._sockets:

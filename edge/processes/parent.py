@@ -23,7 +23,7 @@ from edge.http.listener import BindError
 from edge.processes.board import Row
 from edge.processes.folders import level
 from edge.processes.holding import Holding
-from edge.processes.place import DRAIN, GO, READY_TO_GO, RELEASED, SERVING
+from edge.processes.place import DRAIN, GO, READY_TO_GO, RELEASED, SERVING, STAND_DOWN, STAND_IN
 from edge.processes.started import Started
 from edge.state import State, StateError
 
@@ -56,6 +56,7 @@ class Parent:
         self._leaving: list[Started] = []
         self._turns: list[int] = []  # still to be restarted
         self._again: dict[int, float] = {}  # index → when it is started again
+        self._stand_ins: dict[int, Started] = {}  # index of one that is away → who takes its visitors
         self._pauses = [0.0] * config.processes
         self._announced = self._stopping = False
         self._code = 0
@@ -107,6 +108,7 @@ class Parent:
             del self._again[index]
             self._serving[index] = self._start(index, self._rows[index])
         self._restart()
+        self._have_stood_in()
 
     def _patience(self) -> float | None:
         """Seconds until there is something to do of our own accord."""
@@ -168,6 +170,23 @@ class Parent:
         else:
             old.tell(DRAIN)
 
+    def _have_stood_in(self) -> None:
+        """See that somebody takes the connections of one that died, until its successor serves."""
+        here = [one for one in self._serving if one is not None and SERVING in one.said and DRAIN not in one.told]
+        for index, helper in list(self._stand_ins.items()):
+            back = self._serving[index]
+            if back is not None and SERVING in back.said:
+                del self._stand_ins[index]
+                helper.say(bytes([STAND_DOWN + index]))
+            elif helper not in here and here:
+                self._stand_in(index, here)
+
+    def _stand_in(self, index: int, here: list[Started]) -> None:
+        """The next one after it helps out."""
+        helper = min(here, key=lambda one: (one.index - index) % self.config.processes)
+        self._stand_ins[index] = helper
+        helper.say(bytes([STAND_IN + index]))
+
     def _let_go(self, coming: Started) -> None:
         self._serving[coming.index], self._rows[coming.index] = coming, coming.row
         self._again.pop(coming.index, None)
@@ -213,6 +232,7 @@ class Parent:
         self._say(one, f"and is started again{f' in {pause:g} s' if pause else ''}")
         if self._coming is None or self._coming.index != one.index:
             self._again[one.index] = time.monotonic() + pause
+        self._stand_ins[one.index] = one  # it cannot: who can is looked for at the end of this turn
 
     def _end(self) -> None:
         """SIGTERM to all, and SIGKILL to those that have not gone in time. On return none is left."""

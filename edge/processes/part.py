@@ -23,8 +23,8 @@ from edge.control.metrics import Value
 from edge.control.report import Reporter
 from edge.control.staging import Stager
 from edge.control.warm import Staged
+from edge.http.limits import Limits
 from edge.http.listener import Listener
-from edge.http.protocol import Limits
 from edge.numbers import Numbers
 from edge.peers.client import PeerClient
 from edge.peers.shares import Shares
@@ -60,7 +60,7 @@ class Part:
     def sockets(self) -> tuple[socket.socket, socket.socket]:
         """The public and the private socket that the parent holds."""
         assert self.place is not None
-        return _inherited(self.place.public), _inherited(self.place.private)
+        return inherited(self.place.public[self.place.index]), inherited(self.place.private)
 
     def client(self, on_sequence: Callable[[int], None]) -> PeerClient | None:
         """Asks the other processes, under a name that is not the edge's own: a question among them is no loop."""
@@ -98,7 +98,7 @@ class Part:
             tiers=("0", "1", "2"),
         )
         app = private_app(private, routes(private, self._totals.own, stager, answerer))
-        self.listeners = (Listener(app, _inherited(place.inner), limits=limits),)
+        self.listeners = (Listener(app, inherited(place.inner), limits=limits),)
 
     def begin(self, stored: int) -> None:
         """Take this process's row of the board, with the Head that was left here."""
@@ -167,7 +167,8 @@ class Part:
         return f"<Part {self.shares.index} of {self.shares.count}>"
 
 
-def _inherited(descriptor: int) -> socket.socket:
+def inherited(descriptor: int) -> socket.socket:
+    """A socket that the parent holds."""
     sock = socket.socket(fileno=descriptor)
     sock.setblocking(False)
     return sock

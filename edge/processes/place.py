@@ -19,8 +19,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 VARIABLE = "RIM_PROCESS"
-# The words of the channel, a byte each. The parent says GO and DRAIN; the process says the others.
+# The words of the channel, a byte each. The parent says GO, DRAIN, and STAND_IN or STAND_DOWN for the process with the
+# index that is added to it; the process says the others.
 READY_TO_GO, GO, SERVING, DRAIN, RELEASED = b"p", b"g", b"s", b"d", b"r"
+STAND_IN, STAND_DOWN = 0x80, 0xC0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Place:
 
     index: int
     urls: tuple[str, ...]  # of all inner listeners, by index
-    public: int  # its own socket of visitors
+    public: tuple[int, ...]  # the sockets of visitors, by index: each process takes from its own
     private: int
     inner: int  # its own inner listener: what the other processes ask it
     row: int  # its row of the board
@@ -41,7 +43,7 @@ class Place:
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        return (self.public, self.private, self.inner, self.board, *self.bells, self.channel)
+        return (*self.public, self.private, self.inner, self.board, *self.bells, self.channel)
 
     def to_env(self) -> dict[str, str]:
         return {VARIABLE: json.dumps(asdict(self))}
@@ -53,7 +55,7 @@ class Place:
         if text is None:
             return None
         told: dict[str, Any] = json.loads(text)
-        told |= {"urls": tuple(told["urls"]), "bells": tuple(told["bells"])}
+        told |= {name: tuple(told[name]) for name in ("urls", "public", "bells")}
         return cls(**told)
 
     def die_with_parent(self) -> None:

@@ -25,7 +25,7 @@ class Started:
         self.index, self.row = index, row
         self.begun = time.monotonic()
         self.said: set[bytes] = set()
-        self._told: set[bytes] = set()
+        self.told: set[bytes] = set()
         self.channel, theirs = socket.socketpair()
         self.channel.setblocking(False)
         with theirs:
@@ -64,11 +64,15 @@ class Started:
         return bool(words)
 
     def tell(self, word: bytes) -> None:
-        """Say a word to it, once."""
-        if word not in self._told:
-            self._told.add(word)
-            with suppress(OSError):  # it is gone, which a signal tells
-                self.channel.send(word)
+        """Say a word to it that is said once."""
+        if word not in self.told:
+            self.told.add(word)
+            self.say(word)
+
+    def say(self, word: bytes) -> None:
+        """Say a word to it."""
+        with suppress(OSError):  # it is gone, which a signal tells
+            self.channel.send(word)
 
     def end(self) -> None:
         """Ask it to finish what is under way, and to end."""

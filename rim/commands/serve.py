@@ -33,6 +33,7 @@ def up(
     spa: Spa = None,
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory of each edge, e.g. 1GiB.")] = None,
     cache: Annotated[str | None, typer.Option(metavar="SIZE", help="Disk of each edge, e.g. 10GiB.")] = None,
+    processes: Annotated[int, typer.Option(help="Processes of each edge.", min=1, max=64)] = 1,
     watch: Annotated[
         bool,
         typer.Option("--watch", help="Publish again on save, and reload open pages; DIR or rim.toml's `dir`."),
@@ -50,7 +51,7 @@ def up(
         place = chosen(project.load().folder)
     for flag, given in (("--memory", memory), ("--cache", cache)):
         _check_size(flag, given)
-    plan = Plan(state or state_home(), place, edges, port, site, encode, spa, memory, cache, as_json, watch)
+    plan = Plan(state or state_home(), place, edges, port, site, encode, spa, memory, cache, as_json, processes, watch)
     return serve(plan)
 
 

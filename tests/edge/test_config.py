@@ -57,7 +57,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"cache_min_free": "some"}, "cache_min_free: 'some'"),
     ({"weight": "0"}, "weight"),
     ({"weight": "x"}, "weight"),
-    ({"processes": "2"}, "processes"),
+    ({"processes": "65"}, "processes"),
     ({"peers": "nonsense"}, "peers"),
     ({"peers": "a=http://h,a=http://h"}, "two members"),
     ({"private": "0.0.0.0:7000"}, "node token"),

@@ -94,6 +94,11 @@ def parent(edge: Edge) -> int:
     return edge.process.pid
 
 
+def children(pid: int) -> set[int]:
+    """The processes that this one has started."""
+    return {int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
 def is_alive(pid: int) -> bool:
     """Whether there is such a process, and it is no zombie."""
     try:
@@ -153,6 +158,24 @@ def test_killed_under_load_the_others_serve_on_and_what_waits_is_answered(stage:
         wire.close()
     assert stage.edge.metric("rim_process_restarts_total") >= 1
     assert f"process 1 (pid {victim}) was killed by signal 9" in stage.edge.stderr()
+
+
+def test_while_one_is_away_another_takes_its_visitors(stage: Stage, tmp_path: Path) -> None:
+    """The successor of a killed process stands still before it serves: every new connection is answered meanwhile."""
+    files = blocks(1, "away")
+    stage.publish(tmp_path / "site", "away", files)
+    before = set(stage.pids())
+    victim = stage.pids()[2]
+    os.kill(victim, signal.SIGKILL)
+    new = until("its successor is there", lambda: children(parent(stage.edge)) - before).pop()
+    os.kill(new, signal.SIGSTOP)
+    try:
+        for _ in range(30):
+            assert stage.edge.get("away", "/f0.txt").body == files["f0.txt"]
+        assert stage.edge.metric("rim_processes") == COUNT - 1
+    finally:
+        os.kill(new, signal.SIGCONT)
+    until("it is back", lambda: stage.pids()[2] == new)
 
 
 def test_a_cold_block_leaves_the_origin_once(stage: Stage, tmp_path: Path) -> None:
