@@ -9,6 +9,7 @@ Here live starting them, watching, restarting one by one (SIGHUP) and ending. No
 from __future__ import annotations
 
 import json
+import math
 import os
 import selectors
 import signal
@@ -23,13 +24,15 @@ from edge.http.listener import BindError
 from edge.processes.board import Row
 from edge.processes.folders import level
 from edge.processes.holding import Holding
-from edge.processes.place import DRAIN, GO, READY_TO_GO, RELEASED, SERVING, STAND_DOWN, STAND_IN
+from edge.processes.place import DRAIN, GO, READY_TO_GO, RELEASED, SERVING
+from edge.processes.standins import StandIns
 from edge.processes.started import Started
 from edge.state import State, StateError
 
 SETTLED = 10.0  # s after which one that dies is taken for one that had served well, and is started again at once
 FIRST_PAUSE, LAST_PAUSE = 0.1, 5.0  # s before one that died early is started again; doubles
 READY_WITHIN = 60.0  # s for one that is to take another's place
+RELEASE_WITHIN, LEAVE_WITHIN = 15.0, 30.0  # s for one whose place is taken: to release it, and to end
 END_WITHIN = 8.0  # s that the processes have to end at a stop
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
@@ -56,7 +59,7 @@ class Parent:
         self._leaving: list[Started] = []
         self._turns: list[int] = []  # still to be restarted
         self._again: dict[int, float] = {}  # index → when it is started again
-        self._stand_ins: dict[int, Started] = {}  # index of one that is away → who takes its visitors
+        self._stand_ins = StandIns()
         self._pauses = [0.0] * config.processes
         self._announced = self._stopping = False
         self._code = 0
@@ -107,15 +110,16 @@ class Parent:
         for index in [index for index, at in self._again.items() if at <= now]:
             del self._again[index]
             self._serving[index] = self._start(index, self._rows[index])
+        for one in self._all():
+            if one.deadline <= now:
+                one.kill()
         self._restart()
-        self._have_stood_in()
+        self._stand_ins.see_to(self._serving)
 
     def _patience(self) -> float | None:
         """Seconds until there is something to do of our own accord."""
-        due = list(self._again.values())
-        if self._coming is not None:
-            due.append(self._coming.begun + READY_WITHIN)
-        return max(0.0, min(due) - time.monotonic()) if due else None
+        due = min([*self._again.values(), *(one.deadline for one in self._all())], default=math.inf)
+        return None if due == math.inf else max(0.0, due - time.monotonic())
 
     def _take_signals(self) -> None:
         for number in os.read(self._pipe, 4096):
@@ -158,39 +162,25 @@ class Parent:
             if self._turns and self._all_serve():
                 index = self._turns.pop(0)
                 self._coming = self._start(index, self._rows[index] ^ 1)
+                self._coming.expect_within(READY_WITHIN)
         elif READY_TO_GO not in coming.said:
-            if time.monotonic() > coming.begun + READY_WITHIN:
-                coming.kill()
+            return
         elif (old := self._serving[coming.index]) is None:
             self._holding.board.hand_over(self._rows[coming.index], coming.row)
             self._let_go(coming)
         elif RELEASED in old.said:
             self._leaving.append(old)
+            old.expect_within(LEAVE_WITHIN)
             self._let_go(coming)
-        else:
+        elif DRAIN not in old.told:
             old.tell(DRAIN)
-
-    def _have_stood_in(self) -> None:
-        """See that somebody takes the connections of one that died, until its successor serves."""
-        here = [one for one in self._serving if one is not None and SERVING in one.said and DRAIN not in one.told]
-        for index, helper in list(self._stand_ins.items()):
-            back = self._serving[index]
-            if back is not None and SERVING in back.said:
-                del self._stand_ins[index]
-                helper.say(bytes([STAND_DOWN + index]))
-            elif helper not in here and here:
-                self._stand_in(index, here)
-
-    def _stand_in(self, index: int, here: list[Started]) -> None:
-        """The next one after it helps out."""
-        helper = min(here, key=lambda one: (one.index - index) % self.config.processes)
-        self._stand_ins[index] = helper
-        helper.say(bytes([STAND_IN + index]))
+            old.expect_within(RELEASE_WITHIN)
 
     def _let_go(self, coming: Started) -> None:
         self._serving[coming.index], self._rows[coming.index] = coming, coming.row
         self._again.pop(coming.index, None)
         self._coming = None
+        coming.expect_within(math.inf)
         coming.tell(GO)
 
     def _all(self) -> list[Started]:
@@ -232,7 +222,7 @@ class Parent:
         self._say(one, f"and is started again{f' in {pause:g} s' if pause else ''}")
         if self._coming is None or self._coming.index != one.index:
             self._again[one.index] = time.monotonic() + pause
-        self._stand_ins[one.index] = one  # it cannot: who can is looked for at the end of this turn
+        self._stand_ins.lost(one.index)
 
     def _end(self) -> None:
         """SIGTERM to all, and SIGKILL to those that have not gone in time. On return none is left."""

@@ -5,6 +5,7 @@ Here live its start, the words it said, and its end. Not here: when these come (
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import subprocess
@@ -24,6 +25,7 @@ class Started:
     def __init__(self, holding: Holding, index: int, row: int) -> None:
         self.index, self.row = index, row
         self.begun = time.monotonic()
+        self.deadline = math.inf  # when its parent's patience ends, of the monotonic clock
         self.said: set[bytes] = set()
         self.told: set[bytes] = set()
         self.channel, theirs = socket.socketpair()
@@ -78,7 +80,12 @@ class Started:
         """Ask it to finish what is under way, and to end."""
         self._process.terminate()
 
+    def expect_within(self, seconds: float) -> None:
+        """Something is awaited of it, for so long."""
+        self.deadline = time.monotonic() + seconds
+
     def kill(self) -> None:
+        self.deadline = math.inf
         self._process.kill()
 
     def wait(self, seconds: float) -> None:
