@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -75,7 +75,8 @@ class Answerer:
             elif question["kind"] == "tail" and here:
                 if not passed_on:
                     self.pass_on(ask)
-                with self.tap.look(Filter.of(question)) as looker:
+                wanted = Filter.of(question)  # what happens to all processes of an edge is told by one
+                with self.tap.look(replace(wanted, events=wanted.events and not passed_on)) as looker:
                     await self._tail(ask, looker)
             else:
                 await self._say(ask, [], done=True)

@@ -9,8 +9,9 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from content.cid import CID, RAW
 from tests.kit.load import Load, Wire
 from tests.kit.nodes import RIM, Cluster, Edge, Origin, fetch, until
 from tests.kit.proxy import CountingProxy
+from tests.stories.test_asking_edges import Tail
 
 COUNT = 3
 
@@ -249,6 +251,38 @@ def test_numbers_are_those_of_all_processes_and_never_go_down(stage: Stage, tmp_
     seen.append(stage.edge.metric(name))
     assert set(seen) == {first + 40}
     assert stage.edge.metric("rim_process_restarts_total") == restarts + 1
+
+
+def test_a_tail_shows_what_every_process_answers(stage: Stage, tmp_path: Path) -> None:
+    """Each answer once, whichever process gave it; and an edge explains itself with one voice."""
+    stage.publish(tmp_path / "site", "tail", blocks(40, "tail"))
+    tail = Tail(stage.ring, "tail")
+
+    def seen() -> list[str]:
+        return [row["path"] for row in list(tail.rows) if row.get("path", "").startswith("/f")]
+
+    try:
+        until("all look", lambda: all_look(stage, seen))
+        begun = len(seen())
+        for number in range(40):
+            assert stage.edge.get("tail", f"/f{number}.txt").status == 200
+        until("all are shown", lambda: len(seen()) >= begun + 40)
+        assert sorted(seen()[begun:]) == sorted(f"/f{number}.txt" for number in range(40))
+    finally:
+        tail.end()
+    told = json.loads(stage.ring.rim("explain", "http://tail.localhost/f1.txt", "--json").stdout)
+    assert [(row["node"], row["status"]) for row in told["edges"]] == [("edge-1", 200)]
+
+
+def all_look(stage: Stage, seen: Callable[[], list[str]]) -> bool:
+    """Whether of ten answers in a row, over connections that spread, all are shown."""
+    before = len(seen())
+    for _ in range(10):
+        stage.edge.get("tail", "/f0.txt")
+    with suppress(AssertionError):
+        until("they are shown", lambda: len(seen()) == before + 10, 1)
+        return True
+    return False
 
 
 def test_settings_that_no_process_can_start_with_end_a_restart_at_once(stage: Stage, tmp_path: Path) -> None:
