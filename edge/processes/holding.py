@@ -37,7 +37,8 @@ class Holding:
         except BindError:
             self.close()
             raise
-        self.public_url, self.private_url = _url(public[0]), _url(private)
+        self.public_url = _url(public[0], "https" if config.tls_cert is not None else "http")
+        self.private_url = _url(private)
         memory, bells = board.make(config.processes)
         self.board = board.Board(memory, bells)
         self._place = Place(
@@ -70,6 +71,6 @@ class Holding:
         return sock
 
 
-def _url(sock: socket.socket) -> str:
+def _url(sock: socket.socket, scheme: str = "http") -> str:
     host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -1,7 +1,7 @@
 """Parent: a small process that keeps the processes of an edge.
 
 Here live starting them, watching, restarting one by one (SIGHUP) and ending. Not here: what it holds for them
-(edge/processes/holding), their side (child). It answers nothing, has no event loop and no thread, and loads little.
+(edge/processes/holding), their side (child). It answers nothing, and has no event loop and no thread.
 
     SIGHUP: for each place in turn, start another process → it is ready → the old one releases its place → GO
 """

@@ -25,7 +25,7 @@ from edge.processes.folders import COUNTED, folder_of
 from edge.processes.inner import Inner
 
 _KNOWN = frozenset(row.name for row in METRICS)  # while an edge is restarted, its processes may be of two versions
-_LEAST = frozenset({"rim_head_sequence", "rim_head_ends_seconds", "rim_sites"})
+_LEAST = frozenset({"rim_head_sequence", "rim_head_ends_seconds", "rim_sites", "rim_tls_certificate_ends_seconds"})
 _MOST = frozenset({"rim_head_stale", "rim_head_contact_seconds", "rim_loop_lag_seconds", "rim_peers_ejected"})
 Plain = dict[str, Any]  # as it goes over the wire: a number, or a list of [labels, number]
 
