@@ -11,20 +11,20 @@ import errno
 import functools
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 
 from edge.http.door import Door
+from edge.http.gate import Gate
 from edge.http.limits import LIMITS, Limits
 from edge.http.protocol import Protocol
 from edge.ready import Ready
 
 BACKLOG = 2048
 GRACE = 5  # s that answers under way may take to finish
-HANDSHAKE = 10.0  # s for a TLS handshake, as for a head
 
 
 class BindError(Exception):
@@ -32,28 +32,34 @@ class BindError(Exception):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers, and with a bound on TLS handshakes, during which no timer of ours runs."""
+    """uvicorn without its signal handlers, and with a gate where there is TLS."""
+
+    tls: ssl.SSLContext | None = None
+    door: Door | None = None
+    gates: Sequence[Gate] = ()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen on these sockets."""
+        """Listen on these sockets, which listen already."""
+        if self.tls is None:
+            await super().startup(sockets)
+            return
         await self.lifespan.startup()
-        config, loop = self.config, asyncio.get_running_loop()
-
-        def connection() -> asyncio.Protocol:
-            make: Any = config.http_protocol_class
-            made = make(config=config, server_state=self.server_state, app_state=self.lifespan.state, _loop=loop)
-            assert isinstance(made, asyncio.Protocol)
-            return made
-
-        tls: dict[str, Any] = {"ssl": config.ssl, "ssl_handshake_timeout": HANDSHAKE} if config.ssl else {}
-        self.servers = [
-            await loop.create_server(connection, sock=sock, backlog=config.backlog, **tls) for sock in sockets or ()
-        ]
+        self.gates = [Gate(sock, self.tls, self._connection, self._has_room) for sock in sockets or ()]
+        self.servers = list(self.gates)  # type: ignore[arg-type]
         self.started = True
+
+    def _connection(self) -> asyncio.Protocol:
+        make: Any = self.config.http_protocol_class
+        made = make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        assert isinstance(made, asyncio.Protocol)
+        return made
+
+    def _has_room(self, handshakes: int) -> bool:
+        return self.door is None or self.door.has_room(len(self.server_state.connections) + handshakes)
 
 
 def bind(host: str, port: int, number: int | None = None) -> socket.socket:
@@ -116,14 +122,20 @@ class Listener:
                 proxy_headers=False,
                 timeout_graceful_shutdown=GRACE,
                 backlog=BACKLOG,
-                ssl_context_factory=None if tls is None else lambda *_: tls,
             )
         )
+        self._server.tls, self._server.door = tls, door
         self._task: asyncio.Task[None] | None = None
         self._stood_in: dict[int, asyncio.Server] = {}
 
     @property
+    def handshakes(self) -> int:
+        """Connections that have not said a word of HTTP yet."""
+        return sum(gate.handshakes for gate in self._server.gates)
+
+    @property
     def connections(self) -> int:
+        """Open connections, without those in a handshake."""
         return len(self._server.server_state.connections)
 
     async def start(self) -> None:

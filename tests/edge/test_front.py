@@ -345,6 +345,47 @@ def test_plain_http_on_a_tls_port(tmp_path: Path) -> None:
     play(tmp_path, act, tls_cert=pair.cert, tls_key=pair.key)
 
 
+def test_silent_handshakes_are_connections(tmp_path: Path) -> None:
+    """Who connects to a TLS port and says nothing counts like any other; one too many is cut off; they hold up no
+    end of the edge."""
+
+    async def act(node: Node) -> None:
+        async with wire(node) as a, wire(node) as b:
+            await a.send(b"\x16\x03\x01")
+            async with wire(node) as c:
+                assert await asyncio.wait_for(c.is_closed(), 10)
+            assert node.front.door.refused == {"connections": 1}
+            for silent in (a, b):
+                silent.close()
+        while node.public.handshakes:
+            await asyncio.sleep(0.01)
+        d = await secure(node)
+        assert (await d.get("/hot.txt")).body == HOT
+        d.close()
+        async with wire(node):
+            while not node.public.handshakes:
+                await asyncio.sleep(0.01)
+            await node.public.stop()
+
+    pair = make_pair(tmp_path / "tls", "a.test")
+    play(tmp_path, act, tls_cert=pair.cert, tls_key=pair.key, max_connections=2)
+
+
+def test_a_handshake_has_a_deadline(tmp_path: Path) -> None:
+    """A byte now and then does not move it."""
+
+    async def act(node: Node) -> None:
+        node.public._server.gates[0]._seconds = 0.3
+        async with wire(node) as c:
+            for byte in b"\x16\x03\x01\x02":
+                await c.send(bytes((byte,)))
+            assert await asyncio.wait_for(c.is_closed(), 10)
+        assert node.public.handshakes == 0
+
+    pair = make_pair(tmp_path / "tls", "a.test")
+    play(tmp_path, act, tls_cert=pair.cert, tls_key=pair.key)
+
+
 # What cannot be opened.
 
 

@@ -1,0 +1,84 @@
+"""Gate: TLS connections until their handshake is done.
+
+Here lives what is owed to a connection that has not said a word of HTTP: that it counts among all, has a deadline, and
+ends with the listener. A server that asyncio gives a context to hides such connections, and descriptors run out unseen
+(seen: 107 silent connections of 128 descriptors, and nobody was served). Not here: certificates (edge/http/tls), HTTP
+(edge/http/protocol).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+
+logger = logging.getLogger("rim.edge")
+HANDSHAKE = 10.0  # s, as for a head
+_PAUSE = 0.5  # s without accepting, when the system gives no more descriptors
+
+
+class Gate:
+    """Accepts on one socket. It has the manners of an asyncio Server."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        connection: Callable[[], asyncio.Protocol],
+        has_room: Callable[[int], bool],
+        seconds: float = HANDSHAKE,
+    ) -> None:
+        """`connection`: the protocol of one that got through. `has_room`: whether so many handshakes may go on."""
+        self._context = context
+        self._connection = connection
+        self._has_room = has_room
+        self._seconds = seconds
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._accepting = asyncio.create_task(self._accept(sock))
+
+    @property
+    def handshakes(self) -> int:
+        """How many go on."""
+        return len(self._handshakes)
+
+    def close(self) -> None:
+        """Accept no more. Handshakes that go on may end."""
+        self._accepting.cancel()
+
+    async def wait_closed(self) -> None:
+        """Cut the handshakes that still go on."""
+        for task in self._handshakes:
+            task.cancel()
+        await asyncio.gather(self._accepting, *self._handshakes, return_exceptions=True)
+
+    async def _accept(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, _ = await loop.sock_accept(sock)
+            except ConnectionError:  # it was gone before it was accepted
+                continue
+            except OSError as error:
+                logger.warning("no connection can be accepted for %g s: %s", _PAUSE, error.strerror or error)
+                await asyncio.sleep(_PAUSE)
+                continue
+            if not self._has_room(self.handshakes + 1):
+                accepted.close()  # there is no way to say why, before a handshake
+                continue
+            task = asyncio.create_task(self._shake(accepted))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    async def _shake(self, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(
+                self._connection, accepted, ssl=self._context, ssl_handshake_timeout=self._seconds
+            )
+        except OSError:  # TLS's own errors are of it, and so is a handshake that takes too long
+            accepted.close()
+
+    def __repr__(self) -> str:
+        return f"<Gate {self.handshakes} handshakes>"
