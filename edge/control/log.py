@@ -25,9 +25,9 @@ from edge.http.outcome import Outcome
 
 NOTES_MAX = 16_384  # answers that wait to be written; then the newest are lost
 TARGET_BYTES, FIELD_BYTES = 2_048, 1_024  # of a target; of a Referer and a User-Agent: so all notes are bounded
-_SLICE = 64  # lines made in one go: about half a millisecond
-_BATCH = 512  # lines handed over in one go: each hand-over is a switch of threads
-_PAUSE = 0.2  # seconds between two looks: nobody reads a log faster
+_SLICE = 64  # lines made in one go: a fifth of a millisecond
+_BATCH = 1_024  # lines handed over in one go: the thread may wait 5 ms for the GIL before it takes them
+_PAUSE = 0.05  # s between two looks; at 100,000 answers a second 5,000 wait then
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _UNSAFE = re.compile(rb'["\\\x00-\x1f\x7f-\xff]')
 
@@ -83,12 +83,13 @@ class AccessLog:
     async def run(self) -> None:
         """Write as long as this lives."""
         while True:
-            await asyncio.sleep(_PAUSE)
-            while self._notes and self.sink.is_free:
-                while self._notes and len(self._lines) < _BATCH:
-                    self._shape()
-                    await asyncio.sleep(0)
+            while self._notes and len(self._lines) < _BATCH:
+                self._shape()
+                await asyncio.sleep(0)
+            if self._lines and self.sink.is_free:
                 self._hand_over(0)
+            if len(self._notes) < _SLICE or not self.sink.is_free:
+                await asyncio.sleep(_PAUSE if self.sink.is_free else _PAUSE / 10)
 
     def reopen(self) -> None:
         """From now on write to a new file of the same name: the old one has been moved away."""

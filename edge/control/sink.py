@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 logger = logging.getLogger("rim.edge")
-_BATCHES = 4  # that wait for the thread
+_BATCHES = 2  # that wait for the thread
 _ATOMIC = 4096  # PIPE_BUF: what is written to a pipe in one go stays in one piece, whoever else writes to it
 
 

@@ -17,6 +17,7 @@ Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 _REMEMBERED = 4096  # addresses whose answer is remembered: more than a proxy or two, and bounded
 
 
+@lru_cache(_REMEMBERED)
 def spelled(text: str) -> str | None:
     """The address as it is spelled everywhere here; None where the text is none. No zones (`%eth0`): they mean nothing
     on another machine.

@@ -33,8 +33,12 @@ def client_of(peer: str, fields: Fields, trusted: Trusted) -> str:
     """The address that a request came from, of a connection from `peer`. Names of `fields` in lower case."""
     if not trusted.trusts(peer):
         return peer
-    told = [value for name, value in fields if name == b"forwarded"]
-    also = [value for name, value in fields if name == b"x-forwarded-for"]
+    told, also = [], []
+    for name, value in fields:
+        if name == b"x-forwarded-for":
+            also.append(value)
+        elif name == b"forwarded":
+            told.append(value)
     if told and also:
         client = _walk(peer, _forwarded(told), trusted)
         return client if client == _walk(peer, _x_forwarded_for(also), trusted) else peer
