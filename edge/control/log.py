@@ -30,6 +30,7 @@ _BATCH = 1_024  # lines handed over in one go: the thread may wait 5 ms for the 
 _PAUSE = 0.05  # s between two looks; at 100,000 answers a second 5,000 wait then
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _UNSAFE = re.compile(rb'["\\\x00-\x1f\x7f-\xff]')
+_SAFE = bytes(set(range(0x20, 0x7F)) - set(b'"\\'))
 
 
 class Note(NamedTuple):
@@ -118,23 +119,19 @@ class Json:
     """One object per line. `target` is host, path and query; `client` is the address after PROXY and Forwarded."""
 
     def __init__(self, edge: str) -> None:
-        self._edge = edge
+        self._quoted = json.JSONEncoder().encode  # of a text: its shortest way, seen at a third of dumps' time
+        self._edge = self._quoted(edge)
 
     def __call__(self, note: Note) -> bytes:
-        line = {
-            "time": round(note.time, 3),
-            "edge": self._edge,
-            "client": note.client,
-            "site": note.site,
-            "method": note.method,
-            "target": (note.host + note.target).decode("latin-1"),
-            "status": note.status,
-            "bytes": note.size,
-            "outcome": note.outcome,
-            "referer": note.referer.decode("latin-1"),
-            "agent": note.agent.decode("latin-1"),
-        }
-        return json.dumps(line).encode() + b"\n"
+        quoted = self._quoted
+        line = (
+            f'{{"time": {round(note.time, 3)}, "edge": {self._edge}, "client": {quoted(note.client)}, '
+            f'"site": {quoted(note.site)}, "method": {quoted(note.method)}, '
+            f'"target": {quoted((note.host + note.target).decode("latin-1"))}, "status": {note.status}, '
+            f'"bytes": {note.size}, "outcome": "{note.outcome}", "referer": {quoted(note.referer.decode("latin-1"))}, '
+            f'"agent": {quoted(note.agent.decode("latin-1"))}}}\n'
+        )
+        return line.encode()
 
 
 class Combined:
@@ -170,4 +167,6 @@ def _stamp(second: int) -> str:
 
 def _escaped(text: bytes) -> bytes:
     """As nginx has it (`escape=default`): \\xHH for what could end a field or a line, `-` for nothing."""
-    return _UNSAFE.sub(lambda found: b"\\x%02X" % found[0][0], text) if text else b"-"
+    if not text.translate(None, _SAFE):
+        return text or b"-"
+    return _UNSAFE.sub(lambda found: b"\\x%02X" % found[0][0], text)
