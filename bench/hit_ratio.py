@@ -112,17 +112,16 @@ async def run_tier(policy: Policy, trace: Trace, cids: list[CID], budget: int) -
         tier = DiskTier(Path(folder), budget, policy=policy)
         await tier.open()
         await tier.ready()
-        offered: list[Block] = []
+        offered = 0
         for each in trace.requests:
             if await tier.get(cids[each]) is None:
                 run.misses += 1
                 run.missed += trace.sizes[each]
                 block = Block.make(RAW, bytes_of(each, trace.sizes[each]))
-                if tier.offer(block):
-                    offered.append(block)
-            if len(offered) == DRAIN:
-                await asyncio.gather(*map(tier.put, offered))
-                offered.clear()
+                offered += tier.offer(block)
+            if offered == DRAIN:
+                await tier.settled()
+                offered = 0
             assert tier.used <= budget, "the budget holds at every moment"
         await tier.close()
         assert not tier.counts.write_errors

@@ -92,7 +92,7 @@ SETTINGS: tuple[Setting, ...] = (
         "s3fifo or lru",
         "s3fifo",
         "RIM_CACHE_POLICY",
-        "What leaves a full disk, and enters it. s3fifo misses and writes less; lru takes all, and drops the oldest.",
+        "What leaves a full disk, and what enters it: s3fifo misses and writes less, lru takes all, drops the oldest.",
     ),
     Setting(
         "cache_min_free",

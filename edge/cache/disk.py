@@ -135,13 +135,17 @@ class DiskTier:
         if self.owner:
             await self._whole.wait()
 
+    async def settled(self) -> None:
+        """Wait until nothing is queued to be written or removed."""
+        while self._worker is not None:
+            await asyncio.wait((self._worker,))
+
     async def close(self) -> None:
         """Write down what is still to be written, and let go of everything."""
         self._closing.set()
         if self._keeper is not None:
             await asyncio.wait((self._keeper,))  # not cancelled: a removal it has begun should reach the disk
-        while self._worker is not None:
-            await asyncio.wait((self._worker,))
+        await self.settled()
         await self._write_recency()
         await self._write(self._shelf.close)
         await asyncio.to_thread(self._writer.shutdown)

@@ -812,6 +812,210 @@ def test_a_full_disk_serves_on_and_heals_by_itself(small_disk: Callable[[str], P
     asyncio.run(scene())
 
 
+# A full disk that is well: who may enter.
+
+FULL = 32 * 4096
+
+
+async def filled(tier: DiskTier) -> None:
+    """Fill a tier of FULL bytes."""
+    for number in range(32):
+        assert await tier.put(block(number))
+
+
+def test_everything_is_written_at_first_sight_while_there_is_room(tmp_path: Path) -> None:
+    """What was served once is there after a restart."""
+
+    async def scene(tier: DiskTier) -> None:
+        assert all(tier.offer(block(number)) for number in range(32))
+        await tier.settled()
+
+    play(tmp_path, scene, FULL)
+    assert all(held(tmp_path, [block(number) for number in range(32)], FULL))
+
+
+def test_on_a_full_disk_a_block_is_written_at_its_second_use(tmp_path: Path) -> None:
+    """Seen once it is served from memory, and gone after a restart; asked for again it is written."""
+    once, twice = block(100), block(101)
+
+    async def scene(tier: DiskTier) -> None:
+        await filled(tier)
+        assert not tier.offer(once)
+        assert not tier.offer(twice)
+        assert tier.counts.on_probation == 2
+        assert not path_of(tmp_path, twice.cid).exists()
+        assert await tier.get(twice.cid) == twice
+        await tier.settled()
+        assert path_of(tmp_path, twice.cid).exists()
+        assert twice.cid in tier
+        assert once.cid not in tier
+        assert tier.used <= FULL
+
+    play(tmp_path, scene, FULL)
+    assert held(tmp_path, [once, twice], FULL) == [False, True]
+
+
+def test_a_ghost_is_written_when_it_comes_back(tmp_path: Path) -> None:
+    """Pushed out of probation unused, a block is remembered by name, and then worth its place."""
+
+    async def scene(tier: DiskTier) -> None:
+        await filled(tier)
+        for number in range(100, 110):  # three pages of memory are for these
+            assert not tier.offer(block(number))
+        assert await tier.get(block(100).cid) is None
+        assert tier.offer(block(100))
+        assert not tier.offer(block(200))
+        await tier.settled()
+        assert block(100).cid in tier
+
+    play(tmp_path, scene, FULL)
+
+
+def test_control_blocks_and_what_is_to_be_kept_enter_a_full_disk(tmp_path: Path) -> None:
+    """A start needs the first, a release that goes live the second."""
+    control = Block.make(DAG_CBOR, b"\xa1dkindctree")
+
+    async def scene(tier: DiskTier) -> None:
+        await filled(tier)
+        assert tier.offer(control)
+        assert tier.offer(block(100), keep=True)
+        await tier.settled()
+        assert control.cid in tier
+        assert block(100).cid in tier
+
+    play(tmp_path, scene, FULL)
+
+
+def test_what_memory_answered_again_is_written_when_its_probation_ends(tmp_path: Path) -> None:
+    """The tier above answers without asking here; its uses count all the same."""
+    popular = block(100)
+
+    async def scene() -> None:
+        tier = DiskTier(tmp_path, FULL, used_above=lambda cid: cid == popular.cid)
+        await tier.open()
+        await tier.ready()
+        await filled(tier)
+        for number in range(100, 110):
+            assert not tier.offer(block(number))
+        await tier.settled()
+        assert popular.cid in tier
+        assert block(101).cid not in tier
+        await tier.close()
+
+    asyncio.run(scene())
+
+
+def test_a_removal_reaches_blocks_on_probation(tmp_path: Path) -> None:
+    """A few, and many at once."""
+
+    async def scene(tier: DiskTier) -> None:
+        await filled(tier)
+        for others in ([], MANY):
+            assert not tier.offer(block(100))
+            await tier.remove([block(100).cid, *(each.cid for each in others)])
+            assert await tier.get(block(100).cid) is None
+
+    play(tmp_path, scene, FULL)
+
+
+def test_an_lru_takes_all(tmp_path: Path) -> None:
+    """As a setting."""
+
+    async def scene() -> None:
+        tier = DiskTier(tmp_path, FULL, policy="lru")
+        await tier.open()
+        await tier.ready()
+        await filled(tier)
+        assert tier.offer(block(100))
+        await tier.settled()
+        assert block(100).cid in tier
+        await tier.close()
+
+    asyncio.run(scene())
+
+
+def test_uses_survive_a_restart(tmp_path: Path) -> None:
+    """A block used twice before has two more rounds after it."""
+
+    async def use(tier: DiskTier) -> None:
+        await filled(tier)
+        for _ in range(2):
+            await tier.get(block(0).cid)
+
+    async def push(tier: DiskTier) -> None:
+        for number in range(100, 150):
+            await tier.put(block(number))
+        assert block(0).cid in tier
+        for number in range(150, 250):
+            await tier.put(block(number))
+        assert block(0).cid not in tier
+
+    play(tmp_path, use, FULL)
+    play(tmp_path, push, FULL)
+
+
+def test_the_budget_holds_from_the_first_moment_of_a_start(tmp_path: Path) -> None:
+    """Nothing is written before it is known what lies there: with the index lost, that takes a walk."""
+    fill(tmp_path, [block(number) for number in range(32)], FULL)
+    (tmp_path / DATABASE).unlink()
+
+    async def scene() -> None:
+        tier = DiskTier(tmp_path, FULL)
+        await tier.open()
+        done = [asyncio.ensure_future(tier.put(block(number))) for number in range(100, 120)]
+        while not all(each.done() for each in done):
+            assert len(files_in(tmp_path)) <= 32
+            await asyncio.sleep(0)
+        assert all(each.result() for each in done)
+        assert tier.used <= FULL
+        await tier.close()
+
+    asyncio.run(scene())
+
+
+def test_space_is_left_to_others(small_disk: Callable[[str], Path]) -> None:
+    """Others fill the filesystem: blocks go until it has its free space again, none is written, none fails; hits are
+    served; once there is room it is used."""
+    folder = small_disk("size=4m")
+    now, ballast = [0.0], folder / "ballast"
+    blocks = [block(number, 65_536) for number in range(60)]
+
+    def free() -> int:
+        status = os.statvfs(folder)
+        return status.f_bavail * status.f_frsize
+
+    async def scene() -> None:
+        tier = DiskTier(folder / "blocks", BUDGET, min_free=MiB, clock=lambda: now[0])
+        await tier.open()
+        await tier.ready()
+        for each in blocks:
+            now[0] += 1
+            await tier.put(each)
+            assert free() >= MiB - 65_536  # the index grows as well
+        before = len(tier)
+        assert before > 20
+        ballast.write_bytes(bytes(MiB))
+        now[0] += 1
+        assert not await tier.put(block(100, 65_536))
+        assert 0 < len(tier) < before
+        assert free() >= MiB
+        for each in blocks:
+            assert await tier.get(each.cid) in (each, None)
+        ballast.write_bytes(bytes(2 * MiB))
+        while free() < MiB:  # the index grows as it forgets, so one look may not do
+            now[0] += 1
+            await tier.tick()
+        assert len(tier)
+        ballast.unlink()
+        now[0] += 1
+        assert await tier.put(block(100, 65_536))
+        assert not tier.counts.write_errors
+        assert tier.counts.short_of_space >= 2
+        await tier.close()
+
+    asyncio.run(scene())
+
+
 def test_a_folder_that_cannot_be_is_a_tier_without_memory(tmp_path: Path) -> None:
     """The state folder's place is taken by a file: counted, served on."""
     (tmp_path / "blocks").write_text("in the way")
