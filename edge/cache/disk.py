@@ -361,8 +361,8 @@ class DiskTier:
             while self._jobs:
                 batch = self._next_batch()
                 removed = [key for job in batch if isinstance(job, _Remove) for key in job.keys]
-                await self._remove_all(removed)
-                await self._end_doom(removed)
+                stuck = await self._remove_all(removed)
+                await self._end_doom([key for key in removed if key not in stuck])
                 await self._store_all([job for job in batch if isinstance(job, _Store)])
                 for job in batch:
                     if not job.done.done():
@@ -421,11 +421,17 @@ class DiskTier:
             self._door.shut()
         job.done.set_result(error is None)
 
-    async def _remove_all(self, keys: list[bytes]) -> None:
+    async def _remove_all(self, keys: list[bytes]) -> set[bytes]:
+        """Returns those that the disk would not let go of: they are doomed, so a later start tries again, and are not
+        answered until then."""
         for key in keys:
             self._held.leave(key)
-        if keys:
-            await self._write(self._shelf.remove, keys)
+        stuck = await self._write(self._shelf.remove, keys) if keys else None
+        if stuck:
+            self.counts.write_errors["unlink"] += len(stuck)
+            self._doomed.update(stuck)
+            await self._write(self._shelf.doom, stuck)
+        return set(stuck or ())
 
     async def _make_room(self, coming: int) -> None:
         while victims := self._held.make_room(coming):

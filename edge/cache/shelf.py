@@ -199,8 +199,10 @@ class Shelf:
                 results.append(error)
         return results
 
-    def remove(self, keys: Sequence[bytes]) -> None:
-        """Forget rows, then unlink their files: a crash between leaves a file, which the next walk finds again."""
+    def remove(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Forget rows, then unlink their files: a crash between leaves a file, which the next walk finds again.
+        Returns the keys whose files are still there. Raises INDEX_ERRORS, when the files are gone."""
+        stuck: list[bytes] = []
         try:
             with self._transaction() as index:
                 for key in keys if index is not None else ():
@@ -208,9 +210,14 @@ class Shelf:
             step("unrowed")
         finally:
             for key in keys:
-                with contextlib.suppress(OSError):
+                try:
                     os.unlink(self.folder / name_of(key))
                     step("unlinked")
+                except (FileNotFoundError, NotADirectoryError):
+                    pass
+                except OSError:
+                    stuck.append(key)
+        return stuck
 
     # What is to go, written down before it went.
 

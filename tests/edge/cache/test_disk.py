@@ -1016,6 +1016,27 @@ def test_space_is_left_to_others(small_disk: Callable[[str], Path]) -> None:
     asyncio.run(scene())
 
 
+def test_a_file_that_cannot_be_unlinked_is_not_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted, absent from then on, and taken away by the next start."""
+    one = block(1)
+
+    def broken(path: object) -> None:
+        raise OSError(errno.EIO, "injected")
+
+    async def scene(tier: DiskTier) -> None:
+        await tier.put(one)
+        with monkeypatch.context() as patch:
+            patch.setattr("edge.cache.shelf.os.unlink", broken)
+            await tier.remove([one.cid])
+        assert tier.counts.write_errors == {"unlink": 1}
+        assert await tier.get(one.cid) is None
+
+    play(tmp_path, scene)
+    assert path_of(tmp_path, one.cid).exists()
+    assert held(tmp_path, [one]) == [False]
+    assert not files_in(tmp_path)
+
+
 def test_a_folder_that_cannot_be_is_a_tier_without_memory(tmp_path: Path) -> None:
     """The state folder's place is taken by a file: counted, served on."""
     (tmp_path / "blocks").write_text("in the way")
