@@ -198,7 +198,7 @@ def started(name: str, **more: Any) -> Iterator[Served]:
 
 @pytest.fixture(scope="module", params=PROTOCOLS)
 def both(request: pytest.FixtureRequest) -> Iterator[tuple[str, Served]]:
-    with started(request.param, root_path="/root") as server:
+    with started(request.param, root_path="/mount") as server:
         yield request.param, server
 
 
@@ -347,19 +347,19 @@ ROWS = [
     Row(
         "scope",
         get("/scope?a=b%20c", "X-One: 1", "x-ONE:  2", "X-Empty:"),
-        r"200 ['GET', 'http', '1.1', '/root/scope', b'/root/scope', b'a=b%20c', "
+        r"200 ['GET', 'http', '1.1', '/mount/scope', b'/mount/scope', b'a=b%20c', "
         r"[(b'host', b'a'), (b'x-one', b'1'), (b'x-one', b'2'), (b'x-empty', b'')]]+",
     ),
     Row(
         "scope-escapes",
         get("/scope/%C3%A9/%2F"),
-        r"200 ['GET', 'http', '1.1', '/root/scope/\xe9//', b'/root/scope/%C3%A9/%2F', b'', [(b'host', b'a')]]+",
+        r"200 ['GET', 'http', '1.1', '/mount/scope/\xe9//', b'/mount/scope/%C3%A9/%2F', b'', [(b'host', b'a')]]+",
     ),
     Row(
         "scope-absolute",
         get("http://b:80/scope?x"),
-        r"200 ['GET', 'http', '1.1', '/root/scope', b'/root/scope', b'x', [(b'host', b'a')]]+",
-        r"200 ['GET', 'http', '1.1', '/root/scope', b'/root/scope', b'x', [(b'host', b'b:80')]]+",
+        r"200 ['GET', 'http', '1.1', '/mount/scope', b'/mount/scope', b'x', [(b'host', b'a')]]+",
+        r"200 ['GET', 'http', '1.1', '/mount/scope', b'/mount/scope', b'x', [(b'host', b'b:80')]]+",
         "RFC 9112 §3.2.2: the target's authority is the host",
     ),
 ]
