@@ -16,10 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from edge.cache.sheet import IS_THERE, Sheet
+
 K = TypeVar("K")
 V = TypeVar("V")
 
 ENTRY_OVERHEAD = 320  # B: key, slot, OrderedDict node and the value's own object header, measured on CPython 3.11
+SHEETS_SHARE = 4  # of the budget; the same bytes lie there twice
 CHANCES = 256  # second chances given for one eviction; then the oldest goes, marked or not, so no put takes long
 
 
@@ -35,14 +38,16 @@ class MemoryCounts:
 
 
 class Slot(Generic[V]):
-    """A place in the tier. `value` is None once it has left. `mark`: used since it was last swept."""
+    """A place in the tier. `value` is None once it has left. `mark`: used since it was last swept. `sheet`: the value
+    once more, to be sent without copying."""
 
-    __slots__ = ("cost", "mark", "value")
+    __slots__ = ("cost", "mark", "sheet", "value")
 
     def __init__(self, value: V, cost: int) -> None:
         self.value: V | None = value
         self.cost = cost
         self.mark = False
+        self.sheet: Sheet | None = None
 
 
 class Memory(Generic[K, V]):
@@ -51,6 +56,7 @@ class Memory(Generic[K, V]):
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.bytes = 0
+        self.sheets = 0  # bytes of sheets among them
         self.counts = MemoryCounts()
         self._slots: OrderedDict[K, Slot[V]] = OrderedDict()
 
@@ -87,6 +93,26 @@ class Memory(Generic[K, V]):
         self.counts.stored += 1
         return True
 
+    def write_sheet(self, slot: Slot[V], data: bytes) -> Sheet | None:
+        """The slot's sheet, of these bytes; None where there is no room for it. All sheets together have a share."""
+        if slot.sheet is not None:
+            return slot.sheet
+        room = self.budget // SHEETS_SHARE - self.sheets
+        if slot.value is None or not IS_THERE or len(data) > room:
+            return None
+        while self.bytes + len(data) > self.budget:
+            self._sweep()
+        if slot.value is None:
+            return None  # swept itself
+        try:
+            slot.sheet = Sheet(data)
+        except OSError:
+            return None
+        slot.cost += len(data)
+        self.bytes += len(data)
+        self.sheets += len(data)
+        return slot.sheet
+
     def drop(self, key: K) -> bool:
         """Forget one key. Whether it was there."""
         slot = self._slots.pop(key, None)
@@ -98,9 +124,8 @@ class Memory(Generic[K, V]):
     def clear(self) -> None:
         """Forget everything."""
         for slot in self._slots.values():
-            slot.value = None
+            self._leave(slot)
         self._slots.clear()
-        self.bytes = 0
 
     def _sweep(self) -> None:
         """Evict one, with a second chance for what was used."""
@@ -119,6 +144,10 @@ class Memory(Generic[K, V]):
     def _leave(self, slot: Slot[V]) -> None:
         slot.value = None
         self.bytes -= slot.cost
+        if slot.sheet is not None:
+            self.sheets -= slot.sheet.size
+            slot.sheet.close()
+            slot.sheet = None
 
     def __contains__(self, key: K) -> bool:
         return key in self._slots

@@ -14,13 +14,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
+from contextlib import suppress
 from enum import Enum, auto
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from content.errors import ContentError
+from edge.cache.sheet import IS_THERE
 from edge.counting import NOBODY, Told
 from edge.http.address import of_peer
 from edge.http.deadline import Deadline
@@ -40,6 +45,7 @@ from edge.ready import Ready
 logger = logging.getLogger("rim.edge")
 _SLICE = 4 * 1024  # bytes parsed between two looks at what is queued
 _JOINED = 32 * 1024  # up to here head and body are joined and written at once; above, copying costs more than writev
+_NUDGE = 16 * 1024  # bytes given to the transport when the socket is full: it tells when they have gone
 _AT_ONCE = 256 * 1024  # bytes of answers to one read, then others have their turn
 _BODY_FIELDS = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 
@@ -82,6 +88,7 @@ class Protocol(HttpToolsProtocol):
         self._backlog = b""  # read, not looked at: too much is queued, or a long answer is on its way
         self._pour: Pour | None = None
         self._fetching: asyncio.Task[None] | None = None
+        self._socket: int | None = None  # while a long answer may go past the transport
         self._in_head = False
         self._in_message = False
         self._deaf = False  # refused: nothing further is read from this connection
@@ -133,7 +140,7 @@ class Protocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._unsent = self.transport.get_write_buffer_size()
+        self._unsent = self._untaken()
         self._deadline.set(self._limits.write_stall)
 
     def resume_writing(self) -> None:
@@ -158,19 +165,28 @@ class Protocol(HttpToolsProtocol):
 
     def _on_write_stall(self) -> None:
         """The client has taken nothing for so long: give up. Has it taken something, however little: wait on."""
-        unsent = self.transport.get_write_buffer_size()
+        unsent = self._untaken()
         if unsent and unsent >= self._unsent and self._unsent:
             self.transport.abort()
             return
         self._unsent = unsent
         self._deadline.set(self._limits.write_stall)
 
+    def _untaken(self) -> int:
+        """Bytes that the client has not taken yet, those that the system keeps for it included: they may be megabytes,
+        and who takes a little of them at a time is slow, not gone."""
+        waiting = self.transport.get_write_buffer_size()
+        with suppress(OSError, ValueError):
+            fd = self.transport.get_extra_info("socket").fileno()
+            waiting += int.from_bytes(ioctl(fd, TIOCOUTQ, bytes(4)), sys.byteorder)
+        return waiting
+
     def _settle(self) -> None:
         """What is awaited now, and for how long."""
         if self._ending and self._is_quiet() and not self.transport.is_closing():
             self.transport.close()
         if self.transport.is_closing():
-            self._unsent = self.transport.get_write_buffer_size()
+            self._unsent = self._untaken()
             self._deadline.set(self._limits.write_stall)
         elif self._is_busy():
             self._phase = _Phase.BUSY
@@ -454,8 +470,7 @@ class Protocol(HttpToolsProtocol):
         else:
             self.transport.writelines(out)
         if self._pour is not None:
-            self._settle()
-            self._pour_on()
+            self._begin_pour(self._pour)
         elif left and due >= _AT_ONCE:
             self.loop.call_soon(self._release)
             self._hold(left)
@@ -505,6 +520,22 @@ class Protocol(HttpToolsProtocol):
 
     # Long answers.
 
+    def _begin_pour(self, pour: Pour) -> None:
+        """The head is written. uvloop hands it to the socket at the end of this turn of the loop: until then, and so
+        for two turns, nothing may go past the transport."""
+        self._settle()
+        if not IS_THERE or self.scheme != "http":
+            self._pour_on()
+            return
+        self.transport.set_write_buffer_limits(high=0)  # what does not go at once stops us, and tells when it has gone
+        self.loop.call_soon(self.loop.call_soon, self._pour_past, pour)
+
+    def _pour_past(self, pour: Pour) -> None:
+        """From here on what the transport has nothing before may go past it."""
+        if self._pour is pour and not self.transport.is_closing():
+            self._socket = self.transport.get_extra_info("socket").fileno()
+            self._pour_on()
+
     def _pour_on(self) -> None:
         """Write on as far as the client takes it."""
         pour = self._pour
@@ -512,19 +543,29 @@ class Protocol(HttpToolsProtocol):
             return
         while not (pour.is_over or self.flow.write_paused or self.transport.is_closing()):
             try:
-                piece = pour.take()
-            except ContentError as error:
+                piece = self._next_piece(pour)
+            except (ContentError, OSError) as error:
                 self._break_off(pour, error)
                 return
             if piece is None:
                 self._fetching = self.loop.create_task(self._fetch(pour))
                 return
-            self.transport.write(piece)
+            if piece:
+                self.transport.write(piece)
         if pour.is_over:
             self._end_pour(pour)
             self._settle()
             if self._backlog:
                 self.loop.call_soon(self._release)
+
+    def _next_piece(self, pour: Pour) -> memoryview | bytes | None:
+        """What is to be written next; b"" where the socket took it by itself, None where it must be fetched."""
+        if self._socket is None or self.transport.get_write_buffer_size():
+            return pour.take()
+        sent = pour.send(self._socket)
+        if sent:
+            return b""
+        return pour.take() if sent is None else pour.take(_NUDGE)
 
     async def _fetch(self, pour: Pour) -> None:
         """Bring a block that has left memory since the answer was begun."""
@@ -545,6 +586,9 @@ class Protocol(HttpToolsProtocol):
 
     def _end_pour(self, pour: Pour) -> None:
         self._pour = None
+        if self._socket is not None:
+            self._socket = None
+            self.transport.set_write_buffer_limits()
         shot = pour.shot
         shot.kept.asked += 1
         shot.tally.requests += 1

@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import uvloop
+
 from content.cid import CID, RAW
 from content.limits import MiB
+from edge.cache.sheet import IS_THERE
 from edge.http.limits import LIMITS, Limits
 from edge.http.protocol import Protocol
 from edge.node import Node
@@ -65,6 +68,32 @@ def test_a_long_hit_never_enters_the_app(tmp_path: Path) -> None:
                 assert (await c.read()).body == HOT
 
     play(tmp_path, act)
+
+
+def test_long_hits_from_sealed_memory_are_the_same_bytes(tmp_path: Path) -> None:
+    """On the loop that edges run on: whole and in ranges, read fast and slowly, with requests queued behind."""
+
+    async def act(node: Node, origin: TinyOrigin) -> None:
+        for _ in range(2):
+            assert (await fetch(node, "/long.bin")).body == LONG
+        async with wire(node) as fast, wire(node, window=WINDOW) as slow:
+            await slow.send(slow.request("/long.bin") + slow.request("/hot.txt"))
+            for start, stop in ((0, len(LONG)), (1, len(LONG) - 1), (MiB - 1, 3 * MiB + 1)):
+                part = await fast.get("/long.bin", Range=f"bytes={start}-{stop - 1}")
+                assert part.body == LONG[start:stop]
+            assert (await slow.read()).body == LONG
+            assert (await slow.read()).body == HOT
+        assert node.memory.sheets == (4 * MiB if IS_THERE else 0)
+
+    async def run() -> None:
+        world = World()
+        world.publish("demo", {"long.bin": LONG, "hot.txt": HOT})
+        async with edge(tmp_path, world, memory_bytes=1 << 27) as (node, origin):
+            for path in ("/long.bin", "/hot.txt"):
+                await fetch(node, path)
+            await act(node, origin)
+
+    uvloop.run(run())
 
 
 def test_a_miss_behind_a_long_hit_waits(tmp_path: Path) -> None:
