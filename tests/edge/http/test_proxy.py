@@ -6,6 +6,8 @@ import socket
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.http.proxy import SIGNATURE, V2_BYTES, BadHeader, Header, _crc32c, read
 
@@ -117,3 +119,17 @@ def test_the_checksum_is_crc32c() -> None:
     assert _crc32c(bytes(32)) == 0x8A9136AA
     assert _crc32c(b"\xff" * 32) == 0x62A8AB43
     assert _crc32c(bytes(range(32))) == 0x46DD794E
+
+
+@given(st.sampled_from([SIGNATURE, b"PROXY ", b""]), st.binary(max_size=300))
+def test_whatever_comes(begin: bytes, data: bytes) -> None:
+    """A header within the bytes, a wait for more, or BadHeader; and what is bad is not good with fewer bytes."""
+    whole = begin + data
+    try:
+        header = read(whole)
+    except BadHeader:
+        header = None
+    if header is not None:
+        assert header.size <= len(whole)
+        assert read(whole[: header.size]) == header
+        assert all(read(whole[:end]) is None for end in range(header.size))
