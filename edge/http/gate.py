@@ -27,10 +27,10 @@ class Gate:
         sock: socket.socket,
         context: ssl.SSLContext,
         connection: Callable[[], asyncio.Protocol],
-        has_room: Callable[[int], bool],
+        has_room: Callable[[], bool],
         seconds: float = HANDSHAKE,
     ) -> None:
-        """`connection`: the protocol of one that got through. `has_room`: whether so many handshakes may go on."""
+        """`connection`: the protocol of one that got through. `has_room`: whether there is room for one more."""
         self._context = context
         self._connection = connection
         self._has_room = has_room
@@ -39,12 +39,17 @@ class Gate:
         self._accepting = asyncio.create_task(self._accept(sock))
 
     @property
+    def is_open(self) -> bool:
+        """Whether it accepts."""
+        return not self._accepting.done()
+
+    @property
     def handshakes(self) -> int:
         """How many go on."""
         return len(self._handshakes)
 
     def close(self) -> None:
-        """Accept no more. Handshakes that go on may end."""
+        """Accept no more, and close the socket. Handshakes that go on may end."""
         self._accepting.cancel()
 
     async def wait_closed(self) -> None:
@@ -55,21 +60,25 @@ class Gate:
 
     async def _accept(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                accepted, _ = await loop.sock_accept(sock)
-            except ConnectionError:  # it was gone before it was accepted
-                continue
-            except OSError as error:
-                logger.warning("no connection can be accepted for %g s: %s", _PAUSE, error.strerror or error)
-                await asyncio.sleep(_PAUSE)
-                continue
-            if not self._has_room(self.handshakes + 1):
-                accepted.close()  # there is no way to say why, before a handshake
-                continue
-            task = asyncio.create_task(self._shake(accepted))
-            self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
+        with sock:
+            while True:
+                try:
+                    accepted, _ = await loop.sock_accept(sock)
+                except ConnectionError:  # it was gone before it was accepted
+                    continue
+                except OSError as error:
+                    logger.warning("no connection can be accepted for %g s: %s", _PAUSE, error.strerror or error)
+                    await asyncio.sleep(_PAUSE)
+                    continue
+                self._take(accepted)
+
+    def _take(self, accepted: socket.socket) -> None:
+        if not self._has_room():
+            accepted.close()  # there is no way to say why, before a handshake
+            return
+        task = asyncio.create_task(self._shake(accepted))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
 
     async def _shake(self, accepted: socket.socket) -> None:
         loop = asyncio.get_running_loop()

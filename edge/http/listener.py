@@ -11,9 +11,9 @@ import errno
 import functools
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
@@ -36,21 +36,34 @@ class _Server(uvicorn.Server):
 
     tls: ssl.SSLContext | None = None
     door: Door | None = None
-    gates: Sequence[Gate] = ()
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.gates: list[Gate] = []
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen on these sockets, which listen already."""
-        if self.tls is None:
-            await super().startup(sockets)
-            return
+        """Listen on these sockets."""
         await self.lifespan.startup()
-        self.gates = [Gate(sock, self.tls, self._connection, self._has_room) for sock in sockets or ()]
-        self.servers = list(self.gates)  # type: ignore[arg-type]
+        self.servers = []
+        for sock in sockets or ():
+            await self.listen(sock)
         self.started = True
+
+    async def listen(self, sock: socket.socket) -> asyncio.Server:
+        """Take connections from this socket, until what is returned is closed."""
+        if self.tls is None:
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(self._connection, sock=sock, backlog=BACKLOG)
+        else:
+            gate = Gate(sock, self.tls, self._connection, self._has_room)
+            self.gates = [one for one in self.gates if one.is_open or one.handshakes] + [gate]
+            server = cast(asyncio.Server, gate)
+        self.servers.append(server)
+        return server
 
     def _connection(self) -> asyncio.Protocol:
         make: Any = self.config.http_protocol_class
@@ -58,8 +71,13 @@ class _Server(uvicorn.Server):
         assert isinstance(made, asyncio.Protocol)
         return made
 
-    def _has_room(self, handshakes: int) -> bool:
-        return self.door is None or self.door.has_room(len(self.server_state.connections) + handshakes)
+    @property
+    def handshakes(self) -> int:
+        """Connections that have not said a word of HTTP yet."""
+        return sum(gate.handshakes for gate in self.gates)
+
+    def _has_room(self) -> bool:
+        return self.door is None or self.door.has_room(len(self.server_state.connections) + self.handshakes + 1)
 
 
 def bind(host: str, port: int, number: int | None = None) -> socket.socket:
@@ -131,7 +149,7 @@ class Listener:
     @property
     def handshakes(self) -> int:
         """Connections that have not said a word of HTTP yet."""
-        return sum(gate.handshakes for gate in self._server.gates)
+        return self._server.handshakes
 
     @property
     def connections(self) -> int:
@@ -153,13 +171,7 @@ class Listener:
             self._server.servers.remove(before)
             before.close()
         if sock is not None and self._server.started and not self._server.should_exit:
-            config, state = self._server.config, self._server.server_state
-            make: Any = config.http_protocol_class
-            protocol = functools.partial(make, config=config, server_state=state, app_state={})
-            loop = asyncio.get_running_loop()
-            server = await loop.create_server(protocol, sock=sock, ssl=config.ssl, backlog=BACKLOG)
-            self._stood_in[number] = server
-            self._server.servers.append(server)
+            self._stood_in[number] = await self._server.listen(sock)
 
     def drain(self) -> None:
         """Take no more connections, and close each one that is open after its next answer; until then it stays."""
@@ -175,6 +187,8 @@ class Listener:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+        for gate in self._server.gates:
+            await gate.wait_closed()
         for connection in list(self._server.server_state.connections):
             if connection.transport is not None:
                 connection.transport.abort()
