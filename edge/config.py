@@ -146,8 +146,8 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         0,
         "RIM_MAX_CONNECTIONS",
-        "Visitors' connections in all, per process; one more is answered 503. 0: three quarters of the descriptors "
-        "that the process may have, at most 32768.",
+        "Visitors' connections in all, per process; for one more an idle one is closed, or it is answered 503. "
+        "0: three quarters of the descriptors that the process may have, at most 32768.",
     ),
     Setting(
         "max_connections_per_client",

@@ -63,12 +63,14 @@ class Door:
         """Whether a connection from this address begins with a PROXY header. Others are clients, and speak HTTP."""
         return self._proxy_protocol and self._trusted.trusts(peer)
 
-    def has_room(self, connections: int) -> bool:
-        """Whether so many connections may be open, the new one among them."""
+    def has_room(self, connections: int, make_room: Callable[[], bool]) -> bool:
+        """Whether so many connections may be open, the new one among them. `make_room` ends one that waits, if there is
+        one."""
         if connections <= self.connections:
             return True
-        self.refused["connections"] += 1
-        return False
+        made = make_room()
+        self.refused["idle connections" if made else "connections"] += 1
+        return made
 
     def enter(self, client: str) -> bool:
         """One more connection of this client. True: it is counted, and `leave` is due when it ends."""

@@ -20,7 +20,7 @@ import uvicorn
 from edge.http.door import Door
 from edge.http.gate import Gate
 from edge.http.limits import LIMITS, Limits
-from edge.http.protocol import Protocol
+from edge.http.protocol import Protocol, make_room
 from edge.ready import Ready
 
 BACKLOG = 2048
@@ -77,7 +77,9 @@ class _Server(uvicorn.Server):
         return sum(gate.handshakes for gate in self.gates)
 
     def _has_room(self) -> bool:
-        return self.door is None or self.door.has_room(len(self.server_state.connections) + self.handshakes + 1)
+        connections = self.server_state.connections
+        total = len(connections) + self.handshakes + 1
+        return self.door is None or self.door.has_room(total, lambda: make_room(connections))
 
 
 def bind(host: str, port: int, number: int | None = None) -> socket.socket:

@@ -15,9 +15,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum, auto
 from fcntl import ioctl
+from itertools import islice
 from termios import TIOCOUTQ
 from typing import Any
 
@@ -46,6 +48,7 @@ logger = logging.getLogger("rim.edge")
 _SLICE = 4 * 1024  # bytes parsed between two looks at what is queued
 _JOINED = 32 * 1024  # up to here head and body are joined and written at once; above, copying costs more than writev
 _NUDGE = 16 * 1024  # bytes given to the transport when the socket is full: it tells when they have gone
+_LOOKED_AT = 64  # connections, to find an idle one
 _AT_ONCE = 256 * 1024  # bytes of answers to one read, then others have their turn
 _BODY_FIELDS = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 
@@ -214,8 +217,16 @@ class Protocol(HttpToolsProtocol):
 
     # Who is there.
 
+    @property
+    def idle_until(self) -> float | None:
+        """When it will be closed if no request comes; None: it has something to do."""
+        if self._phase is not _IDLE or self.flow.write_paused or self.transport.is_closing():
+            return None
+        return self._deadline.at
+
     def _knock(self, door: Door) -> None:
-        if not door.has_room(len(self.connections)):
+        others = (one for one in self.connections if one is not self)
+        if not door.has_room(len(self.connections), lambda: make_room(others)):
             self._refuse(503)
         elif door.expects_header(self.client_address):
             self._awaits_header = True
@@ -594,6 +605,16 @@ class Protocol(HttpToolsProtocol):
         shot.tally.requests += 1
         shot.tally.bytes += pour.sent
         self._tell(pour.request, shot, pour.sent)
+
+
+def make_room(connections: Iterable[Any]) -> bool:
+    """Close the connection that has waited longest for its next request; whether there is one. Of some, not of all: to
+    look at tens of thousands would cost more than they are worth. nginx makes room the same way."""
+    idle = [one for one in islice(connections, _LOOKED_AT) if one.idle_until is not None]
+    if not idle:
+        return False
+    min(idle, key=lambda one: one.idle_until).transport.close()
+    return True
 
 
 _REASONS = {

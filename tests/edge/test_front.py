@@ -170,16 +170,20 @@ def test_header_fields_of_a_stranger(tmp_path: Path) -> None:
 
 
 def test_connections_in_all(tmp_path: Path) -> None:
-    """One too many is told 503 and closed; when one has gone there is room again. The log has it."""
+    """One too many is told 503 and closed, while nobody is idle; when one has gone there is room. The log has it."""
 
     async def act(node: Node) -> None:
         async with wire(node) as a, wire(node) as b:
-            assert (await a.get("/hot.txt")).status == (await b.get("/hot.txt")).status == 200
+            request = a.request("/hot.txt")
+            for c in (a, b):
+                await c.send(request[:20])
+            await until_heads(node, 2)
             async with wire(node) as c:
                 got = await c.read()
                 assert (got.status, got.headers["connection"]) == (503, "close")
                 assert await c.is_closed()
-            assert (await a.get("/hot.txt")).status == 200, "who is in stays in"
+            await a.send(request[20:])
+            assert (await a.read()).status == 200, "who is in stays in"
         await until_gone(node)
         assert await get(node) == 200
         assert node.front.door.refused == {"connections": 1}
@@ -187,6 +191,36 @@ def test_connections_in_all(tmp_path: Path) -> None:
     play(tmp_path, act, max_connections=2)
     refused = [(row["client"], row["method"], row["target"]) for row in rows(tmp_path) if row["status"] == 503]
     assert refused == [("127.0.0.1", "", "")]
+
+
+def test_an_idle_connection_makes_room(tmp_path: Path) -> None:
+    """Of those that wait for their next request, the one that waits longest goes; one at work stays."""
+
+    async def act(node: Node) -> None:
+        async with wire(node) as a, wire(node) as b, wire(node) as c:
+            await a.send(a.request("/hot.txt")[:20])
+            await until_heads(node, 1)
+            loop = asyncio.get_running_loop()
+            for one in (c, b):  # so c waits longest, by the loop's clock, which ticks in milliseconds
+                assert (await one.get("/hot.txt")).status == 200
+                now = loop.time()
+                while loop.time() == now:
+                    await asyncio.sleep(0)
+            assert await get(node) == 200
+            assert await asyncio.wait_for(c.is_closed(), 10)
+            assert (await b.get("/hot.txt")).status == 200
+            await a.send(a.request("/hot.txt")[20:])
+            assert (await a.read()).status == 200
+        assert node.front.door.refused == {"idle connections": 1}
+
+    play(tmp_path, act, max_connections=3)
+
+
+async def until_heads(node: Node, count: int) -> None:
+    """So many connections have begun a request."""
+    state = node.public._server.server_state
+    while sum(one.idle_until is None for one in state.connections) < count:  # type: ignore[union-attr]
+        await asyncio.sleep(0.01)
 
 
 def test_connections_of_one_client(tmp_path: Path) -> None:

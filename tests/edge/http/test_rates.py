@@ -95,9 +95,10 @@ def test_a_door_without_terms_lets_everybody_in() -> None:
     assert [plain.enter("192.0.2.7") for _ in range(1000)] == [True] * 1000
     assert plain.wait("192.0.2.7", "demo") is None
     assert plain.connections == room_for_connections() > 0
-    assert plain.has_room(plain.connections)
-    assert not plain.has_room(plain.connections + 1)
-    assert plain.refused == {"connections": 1}
+    assert plain.has_room(plain.connections, lambda: False)
+    assert not plain.has_room(plain.connections + 1, lambda: False)
+    assert plain.has_room(plain.connections + 1, lambda: True)
+    assert plain.refused == {"connections": 1, "idle connections": 1}
 
 
 def test_the_header_is_expected_of_trusted_proxies_only() -> None:
