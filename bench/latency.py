@@ -4,19 +4,23 @@
 
 Here lives what is asked at which rate, and what happens meanwhile. Not here: the open loop (kit/pace), servers (kit).
 
-The real site, every file in turn, from an edge that is hot and from tuned nginx, at shares of what the slower one
-can do in a closed loop. Rounds alternate A B B A; a round in which the load was not what it should have been is done
-again, up to three times. Then Rim alone, quiet rounds beside disturbed ones, at 30 % of its peak: a working set that is
-hot while releases flip, while a site that nobody has asked for is fetched, and after a start with a broken index.
+The real site, every file in turn, from an edge that is hot and from tuned nginx, at shares of what the slower of the
+two can do in a closed loop. Rounds alternate A B B A; a round in which the load was not what it should have been is
+done again, up to three times. Then Rim alone, quiet rounds beside disturbed ones, at 30 % of its peak: a working set
+that is hot while releases flip, while a site that nobody has asked for is fetched, and after a start with a broken
+index.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import shutil
 import statistics
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,12 +29,14 @@ from pathlib import Path
 from kit import peers, sites
 from kit.load import Load, run
 from kit.pace import Paced, paced
-from kit.servers import Server, at_once
+from kit.servers import Server, at_once, until
 from kit.side import asker, compare, expect_hits, machine
 
 GOAL, DISTURBED_GOAL = 1.5, 2.0  # of the peer's p99; of the quiet p99
 TRIES = 3
 SHARES = (0.3, 0.7)
+BLOCKS = 30_000
+REBUILD_RATE = 1_000.0  # requests per second: few enough clients that all have joined before the index is whole
 SET = [f"/set/{number}.jpg" for number in range(sites.WORKING_SET)]
 
 
@@ -94,16 +100,16 @@ def beside_nginx(work: Path, arguments: argparse.Namespace) -> Iterator[str]:
 def flips(work: Path, arguments: argparse.Namespace) -> Iterator[str]:
     """Another release is live every half second: what is hot stays hot, under other names."""
     with _hot(work, 5_000) as ring:
-        releases = [release["release"] for release in _releases(ring)]
-        (work / "site" / "changed.html").write_text("changed")
-        ring.rim("publish", str(work / "site"), "--site", peers.SITE, "--encode", "none")
-        newest = next(row["release"] for row in _releases(ring) if row["release"] not in releases)
-        turns = [releases[0], newest]
+        folder = work / "site"
+        releases = []
+        for text in ("one", "another"):
+            (folder / "changed.html").write_text(text)
+            releases.append(ring.rim("publish", str(folder), "--site", peers.SITE, "--encode", "none")["release"])
 
         def flip(stop: threading.Event) -> None:
             number = 0
             while not stop.wait(0.5):
-                ring.rim("rollback", peers.SITE, turns[number % 2])
+                ring.rim("rollback", peers.SITE, releases[number % 2])
                 number += 1
 
         yield _disturbed("while releases flip", ring, work, arguments, flip)
@@ -111,39 +117,59 @@ def flips(work: Path, arguments: argparse.Namespace) -> Iterator[str]:
 
 def fills(work: Path, arguments: argparse.Namespace) -> Iterator[str]:
     """Files that nobody has asked for yet are asked for, by eight clients as fast as they come."""
-    with _hot(work, 100_000) as ring:
+    with _hot(work, BLOCKS, "--cache", "64MiB") as ring:  # too small to warm: what is asked for comes from the origin
         cold = work / "cold.txt"
         unasked = iter([target for target in sites.targets(work / "site") if target not in SET])
 
         def storm(stop: threading.Event) -> None:
             while not stop.is_set():
-                cold.write_text("".join(f"{next(unasked)}\n" for _ in range(2_000)))
+                cold.write_text("".join(f"{target}\n" for target in itertools.islice(unasked, 3_000)))
                 run(ring.server, Load(turns=cold, connections=8), 1)
 
         yield _disturbed("while cold files are asked", ring, work, arguments, storm)
 
 
 def rebuild(work: Path, arguments: argparse.Namespace) -> Iterator[str]:
-    """A start with a broken index: what is hot again is asked for while the index is made anew."""
-    raise SystemExit("to be written")
-    yield ""
+    """Starts with a broken index of 30,000 blocks: what is hot again is asked for while the index is made anew."""
+    with _hot(work, BLOCKS) as ring:
+        until(lambda: ring.metric("rim_disk_blocks") > BLOCKS, "the site on the edge's disk", 120)
+        begun = 0.0
+
+        def spoil(state: Path) -> None:
+            (state / "blocks" / "cache.db").write_bytes(b"no database" * 1_000)
+
+        def broken(number: int) -> Paced:
+            nonlocal begun
+            ring.restart(spoil)
+            begun = time.monotonic()
+            _heat(ring.server)
+            seen = paced(ring.server, SET, REBUILD_RATE, arguments.seconds, work, patience=4)
+            held = ring.metric("rim_disk_blocks")
+            print(f"    {held:,.0f} blocks in the index after {time.monotonic() - begun:.1f} s", flush=True)
+            until(lambda: ring.metric("rim_disk_blocks") > BLOCKS, "the index", 120)
+            return seen
+
+        def whole(number: int) -> Paced:
+            return paced(ring.server, SET, REBUILD_RATE, arguments.seconds, work, patience=4)
+
+        yield _row("while the index is rebuilt", REBUILD_RATE, _pairs(arguments.rounds, whole, broken), DISTURBED_GOAL)
 
 
 @contextmanager
-def _hot(work: Path, files: int) -> Iterator[peers.Ring]:
-    """A ring whose edge has the working set of a site of so many files in memory."""
+def _hot(work: Path, files: int, *more: str) -> Iterator[peers.Ring]:
+    """A ring whose edge has the working set of a site of so many files in memory; the site is at `work`/site."""
     work.mkdir(parents=True)
-    folder = sites.copied(sites.sized_site(files), work / "site")
-    with peers.rim(work / "rim", folder) as ring:
-        ask = asker(ring.server)
-        for target in SET:
-            ask(target, {})
-        expect_hits(ring.server, SET, {})
+    shutil.copytree(sites.sized_site(files), work / "site")
+    with peers.rim(work / "rim", work / "site", *more) as ring:
+        _heat(ring.server)
         yield ring
 
 
-def _releases(ring: peers.Ring) -> list[dict[str, str]]:
-    return list(ring.rim("releases", peers.SITE)["releases"])
+def _heat(server: Server) -> None:
+    ask = asker(server)
+    for target in SET:
+        ask(target, {})
+    expect_hits(server, SET, {})
 
 
 def _disturbed(
@@ -151,10 +177,9 @@ def _disturbed(
 ) -> str:
     """Quiet rounds beside disturbed ones."""
     rate = SHARES[0] * _peak(ring.server, SET, work)
-    at_once(ring.server.pids[0])
 
     def quiet(number: int) -> Paced:
-        return paced(ring.server, SET, rate, arguments.seconds, work)
+        return paced(ring.server, SET, rate, arguments.seconds, work, patience=4)
 
     def disturbed(number: int) -> Paced:
         stop = threading.Event()

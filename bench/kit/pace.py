@@ -45,34 +45,36 @@ class Paced:
         return said if self.counts else f"{said}: does not count"
 
 
-def paced(server: Server, targets: Sequence[str], rate: float, seconds: float, work: Path) -> Paced:
-    """Ask at this rate, for the targets in turn. Exits where an answer was no 2xx or 3xx."""
-    clients = max(1, round(rate * _PERIOD))
+def paced(server: Server, targets: Sequence[str], rate: float, seconds: float, work: Path, patience: int = 1) -> Paced:
+    """Ask at this rate, for the targets in turn. `patience`: so many times more clients, each asking so much less
+    often, where answers may take longer than 21 ms. Exits where an answer was no 2xx or 3xx."""
+    period = _PERIOD * patience
+    clients = max(1, round(rate * period))
     ramp = clients * _JOIN
-    each = math.ceil((ramp + seconds) / _PERIOD) + 8
+    each = math.ceil((ramp + seconds) / period) + 8
     listed, log = work / "targets.txt", work / "h2load.log"
     listed.write_text("".join(f"{server.base}{target}\n" for target in targets))
     log.unlink(missing_ok=True)
     first = [needed("chrt"), "-r", "1"] if os.geteuid() == 0 else []
     command = [*first, *on_core(LOAD_CORE)[-3:], needed("h2load"), "--h1", "-t1", f"-c{clients}"]
-    command += [f"-n{clients * each}", "-r1", f"--rate-period={_JOIN * 1e3:.0f}ms", f"--rps={1 / _PERIOD:.6f}"]
+    command += [f"-n{clients * each}", "-r1", f"--rate-period={_JOIN * 1e3:.0f}ms", f"--rps={1 / period:.6f}"]
     command += ["-i", str(listed), "--log-file", str(log), "-H", f":authority: {server.host}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=ramp * 2 + seconds + 60, check=False)
     rows = [tuple(map(int, line.split("\t")[:3])) for line in log.read_text().splitlines()]
     failed = [row for row in rows if not 200 <= row[1] < 400]
     if done.returncode or failed or len(rows) != clients * each:
         raise SystemExit(f"{server.name}: {len(failed)} of {clients * each} requests failed\n{done.stdout[-1000:]}")
-    begin = min(start for start, _, _ in rows) + (ramp + 2 * _PERIOD) * 1e6
+    begin = min(start for start, _, _ in rows) + (ramp + 2 * period) * 1e6
     steady = sorted((start, took) for start, _, took in rows if start >= begin)
-    return _seen(steady[: round(rate * seconds)], clients, rate)
+    return _seen(steady[: round(rate * seconds)], clients, period, rate)
 
 
-def _seen(steady: Sequence[tuple[int, int]], clients: int, rate: float) -> Paced:
-    """From (start, time) in µs, in order of start. The log names no clients, but who asks every 21 ms comes up again
+def _seen(steady: Sequence[tuple[int, int]], clients: int, period: float, rate: float) -> Paced:
+    """From (start, time) in µs, in order of start. The log names no clients, but who asks once a period comes up again
     after all the others: every `clients`-th request is the same one's, and what he usually keeps is his schedule."""
     late = []
     for first in range(min(clients, len(steady))):
-        own = [start - turn * _PERIOD * 1e6 for turn, (start, _) in enumerate(steady[first::clients])]
+        own = [start - turn * period * 1e6 for turn, (start, _) in enumerate(steady[first::clients])]
         due = statistics.median(own)
         late += [max(0.0, start - due) for start in own]
     order = [index for first in range(min(clients, len(steady))) for index in range(first, len(steady), clients)]

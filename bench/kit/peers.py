@@ -10,16 +10,29 @@ import getpass
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from kit import ROOT
-from kit.servers import LOAD_CORE, SERVER_CORE, Server, environment, free_port, needed, pin, spawned, until_listening
+from kit.servers import (
+    LOAD_CORE,
+    SERVER_CORE,
+    Server,
+    environment,
+    free_port,
+    needed,
+    pin,
+    spawned,
+    until,
+    until_listening,
+)
 
 FILES = ROOT / "bench" / "peers"
 SITE = "bench"
@@ -35,7 +48,7 @@ TUNINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ring:
     """A running `rim up` with one edge."""
 
@@ -44,6 +57,28 @@ class Ring:
     origin: str
     token: str
     state: Path
+    stack: ExitStack  # what was started besides
+
+    def metric(self, name: str) -> float:
+        """A number of the edge's, by its full name."""
+        with urlopen(self.private + "/metrics", timeout=30) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith(name + " "):
+                    return float(line.rsplit(" ", 1)[1])
+        return 0.0
+
+    def restart(self, between: Callable[[Path], None]) -> None:
+        """End the edge, do something to its state folder, and start it again."""
+        state, pid = self.state / "edge-1", self.server.pids[0]
+        self.stack.close()
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        until(lambda: not Path(f"/proc/{pid}/stat").exists() or _is_dead(pid), "the edge's end")
+        between(state)
+        command = [*RIM, "edge", "--state", str(state), "--json"]
+        process = self.stack.enter_context(spawned(command, log=self.state / "edge.log"))
+        said = json.loads(_line(process, 60) or _fail(command, self.state / "edge.log"))
+        self.server = replace(self.server, pids=(said["pid"],))
 
     def rim(self, *arguments: str) -> dict[str, Any]:
         """A `rim` command against this ring; its JSON. Exits where it fails."""
@@ -73,7 +108,8 @@ def rim(work: Path, folder: Path, *more: str, log: bool = False, core: int | Non
         if core is not None:
             pin(said["origin_pid"], LOAD_CORE)
         server = Server("rim", edge["public"], HOST, (edge["pid"],), shown)
-        yield Ring(server, edge["private"], said["origin"], said["token"], work / "up")
+        with ExitStack() as stack:
+            yield Ring(server, edge["private"], said["origin"], said["token"], work / "up", stack)
 
 
 @contextmanager
@@ -157,6 +193,11 @@ def kubo(work: Path, folder: Path) -> Iterator[tuple[Server, str]]:
         base = (node.repo / "gateway").read_text().strip()
         config = (node.repo / "config").read_text()
         yield Server("kubo", base, base.removeprefix("http://"), (process.pid,), config), root
+
+
+def _is_dead(pid: int) -> bool:
+    """Whether it has ended, and only waits to be told of."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def _line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
