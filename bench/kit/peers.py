@@ -13,7 +13,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,6 +55,7 @@ class Ring:
     server: Server
     private: str  # the edge's private listener
     origin: str
+    origin_pid: int
     token: str
     state: Path
     stack: ExitStack  # what was started besides
@@ -93,23 +94,30 @@ class Ring:
 
 
 @contextmanager
-def rim(work: Path, folder: Path, *more: str, log: bool = False, core: int | None = SERVER_CORE) -> Iterator[Ring]:
+def rim(
+    work: Path,
+    folder: Path,
+    *more: str,
+    log: bool = False,
+    core: int | None = SERVER_CORE,
+    env: Mapping[str, str] | None = None,
+) -> Iterator[Ring]:
     """An origin and one edge, the folder published without encodings: both peers then hold the same bytes. The edge's
     CPU is what counts; the origin is the world outside, on the other core, and idle once all is published."""
     work.mkdir(parents=True)
     port, errors = free_port(), work / "up.log"
     command = [*RIM, "up", str(folder), "--site", SITE, "--encode", "none", "--json", "--state", str(work / "up")]
     command += ["--port", str(port), "--edges", "1", "--memory", "1GiB", *more]
-    env = {"XDG_STATE_HOME": str(work / "home"), **({"RIM_ACCESS_LOG": "1"} if log else {})}
-    with spawned(command, log=errors, core=core, env=env) as process:
+    told = {**(env or {}), "XDG_STATE_HOME": str(work / "home"), **({"RIM_ACCESS_LOG": "combined"} if log else {})}
+    with spawned(command, log=errors, core=core, env=told) as process:
         said = json.loads(_line(process, 120) or _fail(command, errors))
         edge = said["edges"][0]
-        shown = " ".join(["rim", *command[len(RIM) :], *(["(RIM_ACCESS_LOG=1)"] if log else [])])
+        shown = " ".join(["rim", *command[len(RIM) :], *(["(RIM_ACCESS_LOG=combined)"] if log else [])])
         if core is not None:
             pin(said["origin_pid"], LOAD_CORE)
         server = Server("rim", edge["public"], HOST, (edge["pid"],), shown)
         with ExitStack() as stack:
-            yield Ring(server, edge["private"], said["origin"], said["token"], work / "up", stack)
+            yield Ring(server, edge["private"], said["origin"], said["origin_pid"], said["token"], work / "up", stack)
 
 
 @contextmanager
@@ -122,7 +130,9 @@ def nginx(work: Path, folder: Path, tuning: str = "sendfile", log: bool = False)
 
 
 @contextmanager
-def _nginx(work: Path, location: str, tuning: str, access: str, more: str = "") -> Iterator[Server]:
+def _nginx(
+    work: Path, location: str, tuning: str, access: str, more: str = "", core: int | None = SERVER_CORE
+) -> Iterator[Server]:
     work.mkdir(parents=True)
     port, errors = free_port(), work / "error.log"
     values = {"work": work, "port": port, "user": getpass.getuser(), "access": access}
@@ -131,20 +141,20 @@ def _nginx(work: Path, location: str, tuning: str, access: str, more: str = "") 
         config = config.replace(f"@{name}@", str(value))
     (work / "nginx.conf").write_text(config)
     command = [needed("nginx"), "-e", str(errors), "-p", str(work), "-c", str(work / "nginx.conf")]
-    with spawned(command, log=errors) as process:
+    with spawned(command, log=errors, core=core) as process:
         until_listening(process, port, errors)
         yield Server("nginx", f"http://127.0.0.1:{port}", HOST, (process.pid,), config)
 
 
 @contextmanager
 def proxy_cache(work: Path, upstream: str) -> Iterator[Server]:
-    """Debian's nginx as a cache in front of an address, with a cold cache."""
+    """Debian's nginx as a cache in front of an address, on any core."""
     zone = f"proxy_cache_path {work}/cache keys_zone=bench:8m max_size=8g inactive=1h use_temp_path=off;"
     location = (
         f"proxy_pass {upstream}; proxy_http_version 1.1; proxy_set_header Connection ''; proxy_cache bench; "
         "proxy_cache_valid 200 1h; proxy_cache_lock on; add_header X-Cache $upstream_cache_status;"
     )
-    with _nginx(work, location, TUNINGS["sendfile"], "off", zone) as server:
+    with _nginx(work, location, TUNINGS["sendfile"], "off", zone, core=None) as server:
         yield server
 
 
@@ -177,7 +187,7 @@ def staticfiles(work: Path, folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def kubo(work: Path, folder: Path) -> Iterator[tuple[Server, str]]:
+def kubo(work: Path, folder: Path, core: int | None = SERVER_CORE) -> Iterator[tuple[Server, str]]:
     """Kubo's gateway over its own repository, the folder added; and the folder's Root."""
     os.environ.setdefault("RIM_IPFS", needed("ipfs"))
     from tests.kit.kubo import Kubo
@@ -186,7 +196,7 @@ def kubo(work: Path, folder: Path) -> Iterator[tuple[Server, str]]:
     node = Kubo(work / "repo")
     root = str(node.add(folder))
     env = {"IPFS_PATH": str(node.repo), "IPFS_TELEMETRY": "off"}
-    with spawned([needed("ipfs"), "daemon", "--offline"], log=work / "kubo.log", env=env) as process:
+    with spawned([needed("ipfs"), "daemon", "--offline"], log=work / "kubo.log", core=core, env=env) as process:
         assert process.stdout is not None
         if not any(line.startswith(b"Daemon is ready") for line in process.stdout):
             raise SystemExit(f"Kubo ended:\n{(work / 'kubo.log').read_text(errors='replace')}")
