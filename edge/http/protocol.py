@@ -295,12 +295,22 @@ class Protocol(HttpToolsProtocol):
         self._settle()
 
     def _feed(self, data: bytes) -> None:
-        for at in range(0, len(data), _SLICE):
-            if len(self.pipeline) >= self._limits.pipelined:
+        at = 0
+        while at < len(data):
+            if self._is_full():
                 self._hold(data[at:])
                 return
-            if not self._parse(data if len(data) <= _SLICE else data[at : at + _SLICE]):
+            stop = at + _SLICE
+            if self._hot is not None:  # a head at a time: what comes behind may be the hot path's
+                end = data.find(b"\r\n\r\n", at, stop)
+                stop = stop if end < 0 else end + 4
+            if not self._parse(data[at:stop]):
                 return
+            at = stop
+
+    def _is_full(self) -> bool:
+        """Whether what came is not looked at yet: on the public side until what was asked is answered."""
+        return self._is_asking() if self._hot is not None else len(self.pipeline) >= self._limits.pipelined
 
     def _parse(self, piece: bytes) -> bool:
         """Whether to go on reading this connection."""
@@ -328,7 +338,7 @@ class Protocol(HttpToolsProtocol):
         """Go on where too much was queued, or a long answer was on its way."""
         if not self._backlog or self._pour is not None or self.flow.write_paused or self.transport.is_closing():
             return
-        if len(self.pipeline) >= self._limits.pipelined:
+        if self._is_full():
             return
         data, self._backlog = self._backlog, b""
         self.data_received(data)

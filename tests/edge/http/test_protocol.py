@@ -377,16 +377,17 @@ def test_what_has_no_one_meaning_is_refused(tmp_path: Path, data: bytes, status:
 
 
 def test_a_refusal_does_not_overtake_an_answer(tmp_path: Path) -> None:
-    """A good request that is still being answered gets its answer; the bad one behind it ends the connection."""
+    """A good request that is still being answered gets its answer first; the bad one behind it ends the connection."""
 
     async def act(node: Node, origin: TinyOrigin) -> None:
         gate = origin.after[CID.of(RAW, b"9")] = asyncio.Event()
         async with wire(node) as c:
             await c.send(c.request("/cold9.txt") + b"nonsense\r\n\r\n")
-            while not node.answers.counts.refused:
+            while not origin.asked[str(CID.of(RAW, b"9"))]:
                 await asyncio.sleep(0.005)
             gate.set()
             assert (await c.read()).body == b"9"
+            assert (await c.read()).status == 400
             assert await asyncio.wait_for(c.is_closed(), 10)
 
     play(tmp_path, act)
