@@ -19,6 +19,7 @@ class Limits:
     idle: float = 75.0  # above the 60 s that proxies keep their upstream connections, or they would meet a closed one
     head_time: float = 10.0
     write_stall: float = 30.0  # no byte taken by the client: boxo's figure
+    linger: float = 2.0  # a client is heard out behind its last answer
 
 
 LIMITS = Limits()

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum, auto
 from fcntl import ioctl
@@ -53,6 +53,9 @@ _AT_ONCE = 256 * 1024  # bytes of answers to one read, then others have their tu
 _BODY_FIELDS = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 
 
+_SHED = frozenset({429, 503})  # there is no room: then there is none to linger in either
+
+
 class _Phase(Enum):
     IDLE = auto()  # between requests
     HEAD = auto()  # a head has begun and not ended
@@ -60,6 +63,15 @@ class _Phase(Enum):
 
 
 _IDLE = _Phase.IDLE
+
+
+class _Wire:
+    """The transport as one of uvicorn's cycles uses it; its end is ours."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write, self.is_closing, self.close = transport.write, transport.is_closing, close
 
 
 class _Refused(Exception):
@@ -96,6 +108,8 @@ class Protocol(HttpToolsProtocol):
         self._in_message = False
         self._deaf = False  # refused: nothing further is read from this connection
         self._ending = False  # when all that is due is answered, it closes
+        self._heard_all = False  # the client has closed its half
+        self._lingers = False  # ours is closed, the client is heard out
         self._refusal = 400
         self._size = self._fields = self._raw = 0
         self.client_address = ""
@@ -125,8 +139,8 @@ class Protocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that has said all it will may still read: stay open for writing until all it asked is answered."""
-        self._ending = True
-        if self._awaits_header or self._is_quiet():
+        self._ending = self._heard_all = True
+        if self._lingers or self._awaits_header or self._is_quiet():
             return False
         if self._is_asking() and not self._backlog:
             self.cycle.keep_alive = False
@@ -134,7 +148,10 @@ class Protocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Finish what is under way, then close (uvicorn calls this when the server ends)."""
-        self._last_one()
+        if self._is_quiet():
+            self.transport.close()
+        else:
+            self._last_one()
         self._settle()
 
     def drain(self) -> None:
@@ -158,6 +175,8 @@ class Protocol(HttpToolsProtocol):
     def _on_deadline(self) -> None:
         if self.flow.write_paused or self.transport.is_closing():
             self._on_write_stall()
+        elif self._lingers:
+            self._on_write_stall() if self.transport.get_write_buffer_size() else self.transport.abort()
         elif self._phase is _Phase.HEAD and self._awaits_header:
             self.transport.close()
         elif self._phase is _Phase.HEAD:
@@ -187,10 +206,12 @@ class Protocol(HttpToolsProtocol):
     def _settle(self) -> None:
         """What is awaited now, and for how long."""
         if self._ending and self._is_quiet() and not self.transport.is_closing():
-            self.transport.close()
+            self._close()
         if self.transport.is_closing():
             self._unsent = self._untaken()
             self._deadline.set(self._limits.write_stall)
+        elif self._lingers:
+            return  # its own deadline stands
         elif self._is_busy():
             self._phase = _Phase.BUSY
             if not self.flow.write_paused:  # its own deadline stands
@@ -214,6 +235,21 @@ class Protocol(HttpToolsProtocol):
     def _is_quiet(self) -> bool:
         """Whether nothing is due to this client."""
         return not (self._backlog or self._is_busy())
+
+    def _close(self) -> None:
+        """Say that all is said. Where the client may still be sending it is heard out for a moment: with bytes of its
+        unread, the kernel would send a reset, and what was written last might never be read (RFC 9112 §9.6)."""
+        unread = self._deaf or self._in_message or self._backlog or self.flow.read_paused
+        if not unread or self._heard_all or not self.transport.can_write_eof():
+            self.transport.close()
+        elif not self._lingers:
+            self._lingers = self._deaf = True
+            self._backlog = b""
+            self.pipeline.clear()
+            self.transport.write_eof()
+            self.flow.resume_reading()
+            self._unsent = self.transport.get_write_buffer_size()
+            self._deadline.set(self._limits.linger)
 
     # Who is there.
 
@@ -373,6 +409,7 @@ class Protocol(HttpToolsProtocol):
         wire |= {"client": self._client_of(self.headers)}
         self.scope["extensions"] = {"rim": wire}
         super().on_headers_complete()
+        self.cycle.transport = _Wire(self.transport, self._close)  # type: ignore[assignment]
         if self._draining:
             self.cycle.keep_alive = False
         if self._ready is not None and any(name in _BODY_FIELDS and value != b"0" for name, value in self.headers):
@@ -446,7 +483,10 @@ class Protocol(HttpToolsProtocol):
         if self._ready is not None and self._ready.log is not None:  # no request came of it: it has no method
             said = (self.client_address, NOBODY, "", b"", b"", status, len(problem.body), Outcome.ERROR, ())
             self._ready.log(Told(*said))
-        self.transport.close()
+        if status in _SHED:
+            self.transport.close()
+        else:
+            self._close()
         self._settle()
 
     def _last_one(self) -> None:
@@ -455,7 +495,7 @@ class Protocol(HttpToolsProtocol):
         if self._is_asking():
             self.cycle.keep_alive = False
         elif self._pour is None:
-            self.transport.close()
+            self._close()
 
     def _lines(self) -> bytes:
         """Date, and whatever uvicorn adds: it replaces the list once a second, and only then lines are made anew."""
