@@ -145,6 +145,7 @@ class DiskTier:
         self._closing.set()
         if self._keeper is not None:
             await asyncio.wait((self._keeper,))  # not cancelled: a removal it has begun should reach the disk
+        self._whole.set()  # it may never have been opened
         await self.settled()
         await self._write_recency()
         await self._write(self._shelf.close)

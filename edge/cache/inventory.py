@@ -26,7 +26,7 @@ STEP = 32 * MiB  # struck at once, and ...
 LAPS_MAX = 4_096  # ... blocks that get another round at once; after that, uses no longer count
 NOT_FULL = 16  # a disk that was full has room again when 1/16 of its budget is free
 USES_MAX = 3  # uses that count
-TOUCHED_MAX = 65_536  # uses remembered until they are written down
+TOUCHED_MAX = 65_536  # blocks whose uses wait to be written down; those of others are lost at a restart
 _ENDS: Final = 0  # the slot before the oldest and behind the newest
 
 
@@ -76,9 +76,8 @@ class Inventory:
             self._unlink(slot)
             self._link(slot)
         self._touched.pop(key, None)
-        self._touched[key] = None
-        if len(self._touched) > TOUCHED_MAX:
-            del self._touched[next(iter(self._touched))]
+        if len(self._touched) < TOUCHED_MAX:
+            self._touched[key] = None
 
     def has_room(self, coming: int) -> bool:
         """Whether so many bytes may come in without a choice. A disk once full stays it until much has gone: what an

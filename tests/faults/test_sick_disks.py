@@ -382,7 +382,7 @@ def test_a_call_that_fails(tmp_path: Path, call: str, error: str) -> None:
         paths = [folder, folder / DATABASE, folder / f"{DATABASE}-wal", *(path_of(folder, each) for each in blocks)]
         command = ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={call}"]
         command += ["-e", f"inject={call}:error={error}:when={first}..{first + 9}"]
-        if call in ("read", "openat"):  # Python makes such calls of its own
+        if call in ("read", "pread64", "openat"):  # Python and its loader make such calls of their own
             command += [part for path in paths for part in ("-P", str(path))]
         command += [sys.executable, "-c", SICK, str(folder)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)

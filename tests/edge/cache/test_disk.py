@@ -364,6 +364,49 @@ def test_another_number_of_processes_takes_the_folder_over(tmp_path: Path) -> No
     assert (tmp_path / "mine" / "README").exists()
 
 
+def test_the_event_loop_never_waits_for_the_disk(tmp_path: Path) -> None:
+    """Whatever is opened, read, renamed or unlinked in the folder is so by a thread; a hit writes nothing at all."""
+    code = """
+import asyncio, sys, threading
+from pathlib import Path
+from edge.cache.disk import DiskTier
+from tests.edge.cache.test_disk import FULL, MANY, block, filled
+
+seen = {"loop": [], "others": []}
+
+def hook(event, arguments):
+    if event in ("open", "os.remove", "os.rename", "os.scandir", "os.mkdir", "os.listdir", "sqlite3.connect"):
+        if any(sys.argv[1] in str(each) for each in arguments):
+            by_the_loop = threading.current_thread() is threading.main_thread()
+            seen["loop" if by_the_loop else "others"].append((event, arguments))
+
+async def main():
+    tier = DiskTier(Path(sys.argv[1]), FULL)
+    sys.addaudithook(hook)
+    await tier.open()
+    await tier.ready()
+    await filled(tier)
+    for each in MANY:
+        tier.offer(each)
+        tier.offer(each)
+    await tier.settled()
+    await tier.remove([each.cid for each in MANY])
+    await tier.put(block(99))
+    await tier.tick()
+    await tier.settled()
+    seen["others"].clear()
+    assert await tier.get(block(99).cid)
+    hits = list(seen["others"])
+    await tier.close()
+    assert len(hits) == 1 and hits[0][1][1] == "r", hits
+
+asyncio.run(main())
+assert not seen["loop"], seen["loop"]
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "blocks"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 # Bytes that rot.
 
 
