@@ -35,7 +35,8 @@ READERS = 4  # threads: reading and hashing release the GIL, more than this only
 WAITING_MAX = 64 * MiB  # of blocks, in pages, that wait to be written; past it new ones are not taken
 BATCH = 64  # blocks to one transaction ...
 BATCH_BYTES = 16 * MiB  # ... and bytes
-SLICE = 512  # rows taken up between two breaths of the event loop
+SLICE = 512  # rows or files to one call of the writing thread
+BREATH = 128  # rows taken up between two breaths of the event loop
 DOOMED_FROM = 512  # blocks taken away at once that are no longer waited for: unlinking 100,000 takes seconds
 BARRED_FOR = 600 * 10**9  # ns in which the owner of a removed block has unlinked it
 FREE_FOR = 1.0  # s that a look at the filesystem's free space holds, less what was written since
@@ -496,7 +497,7 @@ class DiskTier:
     async def _read_rows(self) -> dict[int, set[bytes]]:
         """Take up what the index says, last used first. The keys by folder, for the walk to check."""
         known: defaultdict[int, set[bytes]] = defaultdict(set)
-        rows = self._shelf.rows(SLICE)
+        rows = self._shelf.rows(BREATH)
         while not self._closing.is_set() and (page := await self._write(lambda: next(rows, []))):
             for key, size, uses in page:
                 known[_folder(key)].add(key)
@@ -509,24 +510,28 @@ class DiskTier:
         for number, prefix in enumerate(PREFIXES):
             if self._closing.is_set():
                 return
-            expected = frozenset(known.get(number, ()))
-            self._left = left = set[bytes]()
-            result = await self._write(self._shelf.walk, prefix, expected, self._owns)
+            expected = frozenset(known.pop(number, ()))
+            self._left = set()
+            found, gone = await self._write(self._shelf.walk, prefix, expected, self._owns) or ([], [])
+            for start in range(0, len(found), BREATH):
+                await self._take_up(found[start : start + BREATH], expected)
             self._left = None
-            if result is None:
-                continue
-            found, gone = result
-            passing = self._waiting.keys() | left  # on their way in, or out since the folder was looked at
-            new = [row for row in found if row[0] not in passing and self._is_news(*row, expected)]
-            for key, size in new:
-                if self._held.size(key) != size:
-                    self._held.enter(key, size, oldest=True)
-            for key in gone:
-                self._held.leave(key)
-            if new:
-                await self._write(self._shelf.add_rows, new)
-            if gone:
-                await self._write(self._shelf.drop_rows, gone)
+            for start in range(0, len(gone), BREATH):
+                for key in gone[start : start + BREATH]:
+                    self._held.leave(key)
+                await self._write(self._shelf.drop_rows, gone[start : start + BREATH])
+
+    async def _take_up(self, found: list[tuple[bytes, int]], rowed: frozenset[bytes]) -> None:
+        """Enter what lies there and is not known, and give it rows."""
+        passing = self._waiting.keys() | (self._left or set())  # on their way in, or out since the folder was looked at
+        new = [row for row in found if row[0] not in passing and self._is_news(*row, rowed)]
+        for key, size in new:
+            if self._held.size(key) != size:
+                self._held.enter(key, size, oldest=True)
+        if new:
+            await self._write(self._shelf.add_rows, new)
+        else:
+            await asyncio.sleep(0)
 
     def _is_news(self, key: bytes, size: int, rowed: frozenset[bytes]) -> bool:
         return key not in rowed or self._held.size(key) != size
