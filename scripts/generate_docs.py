@@ -183,7 +183,7 @@ def outcomes() -> str:
 def connection() -> str:
     import dataclasses
 
-    from edge.http.protocol import LIMITS
+    from edge.http.limits import LIMITS
 
     text = {
         "head": "bytes of target, field names and values; above: 431",
@@ -193,6 +193,7 @@ def connection() -> str:
         "idle": "seconds without a request; then closed",
         "head_time": "seconds for a head to arrive; then 408",
         "write_stall": "seconds in which the client takes no byte; then closed",
+        "linger": "seconds that a client which still sends is heard out behind its last answer",
     }
     return table(
         ("limit", "value", "what"),
