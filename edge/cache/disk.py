@@ -2,7 +2,7 @@
 
 Here live the tier's verbs, the queue of writes, and what to do when the disk or the index is sick: count it and serve
 on. Not here: file names, writing, the index itself (shelf), who goes when it is full (inventory), who may enter then
-(admission).
+(admission), how the book and the index are brought in line (stock).
 
 One thread writes, a few read; the event loop alone knows what is held. Nothing in here raises for a sick disk, and
 nothing is believed because it lies on ours: every block is hashed when it is read.
@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import errno
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -27,7 +27,8 @@ from content.errors import ContentError
 from content.limits import MiB
 from edge.cache.admission import Door, Probation, fits_disk
 from edge.cache.inventory import Inventory, Policy, cost
-from edge.cache.shelf import INDEX_ERRORS, PREFIXES, Shelf
+from edge.cache.shelf import INDEX_ERRORS, Shelf
+from edge.cache.stock import Stock
 
 T = TypeVar("T")
 
@@ -35,8 +36,7 @@ READERS = 4  # threads: reading and hashing release the GIL, more than this only
 WAITING_MAX = 64 * MiB  # of blocks, in pages, that wait to be written; past it new ones are not taken
 BATCH = 64  # blocks to one transaction ...
 BATCH_BYTES = 16 * MiB  # ... and bytes
-SLICE = 512  # rows or files to one call of the writing thread
-BREATH = 128  # rows taken up between two breaths of the event loop
+SLICE = 512  # files unlinked by one call of the writing thread
 DOOMED_FROM = 512  # blocks taken away at once that are no longer waited for: unlinking 100,000 takes seconds
 BARRED_FOR = 600 * 10**9  # ns in which the owner of a removed block has unlinked it
 FREE_FOR = 1.0  # s that a look at the filesystem's free space holds, less what was written since
@@ -105,17 +105,17 @@ class DiskTier:
         self._shelf = Shelf(folder, index)
         self._door = Door(clock)
         self._clock = clock
+        self._waiting: dict[bytes, _Store] = {}
         self._held = Inventory(budget, policy)
         self._probation = Probation(budget if policy == "s3fifo" else 0)
         self._used_above = used_above
         self._min_free = min_free
         self._spare = 0  # bytes that may be written before the filesystem is looked at again ...
         self._looked = float("-inf")  # ... and when it was
+        self._stock = Stock(self._shelf, self._held, self._write, self._is_ours, self._waiting.keys())
         self._barred = self._shelf.doomed_by_others()  # removed, another's to unlink: read only if written since (ns)
         self._doomed = set(self._shelf.doomed())  # to go, and not to be read until then; a kill may have left some
-        self._waiting: dict[bytes, _Store] = {}
         self._waiting_bytes = 0
-        self._left: set[bytes] | None = None  # what goes while the walk at the start looks at a folder
         self._jobs: deque[_Store | _Remove] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -148,7 +148,7 @@ class DiskTier:
             await asyncio.wait((self._keeper,))  # not cancelled: a removal it has begun should reach the disk
         self._whole.set()  # it may never have been opened
         await self.settled()
-        await self._write_recency()
+        await self._stock.write_uses()
         await self._write(self._shelf.close)
         await asyncio.to_thread(self._writer.shutdown)
         await asyncio.to_thread(self._readers.shutdown)
@@ -346,8 +346,7 @@ class DiskTier:
         for key in keys:
             self._held.leave(key)
             self._probation.take(key)
-        if self._left is not None:
-            self._left.update(keys)
+        self._stock.left(keys)
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._queue(_Remove(keys, done))
         return done
@@ -462,14 +461,12 @@ class DiskTier:
             await self._evict(victims)
         return False
 
-    # Keeping: the index, from opening to winning it back.
+    # Keeping.
 
     async def _keep(self) -> None:
         await self._write(self._shelf.prepare)
-        if await self._open_index():
-            await self._walk(await self._read_rows())
-        else:
-            await self._walk({})
+        await self._stock.take(self._closing.is_set)
+        self.counts.rebuilds = self._stock.rebuilds
         self._let_go(list(self._doomed))
         self._whole.set()
         await self._make_room(0)
@@ -483,76 +480,8 @@ class DiskTier:
         """Write down what was used; win back a lost index; give way to others who fill the filesystem. Called every
         few seconds by itself."""
         await self._leaves_space(0)
-        if self._shelf.has_index:
-            await self._write_recency()
-        elif await self._open_index():
-            await self._level_rows()
-
-    async def _open_index(self) -> bool:
-        """Whether there is an index now."""
-        found = await self._write(self._shelf.open_index)
-        self.counts.rebuilds += found == "rebuilt"
-        return found is not None
-
-    async def _read_rows(self) -> dict[int, set[bytes]]:
-        """Take up what the index says, last used first. The keys by folder, for the walk to check."""
-        known: defaultdict[int, set[bytes]] = defaultdict(set)
-        rows = self._shelf.rows(BREATH)
-        while not self._closing.is_set() and (page := await self._write(lambda: next(rows, []))):
-            for key, size, uses in page:
-                known[_folder(key)].add(key)
-                if key not in self._held and self._is_ours(key):
-                    self._held.enter(key, size, oldest=True, uses=uses)
-        return known
-
-    async def _walk(self, known: dict[int, set[bytes]]) -> None:
-        """Hold the names and sizes on disk against what is known, one folder at a time."""
-        for number, prefix in enumerate(PREFIXES):
-            if self._closing.is_set():
-                return
-            expected = frozenset(known.pop(number, ()))
-            self._left = set()
-            found, gone = await self._write(self._shelf.walk, prefix, expected, self._owns) or ([], [])
-            for start in range(0, len(found), BREATH):
-                await self._take_up(found[start : start + BREATH], expected)
-            self._left = None
-            for start in range(0, len(gone), BREATH):
-                for key in gone[start : start + BREATH]:
-                    self._held.leave(key)
-                await self._write(self._shelf.drop_rows, gone[start : start + BREATH])
-
-    async def _take_up(self, found: list[tuple[bytes, int]], rowed: frozenset[bytes]) -> None:
-        """Enter what lies there and is not known, and give it rows."""
-        passing = self._waiting.keys() | (self._left or set())  # on their way in, or out since the folder was looked at
-        new = [row for row in found if row[0] not in passing and self._is_news(*row, rowed)]
-        for key, size in new:
-            if self._held.size(key) != size:
-                self._held.enter(key, size, oldest=True)
-        if new:
-            await self._write(self._shelf.add_rows, new)
-        else:
-            await asyncio.sleep(0)
-
-    def _is_news(self, key: bytes, size: int, rowed: frozenset[bytes]) -> bool:
-        return key not in rowed or self._held.size(key) != size
-
-    async def _level_rows(self) -> None:
-        """Make the rows of an index won back say what is held."""
-        rowed: set[bytes] = set()
-        rows = self._shelf.rows(SLICE)
-        while page := await self._write(lambda: next(rows, [])):
-            rowed.update(key for key, _, _ in page)
-        lacking = [(key, size) for key, size in self._held.rows() if key not in rowed]
-        surplus = [key for key in rowed if key not in self._held]
-        for start in range(0, len(lacking), SLICE):
-            await self._write(self._shelf.add_rows, lacking[start : start + SLICE])
-        for start in range(0, len(surplus), SLICE):
-            await self._write(self._shelf.drop_rows, surplus[start : start + SLICE])
-
-    async def _write_recency(self) -> None:
-        touched = self._held.take_touched()
-        for start in range(0, len(touched), SLICE):
-            await self._write(self._shelf.touch, touched[start : start + SLICE])
+        await self._stock.write_uses()
+        self.counts.rebuilds = self._stock.rebuilds
 
     async def _write(self, call: Callable[..., T], *arguments: object) -> T | None:
         """Run one call on the writing thread; None when disk or index failed, which is counted."""
@@ -577,10 +506,6 @@ def _read(shelf: Shelf, cid: CID, since: int) -> Block | Exception | None:
         return None if data is None else Block(cid, data)
     except (OSError, ContentError) as error:
         return error
-
-
-def _folder(key: bytes) -> int:
-    return key[3]  # room, two bytes of multihash head, then the digest
 
 
 def _label(error: Exception) -> str:

@@ -26,7 +26,7 @@ STEP = 32 * MiB  # struck at once, and ...
 LAPS_MAX = 4_096  # ... blocks that get another round at once; after that, uses no longer count
 NOT_FULL = 16  # a disk that was full has room again when 1/16 of its budget is free
 USES_MAX = 3  # uses that count
-TOUCHED_MAX = 65_536  # blocks whose uses wait to be written down; those of others are lost at a restart
+TOUCHED_MAX = 16_384  # blocks whose uses wait to be written down; those of others are lost at a restart
 _ENDS: Final = 0  # the slot before the oldest and behind the newest
 
 
@@ -130,6 +130,10 @@ class Inventory:
             found.append((self._keys[slot], self._sizes[slot]))
             slot = self._newer[slot]
         return found
+
+    def keys(self) -> list[bytes]:
+        """All of it, in no order."""
+        return list(self._slots)
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._slots

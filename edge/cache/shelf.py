@@ -236,10 +236,10 @@ class Shelf:
     def doomed_by_others(self) -> dict[bytes, int]:
         """The keys on the lists of other processes of the folder, and when (ns) such a list was last written."""
         found: dict[bytes, int] = {}
-        for path in (self.folder / DOOMED, *self.folder.glob(f"*/{DOOMED}")):
-            with contextlib.suppress(OSError):
-                if path.parent != self.own:
-                    found.update(dict.fromkeys(_listed(path), path.stat().st_mtime_ns))
+        with contextlib.suppress(OSError):
+            for path in (self.folder / DOOMED, *self.folder.glob(f"*/{DOOMED}")):
+                if path.parent != self.own and (keys := _listed(path)):
+                    found.update(dict.fromkeys(keys, path.stat().st_mtime_ns))
         return found
 
     def end_doom(self) -> None:
