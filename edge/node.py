@@ -25,7 +25,7 @@ from typing import Any
 import uvloop
 
 from content.block import Block
-from content.cid import CID
+from content.cid import CID, DAG_CBOR, DAG_PB, RAW
 from edge.app import SiteApp, public_app
 from edge.cache.disk import DiskTier
 from edge.cache.loader import Loader
@@ -192,10 +192,11 @@ class Node:
             public.close()
             raise
 
-    def _was_used(self, cid: CID) -> bool:
-        """Whether memory has answered this block again since it came."""
-        slot = self.memory.slot(cid)
-        return slot is not None and slot.mark
+    def _was_used(self, key: bytes) -> bool:
+        """Whether memory has answered this key's block again since it came."""
+        codecs = (DAG_CBOR,) if key[:1] == b"c" else (RAW, DAG_PB)
+        slots = [self.memory.slot(CID(bytes((1, codec)) + key[1:])) for codec in codecs]
+        return any(slot is not None and slot.mark for slot in slots)
 
     def _assemble(self, public: Any, private: Any) -> None:
         config = self.config

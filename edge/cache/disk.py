@@ -83,7 +83,7 @@ class DiskTier:
     deletes it. Any of them reads all. When their number changes, `shelf.retire_indexes` comes first.
 
     `min_free` bytes of the filesystem are left to others, whatever the budget says (None: a small part). `used_above`
-    tells whether the tier above has answered a block again since it was fetched: a use which this tier does not see.
+    tells of a key whether the tier above answered its block again since it came: a use which this tier does not see.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class DiskTier:
         index: str = "",
         policy: Policy = "s3fifo",
         min_free: int | None = None,
-        used_above: Callable[[CID], bool] = lambda cid: False,
+        used_above: Callable[[bytes], bool] = lambda key: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.owner = owner
@@ -106,7 +106,7 @@ class DiskTier:
         self._door = Door(clock)
         self._clock = clock
         self._waiting: dict[bytes, _Store] = {}
-        self._held = Inventory(budget, policy)
+        self._held = Inventory(budget, policy, used_above)
         self._probation = Probation(budget if policy == "s3fifo" else 0)
         self._used_above = used_above
         self._min_free = min_free
@@ -238,7 +238,7 @@ class DiskTier:
         """Put a block on probation, and decide on those whose time is over."""
         self._probation.enter(key, block)
         for gone, other in self._probation.overflow():
-            if not self._used_above(other.cid) or self._take(other, keep=True) is None:
+            if not self._used_above(gone) or self._take(other, keep=True) is None:
                 self._probation.forget(gone, other, len(self._held))
 
     # Reading.

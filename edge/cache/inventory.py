@@ -5,7 +5,8 @@ comes. Not here: who may come in (admission), files or rows (shelf), or who carr
 plain step without await, so the book is never half-changed.
 
 S3-FIFO (Yang et al., SOSP 2023): a block that is used is only counted, up to three; one that comes to the end of the
-queue with a use to its name pays with it for another round, one without goes. LRU: what is used goes to the back.
+queue with a use to its name pays with it for another round, one without goes. LRU: what is used goes to the back. In
+both, one that the memory tier answers (so that its uses never come here) stays; a start will need it.
 
 A million blocks may stand in it, so a block is a number (slot) in arrays, and two of these are the queue.
 """
@@ -13,6 +14,7 @@ A million blocks may stand in it, so a block is a number (slot) in arrays, and t
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from typing import Final, Literal
 
 from content.limits import MiB
@@ -23,7 +25,8 @@ PAGE = 4_096  # B: what a file takes on disk is counted, not what is in it
 LOW_WATER = 128  # eviction goes on to 1/128 below the budget, so that not every write has to evict ...
 LOW_WATER_MAX = 4 * MiB  # ... or this much; striking a thousand blocks takes the event loop 2 ms
 STEP = 32 * MiB  # struck at once, and ...
-LAPS_MAX = 4_096  # ... blocks that get another round at once; after that, uses no longer count
+LAPS_MAX = 4_096  # ... blocks that get another round at once; after that, uses no longer count ...
+ASKED_MAX = 512  # ... nor, after so many questions, what the memory tier knows
 NOT_FULL = 16  # a disk that was full has room again when 1/16 of its budget is free
 USES_MAX = 3  # uses that count
 TOUCHED_MAX = 16_384  # blocks whose uses wait to be written down; those of others are lost at a restart
@@ -33,9 +36,12 @@ _ENDS: Final = 0  # the slot before the oldest and behind the newest
 class Inventory:
     """Keys with sizes, in the order in which they go."""
 
-    def __init__(self, budget: int, policy: Policy = "s3fifo") -> None:
+    def __init__(
+        self, budget: int, policy: Policy = "s3fifo", used_above: Callable[[bytes], bool] = lambda key: False
+    ) -> None:
         self.budget = budget
         self.policy = policy
+        self._used_above = used_above
         self.bytes = 0
         self._full = False
         self._slots: dict[bytes, int] = {}
@@ -99,12 +105,16 @@ class Inventory:
     def shrink(self, by: int) -> list[bytes]:
         """Strike blocks of at least so many bytes in all, or whatever there is, and say which."""
         victims: list[bytes] = []
-        target, laps = self.bytes - by, 0
+        target, laps, asked = self.bytes - by, 0, 0
         while self._slots and self.bytes > target:
             slot = self._newer[_ENDS]
+            spared = False
             if self.policy == "s3fifo" and self._uses[slot] and laps < LAPS_MAX:
-                laps += 1
+                laps, spared = laps + 1, True
                 self._uses[slot] -= 1
+            elif asked < ASKED_MAX:
+                asked, spared = asked + 1, self._used_above(self._keys[slot])
+            if spared:
                 self._unlink(slot)
                 self._link(slot)
             else:

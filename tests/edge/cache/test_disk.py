@@ -934,7 +934,7 @@ def test_what_memory_answered_again_is_written_when_its_probation_ends(tmp_path:
     popular = block(100)
 
     async def scene() -> None:
-        tier = DiskTier(tmp_path, FULL, used_above=lambda cid: cid == popular.cid)
+        tier = DiskTier(tmp_path, FULL, used_above=lambda key: key == popular.cid.store_key)
         await tier.open()
         await tier.ready()
         await filled(tier)

@@ -77,6 +77,17 @@ def test_a_disk_full_of_popular_blocks_is_not_searched_for_ever() -> None:
     assert held.shrink(1) == [key(LAPS_MAX)]
 
 
+@pytest.mark.parametrize("policy", ["s3fifo", "lru"])
+def test_what_the_tier_above_answers_stays(policy: Policy) -> None:
+    """Its uses never come here. When that is said of all, the oldest goes all the same."""
+    held = Inventory(1_000 * PAGE, policy, used_above=lambda one: one != key(2))
+    for number in range(4):
+        held.enter(key(number), 1)
+    assert held.shrink(1) == [key(2)]
+    assert held.rows() == [(key(number), 1) for number in (3, 0, 1)]
+    assert len(held.shrink(1)) == 1
+
+
 def test_room_is_made_to_below_the_budget_and_in_steps() -> None:
     """Not every write evicts; nothing goes while all fits."""
     held = book(LOW_WATER, pages=LOW_WATER)
