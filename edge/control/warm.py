@@ -115,7 +115,8 @@ class Warmer:
         if cid not in self.loader.disk:
             staged.blocks += cid not in self.loader.memory
             loaded = await self.loader.get(cid)
-            self.loader.disk.offer(loaded.block, keep=True)  # on a full disk too: it will be asked for
+            if self.is_mine(cid.store_key):
+                self.loader.disk.offer(loaded.block, keep=True)  # on a full disk too: it will be asked for
 
     def _is_here(self, cid: CID) -> bool:
         return cid in self.loader.memory or cid in self.loader.disk

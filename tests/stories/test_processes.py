@@ -314,6 +314,15 @@ def test_nothing_is_left_of_an_edge(stage: Stage, tmp_path: Path, number: signal
     stage.publish(tmp_path / "site", site, blocks(6, site))
     origin = stage.ring.origin
     edge.join(stage.proxy.url, origin.catalog, stage.ring.token, [edge], "--processes", "2")
+    try:
+        end_and_start(stage, edge, site, number)
+    finally:
+        edge.kill()
+        stage.ring.rim("edges", "forget", "edge-3", check=False)
+
+
+def end_and_start(stage: Stage, edge: Edge, site: str, number: signal.Signals) -> None:
+    origin = stage.ring.origin
     edge.start()
     headers = {"Authorization": f"Bearer {stage.ring.token}"}
     rows = json.loads(fetch(edge.private, "/api/v1/status", headers=headers).body)["processes"]
@@ -331,4 +340,3 @@ def test_nothing_is_left_of_an_edge(stage: Stage, tmp_path: Path, number: signal
         for name, data in blocks(6, site).items():
             assert edge.get(site, f"/{name}").body == data
         assert edge.stop() == 0
-    stage.ring.rim("edges", "forget", "edge-3", check=False)
