@@ -228,8 +228,8 @@ class Loader:
     async def _with_parts(self, cids: Iterable[CID]) -> list[CID]:
         """These files' blocks, those below them too as far as nodes that lie here tell. Nobody is asked for a node:
         a purge must not wait for others, and of a file whose node is not here there is most likely nothing. But where
-        processes share a disk: its owner may have taken the node away already, and the parts be ours to take."""
-        shared = self.sources.shares.count > 1
+        processes share a disk: its owner may have taken the node away already, and the parts be ours to take. Raises
+        Unavailable."""
         found: dict[CID, None] = {}
         for top in cids:
             below = [top]
@@ -240,10 +240,18 @@ class Loader:
                 found[cid] = None
                 if cid.codec == RAW:
                     continue
-                loaded = await self.held(cid) or (await self.get(cid) if shared else None)
-                if loaded is not None:
+                if (loaded := await self.held(cid) or await self._from_others(cid)) is not None:
                     below += links(loaded.block)
         return list(found)
+
+    async def _from_others(self, cid: CID) -> Loaded | None:
+        """A node that another process of this machine may have taken away; None where nobody has it any more."""
+        try:
+            return await self.get(cid) if self.sources.shares.count > 1 else None
+        except Unavailable as error:
+            if error.absent:
+                return None
+            raise
 
     async def _drop(self, cids: Iterable[CID]) -> None:
         self._drops += 1

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from content import unixfs
 from content.cid import CID, RAW
+from content.walk import links
 from edge.cache.loader import Source, Unavailable
 from edge.node import Node
 from edge.peers.shares import share_of
@@ -141,6 +143,29 @@ def test_what_the_origin_has_not_is_asked_for_once(tmp_path: Path) -> None:
                 await edge.nodes[index].loader.get(cid)
             assert found.value.absent
         assert edge.origin.asked[str(cid)] == 1
+
+    play(tmp_path, acts)
+
+
+def test_a_purge_reaches_the_parts_of_a_file_whose_node_another_has_taken_away(tmp_path: Path) -> None:
+    """Three processes hold a long file's blocks, each its own. One after the other carries out the purge; nothing of it
+    is left. With a node that nobody has any more, there is nothing to do."""
+
+    async def acts(edge: Edge) -> None:
+        store = edge.origin.world.store
+        top = unixfs.file(os.urandom(9 << 20), store.emit).cid
+        parts = [top, *links(store.get(top))]
+        for cid in parts:
+            loaded = await edge.nodes[share_of(cid.store_key, COUNT)].loader.get(cid)
+            await edge.nodes[share_of(cid.store_key, COUNT)].loader.disk.put(loaded.block)
+        assert {len(edge.writers(cid)) for cid in parts} == {1}
+        first = share_of(top.store_key, COUNT)
+        for index in (first, *(index for index in range(COUNT) if index != first)):
+            await edge.nodes[index].loader.forget([top])
+        assert [cid for cid in parts[1:] if edge.writers(cid)] == []
+        gone = unixfs.file(os.urandom(3 << 20), store.emit).cid
+        edge.origin.lacking.add(gone)
+        await edge.nodes[0].loader.forget([gone])
 
     play(tmp_path, acts)
 
