@@ -48,7 +48,7 @@ logger = logging.getLogger("rim.edge")
 _SLICE = 4 * 1024  # bytes parsed between two looks at what is queued
 _JOINED = 32 * 1024  # up to here head and body are joined and written at once; above, copying costs more than writev
 _NUDGE = 16 * 1024  # bytes given to the transport when the socket is full: it tells when they have gone
-_LOOKED_AT = 64  # connections, to find an idle one
+_LOOKED_AT = 256  # connections, to find an idle one
 _AT_ONCE = 256 * 1024  # bytes of answers to one read, then others have their turn
 _BODY_FIELDS = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 
