@@ -280,10 +280,6 @@ class EdgeConfig:
             raise BadSetting("proxy_protocol: name the proxies that send the header with --trusted-proxy")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise BadSetting("tls_cert, tls_key: give both or neither")
-        if self.proxy_protocol and self.tls_cert is not None:
-            raise BadSetting(
-                "proxy_protocol: not together with --tls-cert: end TLS at the proxy, or send no PROXY header"
-            )
         for name in ("max_connections", "max_connections_per_client"):
             if getattr(self, name) < 0:
                 raise BadSetting(f"{name}: {getattr(self, name)} is no number of connections")

@@ -1,9 +1,9 @@
 """Gate: TLS connections until their handshake is done.
 
-Here lives what is owed to a connection that has not said a word of HTTP: that it counts among all, has a deadline, and
-ends with the listener. A server that asyncio gives a context to hides such connections, and descriptors run out unseen
-(seen: 107 silent connections of 128 descriptors, and nobody was served). Not here: certificates (edge/http/tls), HTTP
-(edge/http/protocol).
+Here lives what is owed to a connection that has not said a word of HTTP: that it counts among all, has a deadline, ends
+with the listener, and may begin with a PROXY header, before TLS. A server that asyncio gives a context to hides such
+connections, and descriptors run out unseen (seen: 107 silent connections of 128 descriptors, and nobody was served).
+Not here: certificates (edge/http/tls), PROXY without TLS and HTTP (edge/http/protocol).
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+
+from edge.http.address import of_peer
+from edge.http.door import Door
+from edge.http.proxy import BadHeader, missing, read
 
 logger = logging.getLogger("rim.edge")
 HANDSHAKE = 10.0  # s, as for a head
@@ -26,14 +30,17 @@ class Gate:
         self,
         sock: socket.socket,
         context: ssl.SSLContext,
-        connection: Callable[[], asyncio.Protocol],
+        connection: Callable[[str | None], asyncio.Protocol],
         has_room: Callable[[], bool],
+        door: Door | None,
         seconds: float = HANDSHAKE,
     ) -> None:
-        """`connection`: the protocol of one that got through. `has_room`: whether there is room for one more."""
+        """`connection`: the protocol of one that got through, and the client that its PROXY header named. `has_room`:
+        whether there is room for one more. `door`: knows of whom a header is due."""
         self._context = context
         self._connection = connection
         self._has_room = has_room
+        self._door = door
         self._seconds = seconds
         self._handshakes: set[asyncio.Task[None]] = set()
         self._accepting = asyncio.create_task(self._accept(sock))
@@ -83,11 +90,29 @@ class Gate:
     async def _shake(self, accepted: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         try:
+            async with asyncio.timeout(self._seconds):
+                client = await self._client(accepted)
             await loop.connect_accepted_socket(
-                self._connection, accepted, ssl=self._context, ssl_handshake_timeout=self._seconds
+                lambda: self._connection(client), accepted, ssl=self._context, ssl_handshake_timeout=self._seconds
             )
-        except OSError:  # TLS's own errors are of it, and so is a handshake that takes too long
+        except (OSError, BadHeader):  # TLS's own errors are of the former, and so is what takes too long
             accepted.close()
+
+    async def _client(self, accepted: socket.socket) -> str | None:
+        """Whom its PROXY header names; None where none is due. Takes not a byte of what follows. Raises BadHeader."""
+        if self._door is None or not self._door.expects_header(peer := of_peer(accepted.getpeername()[0])):
+            return None
+        loop, data = asyncio.get_running_loop(), b""
+        try:
+            while (header := read(data)) is None:
+                piece = await loop.sock_recv(accepted, missing(data))
+                if not piece:
+                    raise BadHeader("it ends early")
+                data += piece
+        except BadHeader:
+            self._door.refused["PROXY header"] += 1
+            raise
+        return header.client or peer
 
     def __repr__(self) -> str:
         return f"<Gate {self.handshakes} handshakes>"

@@ -59,15 +59,15 @@ class _Server(uvicorn.Server):
             loop = asyncio.get_running_loop()
             server = await loop.create_server(self._connection, sock=sock, backlog=BACKLOG)
         else:
-            gate = Gate(sock, self.tls, self._connection, self._has_room)
+            gate = Gate(sock, self.tls, self._connection, self._has_room, self.door)
             self.gates = [one for one in self.gates if one.is_open or one.handshakes] + [gate]
             server = cast(asyncio.Server, gate)
         self.servers.append(server)
         return server
 
-    def _connection(self) -> asyncio.Protocol:
+    def _connection(self, client: str | None = None) -> asyncio.Protocol:
         make: Any = self.config.http_protocol_class
-        made = make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        made = make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state, client=client)
         assert isinstance(made, asyncio.Protocol)
         return made
 

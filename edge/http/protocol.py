@@ -79,7 +79,8 @@ class _Refused(Exception):
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection. `ready` None: no hot path (the private listener). `door` None: everybody is let in."""
+    """One connection. `ready` None: no hot path (the private listener). `door` None: everybody is let in.
+    `client`: whom a PROXY header before TLS has named."""
 
     def __init__(
         self,
@@ -87,15 +88,17 @@ class Protocol(HttpToolsProtocol):
         ready: Ready | None = None,
         limits: Limits = LIMITS,
         door: Door | None = None,
-        **named: Any,
+        client: str | None = None,
+        **rest: Any,
     ) -> None:
-        super().__init__(*args, **named)
+        super().__init__(*args, **rest)
         self._ready = self._hot = ready
         self._draining = False
         self._limits = limits
         self._door = door
         self._rates = door if door is not None and door.has_rates else None
         self._has_entered = False
+        self._named = client
         self._awaits_header = False  # of the PROXY protocol; what came of it stands in the backlog
         self._phase = _IDLE
         self._deadline = Deadline(self.loop, self._on_deadline)
@@ -118,7 +121,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.client_address = of_peer(self.client[0]) if self.client else ""
+        self.client_address = self._named or (of_peer(self.client[0]) if self.client else "")
         self._deadline.set(self._limits.idle)
         if self._door is not None:
             self._knock(self._door)
@@ -264,7 +267,7 @@ class Protocol(HttpToolsProtocol):
         others = (one for one in self.connections if one is not self)
         if not door.has_room(len(self.connections), lambda: make_room(others)):
             self._refuse(503)
-        elif door.expects_header(self.client_address):
+        elif self._named is None and door.expects_header(self.client_address):
             self._awaits_header = True
             self._phase = _Phase.HEAD
             self._deadline.set(self._limits.head_time)

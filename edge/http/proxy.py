@@ -49,6 +49,17 @@ def read(data: bytes) -> Header | None:
     raise BadHeader("it begins with neither signature")
 
 
+def missing(data: bytes) -> int:
+    """How many bytes more surely belong to a header that begins so and is not whole. For who must not read past it."""
+    if len(data) < len(SIGNATURE):
+        return len(SIGNATURE) - len(data)  # the shortest line of version 1 is longer
+    if data.startswith(_V1):
+        return 1
+    if len(data) < _V2_HEAD.size:
+        return _V2_HEAD.size - len(data)
+    return _V2_HEAD.size + int(_V2_HEAD.unpack_from(data)[3]) - len(data)
+
+
 def _read_v1(data: bytes) -> Header | None:
     end = data.find(b"\n", 0, V1_BYTES)
     if end < 0:

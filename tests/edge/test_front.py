@@ -363,6 +363,40 @@ def test_tls(tmp_path: Path) -> None:
     play(tmp_path, act, tls_cert=pair.cert, tls_key=pair.key)
 
 
+def test_a_proxy_header_before_tls(tmp_path: Path) -> None:
+    """From a balancer that passes TLS through: whole or byte by byte; without one, or with a bad one, no handshake."""
+
+    def exchange(address: tuple[str, int], *pieces: bytes) -> bytes:
+        with socket.create_connection(address, 20) as plain:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for piece in pieces:
+                plain.sendall(piece)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            with context.wrap_socket(plain) as sock:
+                sock.sendall(b"GET /hot.txt HTTP/1.1\r\nHost: demo.localhost\r\n\r\n")
+                return sock.recv(12)
+
+    async def act(node: Node) -> None:
+        url = urlsplit(node.public_url)
+        address = url.hostname or "", url.port or 0
+        for pieces in ((V1,), (V2,), (LOCAL,), tuple(bytes((byte,)) for byte in V2)):
+            assert await asyncio.to_thread(exchange, address, *pieces) == b"HTTP/1.1 200"
+        for bad in (b"", V1[:-2] + b"x\r\n"):
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                await asyncio.to_thread(exchange, address, bad)
+        async with wire(node) as c:
+            await c.send(V2[:20])
+            c.writer.write_eof()
+            assert await asyncio.wait_for(c.is_closed(), 10)
+        assert node.front.door.refused == {"PROXY header": 3}
+
+    pair = make_pair(tmp_path / "tls", "a.test")
+    fields = {"trusted_proxy": LOOPBACK, "proxy_protocol": True, "tls_cert": pair.cert, "tls_key": pair.key}
+    play(tmp_path, act, **fields)
+    assert clients(tmp_path) == ["192.0.2.7", "192.0.2.8", "127.0.0.1", "192.0.2.8"]
+
+
 def test_plain_http_on_a_tls_port(tmp_path: Path) -> None:
     """Is no handshake: the connection ends, and others go on."""
 

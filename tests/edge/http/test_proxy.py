@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.http.proxy import SIGNATURE, V2_BYTES, BadHeader, Header, _crc32c, read
+from edge.http.proxy import SIGNATURE, V2_BYTES, BadHeader, Header, _crc32c, missing, read
 
 REST = b"GET / HTTP/1.1\r\n"
 
@@ -104,6 +104,17 @@ def test_a_good_header(data: bytes, client: str | None) -> None:
     """Its client and its length, whatever follows; and each beginning of it, down to nothing, waits for more."""
     assert read(data) == read(data + REST) == Header(client, len(data))
     assert [read(data[:end]) for end in range(len(data))] == [None] * len(data)
+
+
+@pytest.mark.parametrize("data", [pytest.param(row[1], id=row[0]) for row in GOOD])
+def test_what_is_missing(data: bytes) -> None:
+    """Who reads only as much as is missing ends exactly where the header ends."""
+    got = b""
+    while read(got) is None:
+        wanted = missing(got)
+        assert wanted > 0
+        got = (data + REST)[: len(got) + wanted]
+    assert got == data
 
 
 @pytest.mark.parametrize("data", [pytest.param(row[1], id=row[0]) for row in BAD])
