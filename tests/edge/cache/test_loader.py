@@ -498,6 +498,34 @@ def test_a_file_is_read_ahead_in_order_and_in_a_window(tmp_path: Path) -> None:
     play(tmp_path, scene, "eu", blocks=blocks)
 
 
+def test_a_window_is_asked_of_its_owners_at_once(tmp_path: Path) -> None:
+    """Nobody answers, and yet all owners of the window's blocks have been asked."""
+    cid, data, blocks = file_of(20 * MiB)
+
+    async def scene(stage: House) -> None:
+        reader = stage.nodes["d"]
+        rows = await reader.loader.run(leaves(cid, 0, len(data)))
+        async with contextlib.aclosing(reader.loader.read(rows)) as reading:
+            for _ in range(4):  # the window is open then
+                await anext(reading)
+            stage.origin.trick = "wait"
+            rest = asyncio.create_task(_joined(reading))
+            window = [row.cid for row in rows[4 : 4 + WINDOW]]
+            theirs = [(stage.owner(cid), str(cid)) for cid in window if stage.owner(cid) is not reader]
+            assert len({owner.name for owner, _ in theirs}) > 1
+            while not all(owner.asked["1", cid] for owner, cid in theirs):
+                await asyncio.sleep(0.001)
+            assert not rest.done()
+            stage.origin.release()
+            assert await rest == data[4 * MiB :]
+
+    play(tmp_path, scene, "eu", "eu", "eu", "eu", blocks=blocks)
+
+
+async def _joined(pieces: AsyncIterator[bytes]) -> bytes:
+    return b"".join([piece async for piece in pieces])
+
+
 def test_one_byte_of_a_long_file_costs_one_leaf(tmp_path: Path) -> None:
     """A range reads the root and the leaf that holds it."""
     cid, data, blocks = file_of(6 * MiB)
