@@ -399,7 +399,7 @@ class Protocol(HttpToolsProtocol):
         self._size += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
+        super().on_header(name, value.rstrip(b" \t"))  # the parser leaves what RFC 9112 §5 excludes
         self._fields += 1
         self._size += len(name) + len(value) + 4
         if self._fields > self._limits.fields or self._size > self._limits.head:

@@ -57,8 +57,14 @@ def lanes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Node
         yield nodes[0], nodes[1]
 
 
-def request(path: str, method: str = "GET", version: str = "HTTP/1.1", fields: list[str] | None = None) -> bytes:
-    lines = [f"{method} {path} {version}", "Host: demo.localhost", *(fields or [])]
+def request(
+    path: str,
+    method: str = "GET",
+    version: str = "HTTP/1.1",
+    fields: list[str] | None = None,
+    host: str = "Host: demo.localhost",
+) -> bytes:
+    lines = [f"{method} {path} {version}", host, *(fields or [])]
     return "\r\n".join((*lines, "", "")).encode("latin-1")
 
 
@@ -89,7 +95,12 @@ _FIELDS = st.sampled_from(
 )  # fmt: skip
 _METHODS = st.sampled_from(["GET"] * 8 + ["HEAD"] * 3 + ["get", "POST", "OPTIONS", "GETX", "TRACE", ""])
 _VERSIONS = st.sampled_from(["HTTP/1.1"] * 9 + ["HTTP/1.0", "HTTP/1.2", "HTTP/2.0", "HTTP/0.9", "http/1.1", ""])
-_REQUESTS = st.builds(request, _TARGETS, _METHODS, _VERSIONS, st.lists(_FIELDS, max_size=4))
+_HOSTS = st.sampled_from(
+    [*["Host: demo.localhost"] * 8, "host:demo.localhost", "HOST: Demo.LocalHost", "Host: demo.localhost:80", "X: no",
+     "Host: demo.localhost.", "Host: demo.localhost ", "Host:\tdemo.localhost\t", "Host: nobody.example", "Host: ",
+     "Host: demo.localhost:", "Host: demo.localhost:x", "Host: a@demo.localhost", "Host: demo.localhost/", "Host : x"]
+)  # fmt: skip
+_REQUESTS = st.builds(request, _TARGETS, _METHODS, _VERSIONS, st.lists(_FIELDS, max_size=4), _HOSTS)
 _PLAIN = st.builds(request, st.sampled_from(PATHS), st.sampled_from(["GET", "HEAD"]))
 _SCRAPS = st.sampled_from(
     [
