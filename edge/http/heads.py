@@ -27,7 +27,10 @@ _BLOCK = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r
 # What stands in a target after the question mark: RFC 3986's own characters and a little more, as the parser has it.
 _QUERY = re.compile(rb"[\x21\x22\x24-\x7e]*")
 # Fields that change what is read after this head, or who is asked, or how it is answered: not plain.
-_UNUSUAL = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer"})
+# The parser takes Proxy-Connection for Connection.
+_UNUSUAL = frozenset(
+    {b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer", b"proxy-connection"}
+)
 
 
 @dataclass(frozen=True, slots=True)
