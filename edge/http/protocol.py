@@ -179,7 +179,7 @@ class Protocol(HttpToolsProtocol):
         if self.flow.write_paused or self.transport.is_closing():
             self._on_write_stall()
         elif self._lingers:
-            self._on_write_stall() if self.transport.get_write_buffer_size() else self.transport.abort()
+            self._on_write_stall() if self._untaken() else self.transport.abort()
         elif self._phase is _Phase.HEAD and self._awaits_header:
             self.transport.close()
         elif self._phase is _Phase.HEAD:
@@ -251,15 +251,17 @@ class Protocol(HttpToolsProtocol):
             self.pipeline.clear()
             self.transport.write_eof()
             self.flow.resume_reading()
-            self._unsent = self.transport.get_write_buffer_size()
+            self._unsent = 0  # when the moment is over, who has not taken all yet has until the next look
             self._deadline.set(self._limits.linger)
 
     # Who is there.
 
     @property
     def idle_until(self) -> float | None:
-        """When it will be closed if no request comes; None: it has something to do."""
-        if self._phase is not _IDLE or self.flow.write_paused or self.transport.is_closing():
+        """When it will be closed if nothing comes; None: it has something to do."""
+        if self.flow.write_paused or self.transport.is_closing() or self._backlog:
+            return None
+        if self._phase is not _IDLE and not self._lingers:
             return None
         return self._deadline.at
 
