@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+import uvloop
 
 T = TypeVar("T")
 PATIENCE = 10.0  # s without a byte and without an end: that is a hang
@@ -31,7 +33,7 @@ def standing(start: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[tu
             await over.wait()
 
     with ThreadPoolExecutor(1) as thread:
-        living = thread.submit(asyncio.run, life())
+        living = thread.submit(_run, life)
         either: list[Future[Any]] = [begun, living]
         wait(either, 60, FIRST_COMPLETED)
         if living.done():
@@ -42,6 +44,11 @@ def standing(start: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[tu
         finally:
             loop.call_soon_threadsafe(over.set)
             living.result(60)
+
+
+def _run(life: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # the loop that `rim edge` runs on
+        runner.run(life())
 
 
 def exchange(url: str, *pieces: bytes, half_close: bool = False) -> bytes:

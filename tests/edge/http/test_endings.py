@@ -19,13 +19,14 @@ from tests.edge.wire import edge
 from tests.kit.nodes import until
 
 HOT = b"hot " * 4000
+LARGE = bytes(range(256)) * 40_000  # more than the system's own buffers take
 HEAD = b" /hot.txt HTTP/1.1\r\nHost: demo.localhost\r\n"
 
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     world = World()
-    world.publish("demo", {"hot.txt": HOT})
+    world.publish("demo", {"hot.txt": HOT, "large.bin": LARGE})
     with standing(lambda: edge(tmp_path_factory.mktemp("edge"), world, Limits(linger=0.5))) as ((node, _), _loop):
         yield node
 
@@ -74,6 +75,17 @@ def test_who_sends_on_for_ever_is_cut_off(node: Node) -> None:
         with pytest.raises(ConnectionError):
             _send_for_ever(sock)
     until("it is forgotten", lambda: not _protocols(node))
+
+
+def test_who_reads_slowly_gets_all(node: Node) -> None:
+    """The moment is for who has taken everything: an answer that is on its way still has the time of any answer."""
+    with connect(node) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        sock.sendall(b"GET /large.bin HTTP/1.1\r\nHost: demo.localhost\r\nContent-Length: 9\r\n\r\n")
+        said = sock.recv(1000)
+        time.sleep(1.2)  # more than two moments
+        said += until_end(sock)
+        assert responses(said)[0].body == LARGE
 
 
 def test_who_stays_silent_is_cut_off(node: Node) -> None:
