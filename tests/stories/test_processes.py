@@ -198,6 +198,33 @@ def test_a_cold_block_leaves_the_origin_once(stage: Stage, tmp_path: Path) -> No
     assert {stage.left(data) for data in (*files.values(), *large)} == {1}
 
 
+def test_machine_first_then_process(stage: Stage, tmp_path: Path) -> None:
+    """Two more edges of two processes each, a ring of their own: asked at both by many at once, what has left the
+    origin once for the first edge leaves it once more."""
+    files = blocks(16, "ring")
+    stage.publish(tmp_path / "site", "ring", files)
+    assert {stage.left(data) for data in files.values()} == {1}
+    origin = stage.ring.origin
+    ring = [Edge(name, tmp_path / name) for name in ("edge-4", "edge-5")]
+    try:
+        for edge in ring:
+            edge.join(stage.proxy.url, origin.catalog, stage.ring.token, ring, "--processes", "2").start()
+
+        def visit(number: int) -> bool:
+            edge = ring[number % 2]
+            return all(edge.get("ring", f"/{name}").body == data for name, data in files.items())
+
+        with ThreadPoolExecutor(16) as pool:
+            assert all(pool.map(visit, range(16)))
+        assert {stage.left(data) for data in files.values()} == {2}
+        assert {edge.lies() == {} for edge in ring} == {True}
+    finally:
+        for edge in ring:
+            edge.stop()
+        for edge in ring:
+            stage.ring.rim("edges", "forget", edge.name, check=False)
+
+
 def test_a_purge_has_its_receipt_when_every_process_has_it(stage: Stage, tmp_path: Path) -> None:
     """One of three stands still: the others serve the new Head, and the edge says nothing until that one has it too.
     Then every block leaves the origin exactly once more, the parts of a long file among them."""
