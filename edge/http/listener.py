@@ -67,7 +67,8 @@ class _Server(uvicorn.Server):
 
     def _connection(self, client: str | None = None) -> asyncio.Protocol:
         make: Any = self.config.http_protocol_class
-        made = make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state, client=client)
+        named = {} if client is None else {"client": client}
+        made = make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state, **named)
         assert isinstance(made, asyncio.Protocol)
         return made
 
