@@ -1,7 +1,7 @@
 """Config: what an edge is told at its start.
 
 Here lives one table of settings, from which the command line, its help and docs/settings.md are made, and the value
-they become. Not here: what site owners set (content/catalog, Site.settings), nor named limits (edge/http/protocol).
+they become. Not here: what site owners set (content/catalog, Site.settings), nor named limits (edge/http/limits).
 
 A flag wins over its variable, and that over the default. Tokens are never flags: they would stand in `ps`.
 """

@@ -24,7 +24,7 @@ from content.password import Password
 from content.redirects import RedirectTable
 from content.redirects import parse as parse_redirects
 from content.release import Rules
-from edge.http.protocol import Limits
+from edge.http.limits import Limits
 from edge.node import Node
 from tests.edge.origin import TOKEN, TinyOrigin
 from tests.edge.sites import File, World

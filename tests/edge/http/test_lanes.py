@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.http.heads import Heads, Plain, is_query
-from edge.http.protocol import _REASONS
+from edge.http.protocol.reading import _REASONS
 from edge.node import Node
 from tests.edge.sites import World
 from tests.edge.standing import PATIENCE, exchange, responses, standing

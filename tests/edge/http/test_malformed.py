@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.http.protocol import Limits
+from edge.http.limits import Limits
 from edge.node import Node
 from tests.edge.http.malformed import CASES, Case
 from tests.edge.sites import World

@@ -21,8 +21,9 @@ import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from edge.http.limits import Limits
 from edge.http.listener import _Server
-from edge.http.protocol import Limits, Protocol
+from edge.http.protocol import Protocol
 from tests.edge.standing import PATIENCE, exchange, responses, standing
 from tests.kit.nodes import until
 
