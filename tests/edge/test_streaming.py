@@ -146,3 +146,23 @@ def test_who_does_not_read_holds_the_window_and_no_more(tmp_path: Path) -> None:
             assert seen[-1] <= 1 + WINDOW + 6  # the kernel's buffers for a connection of loopback are of up to 6 MiB
 
     play(tmp_path, act)
+
+
+def test_a_known_file_that_has_left_memory_is_a_miss_again(tmp_path: Path) -> None:
+    """Its answer waits ready, its blocks do not: it streams as the first time, and without its first block it is a
+    refusal and no half answer."""
+
+    async def act(node: Node, origin: TinyOrigin) -> None:
+        leaves = [leaf(number) for number in range(BLOCKS)]
+        for outcome in ("origin", "memory"):
+            got = await fetch(node, "/long.bin")
+            assert (got.body == FILE, got.outcome) == (True, outcome)
+        await node.loader.forget(leaves)
+        origin.lacking.add(leaf(0))
+        assert (await fetch(node, "/long.bin")).status == 502
+        assert (await fetch(node, "/long.bin", Range=f"bytes={MiB}-{MiB}")).outcome == "origin"
+        await node.loader.reread(leaves)
+        got = await fetch(node, "/long.bin", Range=f"bytes={MiB}-{MiB}")
+        assert (got.body, got.outcome) == (FILE[MiB : MiB + 1], "disk")
+
+    play(tmp_path, act)
