@@ -56,7 +56,7 @@ class Ready:
     # The hot path.
 
     def shot(self, head: Head, target: bytes, is_get: bool) -> Shot | None:
-        """What to write for this request; None where it does not wait here. Its body's block is in memory."""
+        """What to write for this request; None where it does not wait here. Its body's blocks are in memory."""
         shelf = self._hosts.get(head.host) or self._shelf(head.host)
         if shelf is None:
             return None
@@ -73,6 +73,8 @@ class Ready:
                 shot = self._make(shelf, kept, head, is_get)
             else:
                 body.mark = True
+        elif shot.leaves and not self._holds(shot.leaves):
+            return None
         return shot
 
     def _find(self, shelf: Shelf, host: bytes, target: bytes) -> Kept | None:
@@ -106,13 +108,18 @@ class Ready:
         shot.size, shot.start = choice.stop - choice.start, choice.start
         if choice.body.codec != RAW:
             shot.leaves = _between(kept.leaves.get(choice.body, ()), choice.start, choice.stop)
-            return bool(shot.leaves)
+            return bool(shot.leaves) and self._holds(shot.leaves)
         slot = self.blocks.slot(choice.body)
         if slot is None or slot.value is None or len(slot.value.data) != choice.size:
             return False
         slot.mark = True
         shot.body, shot.whole = slot, choice.size
         return True
+
+    def _holds(self, leaves: Sequence[Leaf]) -> bool:
+        """Whether all of a long body is in memory. Else the app reads it: it says where the bytes come from, has the
+        first of them before it promises any, and fetches ahead."""
+        return all(leaf.cid in self.blocks for leaf in leaves)
 
     def _turn(self, table: Table) -> None:
         """Other views are there: let go of what was kept of those that are not."""
