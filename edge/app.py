@@ -27,19 +27,17 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from content.cid import RAW
 from content.errors import ContentError
 from content.media import media_type
-from edge.bodies import Opened, open_body
+from edge.bodies import open_body
 from edge.cache.loader import Loader, Unavailable
 from edge.counting import Told
 from edge.guard import Guard
-from edge.http.answer import Answer, Asking, Choice, Redirection, is_shared_across_sites
+from edge.http.answer import Answer, Asking, Redirection, is_shared_across_sites
 from edge.http.door import Door
 from edge.http.outcome import Outcome
 from edge.http.problem import Problem
 from edge.http.target import BadTarget, host_of, path_of
-from edge.kept import Leaves
 from edge.pages import index_page
 from edge.pause import Pause
 from edge.ready import Ready
@@ -53,7 +51,6 @@ logger = logging.getLogger("rim.edge")
 RESERVED = "/.rim/"
 HEALTH = RESERVED + "health"
 _ALLOW = ("Allow", "GET, HEAD, OPTIONS")
-READY_LEAVES = 1_024  # blocks of a file that the hot path may send by itself: 1 GiB, and 200 KiB to know it by
 _CLOSE = ("Connection", "close")  # who sends what has no one meaning may mean the next request otherwise too
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -220,9 +217,8 @@ class SiteApp:
         opened = await open_body(self.loader, choice)
         outcome = opened.outcome
         if not found.is_shell and not personal:  # a shell is chosen by more than host and path
-            self.ready.keep(
-                visitor.view, asked.host, asked.raw_path, asked.query, answer, _ready_leaves(choice, opened)
-            )
+            leaves = {choice.body: opened.leaves} if choice.body is not None and opened.leaves else {}
+            self.ready.keep(visitor.view, asked.host, asked.raw_path, asked.query, answer, leaves)
         if found.status == 404:
             outcome = Outcome.NEGATIVE
         head = choice.head + visitor.lines(found) if personal else choice.head
@@ -279,15 +275,6 @@ class SiteApp:
                 return sent
         await send({"type": "http.response.body", "body": b""})
         return sent
-
-
-def _ready_leaves(choice: Choice, opened: Opened) -> Leaves:
-    """What the hot path may send by itself: a file of blocks that are nothing but its bytes, seen whole."""
-    whole = choice.status == 200 and choice.body is not None and choice.stop - choice.start == choice.size
-    if not whole or len(opened.leaves) > READY_LEAVES or any(leaf.cid.codec != RAW for leaf in opened.leaves):
-        return {}
-    assert choice.body is not None
-    return {choice.body: opened.leaves} if opened.leaves else {}
 
 
 def _shared_with(path: str, fields: Sequence[tuple[str, str | None]]) -> str | None:

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from content import walk
+from content.asking import ask
 from content.cid import CID, RAW
 from content.errors import BadNode
 from content.walk import Leaf, Walk
@@ -19,12 +20,14 @@ from edge.http.answer import Choice
 from edge.http.outcome import OF_SOURCE, Outcome
 from edge.http.parts import Part
 
+READY_LEAVES = 1_024  # blocks of a file that the hot path may send by itself: 1 GiB, and 200 KiB to know it by
 _FARTHEST = (Source.GATEWAY, Source.ORIGIN, Source.PEER, Source.DISK, Source.MEMORY)
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The chosen bytes, where the first of them came from, and what a file of more than one block consists of."""
+    """The chosen bytes, where the first of them came from, and what the whole file consists of, where that is told
+    without asking for more: raw blocks below one node."""
 
     body: AsyncGenerator[bytes, None] | bytes
     outcome: Outcome
@@ -43,7 +46,7 @@ async def open_body(loader: Loader, choice: Choice) -> Opened:
             raise BadNode(f"{choice.body}: {len(data)} bytes, the index says {choice.size}")
         return Opened(_cut(choice, data), OF_SOURCE[loaded.source])
     spans = [(part.start, part.stop) for part in choice.parts] or [(choice.start, choice.stop)]
-    leaves = await loader.run(_plan(choice.body, choice.size, spans))
+    leaves, whole = await loader.run(_plan(choice.body, choice.size, spans))
     seen: set[Source] = set()
     pieces = loader.read(leaves, seen=seen)
     first = await anext(pieces, b"")
@@ -51,7 +54,7 @@ async def open_body(loader: Loader, choice: Choice) -> Opened:
     body = _chain(first, pieces)
     if choice.parts:
         body = _framed(choice.parts, choice.tail, body)
-    return Opened(body, OF_SOURCE[source], leaves)
+    return Opened(body, OF_SOURCE[source], whole)
 
 
 def _cut(choice: Choice, data: bytes) -> bytes:
@@ -61,15 +64,19 @@ def _cut(choice: Choice, data: bytes) -> bytes:
     return data if choice.stop - choice.start == choice.size else data[choice.start : choice.stop]
 
 
-def _plan(cid: CID, size: int, spans: Sequence[tuple[int, int]]) -> Walk[list[Leaf]]:
-    """The leaves that hold these spans, one after another, of a file that must be `size` bytes long."""
+def _plan(cid: CID, size: int, spans: Sequence[tuple[int, int]]) -> Walk[tuple[list[Leaf], list[Leaf]]]:
+    """The leaves that hold these spans, one after another, of a file that must be `size` bytes long; and all its leaves
+    where the top node names them."""
     entry = yield from walk.stat(cid)
     if entry.kind != "file" or entry.size != size:
         raise BadNode(f"{cid}: a {entry.kind} of {entry.size} bytes, the index says a file of {size}")
     found: list[Leaf] = []
     for start, stop in spans:
         found += yield from walk.leaves(cid, start, stop)
-    return found
+    below = walk.links((yield from ask(cid)))
+    if len(below) > READY_LEAVES or any(link.codec != RAW for link in below):
+        return found, []
+    return found, (yield from walk.leaves(cid, 0, size))
 
 
 async def _chain(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

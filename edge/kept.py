@@ -19,6 +19,7 @@ from content.walk import Leaf
 from edge.cache.memory import CHANCES, Slot
 from edge.counting import Tally
 from edge.http.answer import Answer, Redirection
+from edge.http.heads import without_query
 from edge.http.outcome import Outcome
 from edge.site.view import SiteView
 
@@ -37,14 +38,17 @@ GRAVE = 5.0  # s that the answers of a view that is gone are still counted (Read
 class Shot:
     """One answer, written out but for its date: `head` up to there, then the body."""
 
-    __slots__ = ("body", "head", "kept", "kind", "leaves", "size", "start", "tally", "whole")
+    __slots__ = ("body", "head", "kept", "kind", "leaves", "shares_query", "size", "start", "tally", "whole")
 
-    def __init__(self, head: bytes, kept: Kept, kind: tuple[str, int, Outcome], tally: Tally) -> None:
-        """`kind`: what it is counted and logged as: site, status, outcome."""
+    def __init__(
+        self, head: bytes, kept: Kept, kind: tuple[str, int, Outcome], tally: Tally, shares_query: bool = False
+    ) -> None:
+        """`kind`: what it is counted as: site, status, outcome. `shares_query`: a query has no part in it."""
         self.head = head
         self.kept = kept
         self.kind = kind
         self.tally = tally
+        self.shares_query = shares_query
         self.body: Slot[Block] | None = None
         self.leaves: tuple[Leaf, ...] = ()  # where the body is of more than one block
         self.start = 0
@@ -76,13 +80,25 @@ class Known:
         self._bytes = 0
 
     def put(self, request: bytes, shot: Shot) -> None:
-        """Remember it, if it is short. One with a query is most likely never sent again."""
-        if len(request) > _REQUEST or b"?" in request:
+        """Remember it, if it is short. One with a query is most likely never sent again: what is left of it without is
+        remembered, if that means the same."""
+        bare = without_query(request)
+        if len(request) > _REQUEST or (bare is not None and not shot.shares_query):
             return
+        request = bare or request
         self._bytes += len(request) + len(shot.head) + 400
         if self._bytes > self._budget:
             self.clear()
         self.shots[request] = shot
+
+    def find(self, request: bytes) -> Shot | None:
+        """What answered these bytes, or these without their query."""
+        shot = self.shots.get(request)
+        if shot is None and (bare := without_query(request)) is not None:
+            shot = self.shots.get(bare)
+            if shot is not None and not shot.shares_query:
+                return None
+        return shot
 
     def clear(self) -> None:
         """Forget all."""

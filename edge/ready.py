@@ -95,7 +95,7 @@ class Ready:
         told = self.outcome(Outcome.HIT)
         lines = STATUS_LINE[choice.status] + choice.head + self._lines[told]
         kind = (shelf.view.site.name, choice.status, told)
-        shot = Shot(lines, kept, kind, self.counts.tally(*kind))
+        shot = Shot(lines, kept, kind, self.counts.tally(*kind), shelf.is_plain and kept.answer.shares_query)
         if choice.body is not None and not self._aim(shot, kept, choice):
             return None
         if is_get and head.key is not None:
@@ -105,15 +105,22 @@ class Ready:
     def _aim(self, shot: Shot, kept: Kept, choice: Choice) -> bool:
         """Whether the body is at hand, and of the length promised."""
         assert choice.body is not None
-        shot.size, shot.start = choice.stop - choice.start, choice.start
-        if choice.body.codec != RAW:
-            shot.leaves = _between(kept.leaves.get(choice.body, ()), choice.start, choice.stop)
-            return bool(shot.leaves) and self._holds(shot.leaves)
-        slot = self.blocks.slot(choice.body)
-        if slot is None or slot.value is None or len(slot.value.data) != choice.size:
+        shot.size = choice.stop - choice.start
+        if choice.body.codec == RAW:
+            return self._aim_at(shot, choice.body, choice.start, choice.size)
+        leaves = _between(kept.leaves.get(choice.body, ()), choice.start, choice.stop)
+        if len(leaves) == 1 and leaves[0].size is not None:
+            return self._aim_at(shot, leaves[0].cid, leaves[0].skip, leaves[0].size)
+        shot.leaves = leaves
+        return bool(leaves) and self._holds(leaves)
+
+    def _aim_at(self, shot: Shot, cid: CID, start: int, whole: int) -> bool:
+        """Whether this one block, which must be so long, is at hand."""
+        slot = self.blocks.slot(cid)
+        if slot is None or slot.value is None or len(slot.value.data) != whole:
             return False
         slot.mark = True
-        shot.body, shot.whole = slot, choice.size
+        shot.body, shot.start, shot.whole = slot, start, whole
         return True
 
     def _holds(self, leaves: Sequence[Leaf]) -> bool:

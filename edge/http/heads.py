@@ -84,6 +84,17 @@ class Heads:
         return head
 
 
+def without_query(request: bytes) -> bytes | None:
+    """A plain request's bytes as they would be without the query of its target; None where it has none, or is long."""
+    if len(request) > LONGEST:
+        return None
+    line = request.find(b"\r\n")
+    mark = request.find(b"?", 0, line)
+    if mark < 0 or request[line - 9 : line + 2] != _VERSION or not is_query(request[mark + 1 : line - 9]):
+        return None
+    return request[:mark] + request[line - 9 :]
+
+
 def is_query(query: bytes) -> bool:
     """Whether a target may end like this, after its question mark."""
     return _QUERY.fullmatch(query) is not None

@@ -110,13 +110,25 @@ def test_an_answer_keeps_its_count_when_it_is_made_again() -> None:
 
 
 def test_requests_known_whole_are_bounded() -> None:
-    """By bytes; long ones and those with a query are not remembered at all."""
+    """By bytes; long ones are not remembered at all."""
     known = Known(100_000)
     shot = Shot(b"x" * 100, Kept(Redirection("/", 302), {}, 1), ("", 200, Outcome.HIT), Tally())
     for number in range(10_000):
         known.put(b"GET /%d" % number, shot)
         assert len(known.shots) <= 200
     known.clear()
-    known.put(b"GET /?x", shot)
     known.put(b"GET /" + b"x" * 1024, shot)
     assert not known.shots
+
+
+def test_a_query_is_left_out_where_it_has_no_part_in_the_answer() -> None:
+    """Then all queries are one request; else none of them is remembered, nor finds what is known without."""
+    plain, query = (b"GET /x%s HTTP/1.1\r\nHost: a\r\n\r\n" % q for q in (b"", b"?7"))
+    for shares in (True, False):
+        known = Known(100_000)
+        shot = Shot(b"", Kept(Redirection("/", 302), {}, 1), ("", 200, Outcome.HIT), Tally(), shares)
+        known.put(query, shot)
+        assert list(known.shots) == ([plain] if shares else [])
+        known.put(plain, shot)
+        assert known.find(plain) is shot
+        assert known.find(query) is (shot if shares else None)

@@ -50,7 +50,7 @@ class Protocol(Pouring):
         if ready.pause.look():
             return data
         out: list[bytes | memoryview] = []
-        shot = ready.known.shots.get(data) if self._rates is None else None  # a rate looks at the request's fields
+        shot = ready.known.find(data) if self._rates is None else None  # a rate looks at the request's fields
         if shot is not None and (shot.body is None or shot.body.value is not None):
             self._take(shot, out)
             left, due = b"", shot.size

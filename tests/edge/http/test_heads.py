@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.http.heads import LONGEST, REMEMBERED, Heads, is_query
+from edge.http.heads import LONGEST, REMEMBERED, Heads, is_query, without_query
 
 HOST = b"Host: a.test\r\n"
 
@@ -98,6 +98,17 @@ def test_a_query_is_of_visible_characters() -> None:
     """What the parser refuses in a target is no query."""
     assert is_query(b"a=b&c=%20'\"?/")
     assert not any(is_query(bytes((byte,))) for byte in (*range(0x21), 0x23, *range(0x7F, 0x100)))
+
+
+def test_a_request_without_its_query() -> None:
+    """Only what is a query is cut, out of the request line alone, and of no long request."""
+    rest = b" HTTP/1.1\r\nHost: a?b\r\n\r\n"
+    assert without_query(b"GET /x?y=1?2" + rest) == b"GET /x" + rest
+    assert without_query(b"GET /x?" + rest) == b"GET /x" + rest
+    for odd in (b"GET /x" + rest, b"GET /x?a b" + rest, b"GET /x?a#b" + rest, b"GET /x?\x80" + rest):
+        assert without_query(odd) is None
+    assert without_query(b"GET /x?y HTTP/1.0\r\n\r\n") is None
+    assert without_query(b"GET /x?" + b"y" * LONGEST + rest) is None
 
 
 class Parsed:

@@ -96,6 +96,22 @@ def test_long_hits_from_sealed_memory_are_the_same_bytes(tmp_path: Path) -> None
     uvloop.run(run())
 
 
+def test_who_asks_for_ranges_alone_is_answered_from_memory_too(tmp_path: Path) -> None:
+    """A player never asks for the whole: what the file consists of is known from its first range on."""
+
+    async def act(node: Node, origin: TinyOrigin) -> None:
+        node.answers.clear()
+        async with wire(node) as c:
+            for _ in range(2):
+                part = await c.get("/long.bin", Range=f"bytes={MiB}-{MiB + 9}")
+                assert (part.status, part.body) == (206, LONG[MiB : MiB + 10])
+                deaf(node)
+            across = await c.get("/long.bin", Range=f"bytes={MiB - 5}-{MiB + 4}")
+            assert across.body == LONG[MiB - 5 : MiB + 5]
+
+    play(tmp_path, act)
+
+
 def test_a_miss_behind_a_long_hit_waits(tmp_path: Path) -> None:
     """Order holds where the app answers what follows."""
 
