@@ -89,7 +89,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "cache_policy",
         str,
-        "s3fifo or lru",
+        "s3fifo|lru",
         "s3fifo",
         "RIM_CACHE_POLICY",
         "What leaves a full disk, and what enters it: s3fifo misses and writes less, lru takes all, drops the oldest.",

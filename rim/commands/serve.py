@@ -108,9 +108,9 @@ def _flags_of(settings: Iterable[Any], function: Callable[..., int], *first: ins
     for row in settings:
         name, switch = row.name.replace("_", "-"), row.type is bool
         words = f"{row.help} \\[{row.env}]" + (f" (default: {row.default})" if row.default else "")
-        option = typer.Option(
-            f"--{name}", metavar=None if switch else (row.unit or row.type.__name__).upper(), help=words
-        )
+        unit = row.unit or row.type.__name__
+        metavar = unit if "|" in unit else unit.upper()  # words to choose from stand as they are typed
+        option = typer.Option(f"--{name}", metavar=None if switch else metavar, help=words)
         hint = Annotated[bool, option] if switch else Annotated[str | None, option]
         default = False if switch else None
         parameters.append(inspect.Parameter(row.name, _KEYWORD, annotation=hint, default=default))
