@@ -46,8 +46,11 @@ class Pouring(Reading):
         while not (pour.is_over or self.flow.write_paused or self.transport.is_closing()):
             try:
                 piece = self._next_piece(pour)
-            except (ContentError, OSError) as error:
+            except ContentError as error:
                 self._break_off(pour, error)
+                return
+            except OSError:  # the client has gone, which is no fault of ours
+                self.transport.abort()
                 return
             if piece is None:
                 self._fetching = self.loop.create_task(self._fetch(pour))
