@@ -19,10 +19,9 @@ import statistics
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kit import peers, sites
@@ -31,10 +30,15 @@ from kit.pace import Paced, paced
 from kit.servers import Server, at_once, until
 from kit.side import asker, compare, expect_hits, machine
 
+from content.cid import CID, RAW
+from edge.cache.shelf import name_of
+
 GOAL, DISTURBED_GOAL = 1.5, 2.0  # of the peer's p99; of the quiet p99
 TRIES = 3
 SHARES = (0.3, 0.7)
-BLOCKS = 30_000
+BLOCKS = 30_000  # files of the site that is asked for cold
+PLACED = 300_000  # blocks of the index that is broken
+FILLS = 3_000  # cold files at hand for each second of a storm; more are not fetched in one
 RATE = 2_000.0  # of a disturbed edge: it has room for what disturbs it, and all clients have soon joined
 SET = [f"/set/{number}.jpg" for number in range(sites.WORKING_SET)]
 
@@ -111,47 +115,59 @@ def flips(work: Path, arguments: argparse.Namespace) -> Iterator[str]:
                 ring.rim("rollback", peers.SITE, releases[number % 2])
                 number += 1
 
-        yield _disturbed("while releases flip", ring, work, arguments, flip)
+        yield _disturbed("while releases flip", ring, work, arguments, flip, "rim_head_swaps_total")
 
 
 def fills(work: Path, arguments: argparse.Namespace) -> Iterator[str]:
     """Files that nobody has asked for yet are asked for, by eight clients as fast as they come."""
     with _hot(work, BLOCKS, "--cache", "64MiB") as ring:  # too small to warm: what is asked for comes from the origin
-        cold = work / "cold.txt"
-        unasked = iter([target for target in sites.targets(work / "site") if target not in SET])
+        pages = [target for target in sites.targets(work / "site") if target not in SET]
 
         def storm(stop: threading.Event) -> None:
+            ring.rim("purge", peers.SITE, "--prefix", "/section-", "--wait", "all")  # all are cold again
+            unasked = itertools.cycle(pages)
+            cold = work / "cold.txt"
             while not stop.is_set():
-                cold.write_text("".join(f"{target}\n" for target in itertools.islice(unasked, 3_000)))
+                cold.write_text("".join(f"{target}\n" for target in itertools.islice(unasked, FILLS)))
                 run(ring.server, Load(turns=cold, connections=8), 1)
 
-        yield _disturbed("while cold files are asked", ring, work, arguments, storm)
+        proof = 'rim_blocks_loaded_total{source="origin"}'
+        yield _disturbed("while cold files are asked", ring, work, arguments, storm, proof)
 
 
 def rebuild(work: Path, arguments: argparse.Namespace) -> Iterator[str]:
-    """Starts with a broken index of 30,000 blocks: what is hot again is asked for while the index is made anew."""
-    with _hot(work, BLOCKS) as ring:
-        until(lambda: ring.metric("rim_disk_blocks") > BLOCKS * 0.9, "the site on the edge's disk", 120)
-        begun, blocks = 0.0, ring.metric("rim_disk_blocks")
+    """Starts with a broken index: what is hot again is asked for while the index is made anew. Most of its blocks are
+    put there as files, for the walk at a start looks at names and sizes alone; so it lasts longer than a round."""
+    with _hot(work, 5_000) as ring:
+        ring.restart(lambda state: _place_blocks(state / "blocks"))
+        until(lambda: ring.metric("rim_disk_blocks") >= PLACED, "the blocks in the index", 120)
+        _heat(ring.server)
+        blocks = ring.metric("rim_disk_blocks")
 
         def spoil(state: Path) -> None:
             (state / "blocks" / "cache.db").write_bytes(b"no database" * 1_000)
 
         def broken(number: int) -> Paced:
-            nonlocal begun
             ring.restart(spoil)
-            begun = time.monotonic()
             _heat(ring.server)
-            seen = paced(ring.server, SET, RATE, arguments.seconds, work, patience=4)
+            seen = whole(number)
             held = ring.metric("rim_disk_blocks")
-            print(f"    {held:,.0f} blocks in the index after {time.monotonic() - begun:.1f} s", flush=True)
+            print(f"    {held:,.0f} of {blocks:,.0f} blocks in the index when the round was over", flush=True)
             until(lambda: ring.metric("rim_disk_blocks") >= blocks, "the index", 120)
-            return seen
+            return seen if held < blocks else replace(seen, rate=0.0)  # it was whole too soon: the round does not count
 
         def whole(number: int) -> Paced:
-            return paced(ring.server, SET, RATE, arguments.seconds, work, patience=4)
+            return paced(ring.server, SET, RATE, arguments.seconds, work)
 
         yield _row("while the index is rebuilt", RATE, _pairs(arguments.rounds, whole, broken), DISTURBED_GOAL)
+
+
+def _place_blocks(folder: Path) -> None:
+    """Files with names and sizes as blocks have them."""
+    for number in range(PLACED):
+        path = folder / name_of(CID.of(RAW, b"%d" % number).store_key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"%d" % number)
 
 
 @contextmanager
@@ -172,22 +188,39 @@ def _heat(server: Server) -> None:
 
 
 def _disturbed(
-    what: str, ring: peers.Ring, work: Path, arguments: argparse.Namespace, disturb: Callable[[threading.Event], None]
+    what: str,
+    ring: peers.Ring,
+    work: Path,
+    arguments: argparse.Namespace,
+    disturb: Callable[[threading.Event], None],
+    proof: str,
 ) -> str:
-    """Quiet rounds beside disturbed ones."""
+    """Quiet rounds beside disturbed ones. `proof`: a number of the edge's that rises while it is disturbed."""
 
     def quiet(number: int) -> Paced:
         return paced(ring.server, SET, RATE, arguments.seconds, work, patience=4)
 
     def disturbed(number: int) -> Paced:
-        stop = threading.Event()
-        thread = threading.Thread(target=disturb, args=(stop,))
+        stop, begun, faults = threading.Event(), ring.metric(proof), list[BaseException]()
+
+        def run_until_stopped() -> None:
+            try:
+                disturb(stop)
+            except BaseException as fault:  # a SystemExit would end this thread alone, and the round be a quiet one
+                faults.append(fault)
+
+        thread = threading.Thread(target=run_until_stopped)
         thread.start()
         try:
-            return quiet(number)
+            seen = quiet(number)
         finally:
             stop.set()
             thread.join()
+        moved = ring.metric(proof) - begun
+        print(f"    {proof} rose by {moved:,.0f}", flush=True)
+        if faults or moved <= 0:
+            raise SystemExit(f"{what}: this round was not disturbed to its end: {faults or proof + ' did not move'}")
+        return seen
 
     return _row(what, RATE, _pairs(arguments.rounds, quiet, disturbed), DISTURBED_GOAL)
 
