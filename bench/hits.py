@@ -73,7 +73,12 @@ def main() -> int:
     table: list[str] = []
     with tempfile.TemporaryDirectory(prefix="rim-bench-", dir=arguments.work) as name:
         bench = Bench(Path(name), arguments)
-        table += [bench.tune(case) if arguments.tune else bench.run(case) for case in names]
+        for case in names:
+            try:
+                table.append(bench.tune(case) if arguments.tune else bench.run(case))
+            except SystemExit as error:  # a program is missing, or a server gave up: the other cases are still worth it
+                table.append(f"{case}: {error}")
+            print(table[-1], flush=True)
     print(f"\n{'' if arguments.tune else HEAD}")
     print("\n".join(table))
     return 0

@@ -13,7 +13,7 @@ from edge.http.protocol.pouring import Pouring
 from edge.kept import Shot
 from edge.ready import Ready
 
-_JOINED = 32 * 1024  # up to here head and body are joined and written at once; above, copying costs more than writev
+_JOINED = 8 * 1024  # up to here head and body are joined and written at once; above, copying costs more than writev
 _AT_ONCE = 256 * 1024  # bytes of answers to one read, then others have their turn
 
 
