@@ -11,7 +11,6 @@ anyone. Stop is the same way back.
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import logging
 import os
@@ -30,6 +29,7 @@ from edge.app import SiteApp, public_app
 from edge.cache.disk import DiskTier
 from edge.cache.loader import Loader
 from edge.cache.memory import Memory
+from edge.collector import calm
 from edge.config import EdgeConfig, address, is_loopback
 from edge.control.admin import Private, private_app
 from edge.control.asking import HeadClient
@@ -388,8 +388,7 @@ async def _serve(config: EdgeConfig) -> None:
         await until_either(node.ready(), stopping.wait())
         if not stopping.is_set():
             _announce(node)
-            gc.collect()
-            gc.freeze()  # what stands now stands for good: collections need not look at it again
+            calm()
         await stopping.wait()
     finally:
         await node.stop()

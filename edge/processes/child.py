@@ -10,7 +10,6 @@ Here lives what a node's life is when a parent starts and ends it. Not here: the
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -18,6 +17,7 @@ import sys
 
 import uvloop
 
+from edge.collector import calm
 from edge.config import EdgeConfig
 from edge.http.listener import BindError
 from edge.node import Node, raise_descriptors, until_either
@@ -78,8 +78,7 @@ async def _serve(config: EdgeConfig, place: Place) -> None:
             await until_either(node.ready(), stop.wait())
         if not stop.is_set():
             channel.say(SERVING)
-            gc.collect()
-            gc.freeze()
+            calm()
             await until_either(drain.wait(), stop.wait())
         if not stop.is_set():
             await node.release()
