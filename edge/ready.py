@@ -99,7 +99,7 @@ class Ready:
         if choice.body is not None and not self._aim(shot, kept, choice):
             return None
         if is_get and head.key is not None:
-            self.keeping.remember(shelf, kept, head.key, shot)
+            self.keeping.remember(kept, head.key, shot)
         return shot
 
     def _aim(self, shot: Shot, kept: Kept, choice: Choice) -> bool:

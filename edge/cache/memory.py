@@ -21,7 +21,7 @@ from edge.cache.sheet import IS_THERE, Sheet
 K = TypeVar("K")
 V = TypeVar("V")
 
-ENTRY_OVERHEAD = 320  # B: key, slot, OrderedDict node and the value's own object header, measured on CPython 3.11
+ENTRY_OVERHEAD = 340  # B: key, slot, OrderedDict node and the value's own object header, measured on CPython 3.11
 SHEETS_SHARE = 4  # of the budget; the same bytes lie there twice
 CHANCES = 256  # second chances given for one eviction; then the oldest goes, marked or not, so no put takes long
 

@@ -66,6 +66,28 @@ def test_what_is_larger_than_an_eighth_is_not_kept() -> None:
     assert list(shelf.kept) == [b"/"]
 
 
+def test_ways_of_asking_count_in_the_budget() -> None:
+    """Whoever invents ways of asking fills what there is, and no more; what is counted is what is kept, and nothing
+    is left counted when all has gone."""
+    keeping = Keeping(400_000)
+    shelf = keeping.shelf(view())
+    fill(keeping, shelf, range(100))
+    for number in range(200):
+        for kept in list(shelf.kept.values()):
+            shot = Shot(b"x" * 500, kept, ("demo", 200, Outcome.HIT), Tally())
+            keeping.remember(kept, (b"%d" % number, None), shot)
+            assert keeping.bytes <= keeping.budget
+    assert shelf.kept
+    assert keeping.bytes == sum(kept.cost for kept in shelf.kept.values())
+    once = Keeping(400_000)
+    fill(once, once.shelf(view()), range(1))
+    (kept,) = (kept for _, _, kept in once.all())
+    most = kept.cost + 8 * (500 + 400)
+    for number in range(100):
+        once.remember(kept, (b"%d" % number, None), Shot(b"x" * 500, kept, ("", 200, Outcome.HIT), Tally()))
+        assert kept.cost == once.bytes <= most
+
+
 def test_a_view_that_goes_is_buried_in_slices() -> None:
     """Out of reach at once; its answers are counted for a while, then go a slice at a time."""
     due: list[tuple[float, Callable[[], None]]] = []
