@@ -34,6 +34,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kit.servers import cpu_of
+
 RIM = [sys.executable, "-m", "rim"]
 MEAN, SIGMA, LARGEST = 37_000, 1.4, 4_000_000  # bytes: lognormal, as sizes of real sites' files are
 TEXT_SHARE = 0.6
@@ -44,7 +46,6 @@ WORDS = [
     for c in ("der", "t", "x", "le")
 ]
 SUFFIXES = {True: ("js", "css", "html", "svg", "json"), False: ("png", "woff2", "avif", "jpg", "wasm")}
-PROCESS_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,7 @@ def origin(state: Path) -> Iterator[tuple[str, str, int]]:
 def timed(command: Sequence[str], env: Mapping[str, str], root_of: object, server: int | None = None) -> Run:
     """Run it; what earlier runs left to be written goes to disk first."""
     os.sync()
-    before = _cpu_of(server)
+    before = cpu_of(server) if server is not None else 0.0
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
@@ -197,17 +198,11 @@ def timed(command: Sequence[str], env: Mapping[str, str], root_of: object, serve
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
-    cpu = after.ru_utime + after.ru_stime - children.ru_utime - children.ru_stime + _cpu_of(server) - before
+    cpu = after.ru_utime + after.ru_stime - children.ru_utime - children.ru_stime
+    if server is not None:
+        cpu += cpu_of(server) - before
     assert callable(root_of)
     return Run(wall, cpu, root_of(done.stdout))
-
-
-def _cpu_of(pid: int | None) -> float:
-    """Seconds of CPU that a running process has used (Linux)."""
-    if pid is None:
-        return 0.0
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / PROCESS_TICKS
 
 
 def _root_of_rim(said: str) -> str:

@@ -32,8 +32,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from kit.servers import free_port
 from publish import RIM
-from republish import _free_port, make_tree
+from republish import make_tree
 
 REACH = 150.0  # ms
 SMALL = 10  # files of the small site
@@ -127,7 +128,7 @@ def _arguments() -> argparse.Namespace:
 def ring(state: Path, edges: int) -> Iterator[Ring]:
     """A real origin and real edges."""
     environment = {**os.environ, "XDG_STATE_HOME": str(state.parent / "home")}
-    command = [*RIM, "up", "--edges", str(edges), "--port", str(_free_port()), "--state", str(state), "--json"]
+    command = [*RIM, "up", "--edges", str(edges), "--port", str(free_port()), "--state", str(state), "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     try:
         assert process.stdout is not None

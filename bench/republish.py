@@ -36,7 +36,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from publish import RIM, _cpu_of, timed
+from kit.servers import cpu_of, free_port
+from publish import RIM, timed
 
 from content.block import Block
 from content.cid import CID
@@ -130,7 +131,7 @@ def make_tree(top: Path, files: int, seed: int) -> Path:
 @contextmanager
 def world(state: Path) -> Iterator[World]:
     """A real origin and a real edge."""
-    command = [*RIM, "up", "--edges", "1", "--port", str(_free_port()), "--state", str(state), "--json"]
+    command = [*RIM, "up", "--edges", "1", "--port", str(free_port()), "--state", str(state), "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -145,12 +146,6 @@ def world(state: Path) -> Iterator[World]:
         process.wait(30)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 # The rounds.
 
 
@@ -162,9 +157,9 @@ def measure(
     said: dict[str, Any] = {}
 
     def run_rim() -> tuple[float, float]:
-        before = sum(map(_cpu_of, nodes.pids))
+        before = sum(map(cpu_of, nodes.pids))
         run = timed(_publish_command(tree), env, lambda text: said.update(json.loads(text.splitlines()[-1])) or "")
-        return run.wall, run.cpu + sum(map(_cpu_of, nodes.pids)) - before
+        return run.wall, run.cpu + sum(map(cpu_of, nodes.pids)) - before
 
     def run_rsync() -> tuple[float, float]:
         run = timed(_rsync_command(tree, target), {}, str)

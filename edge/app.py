@@ -39,7 +39,6 @@ from edge.http.outcome import Outcome
 from edge.http.problem import Problem
 from edge.http.target import BadTarget, host_of, path_of
 from edge.pages import index_page
-from edge.pause import Pause
 from edge.ready import Ready
 from edge.reload import Reloads
 from edge.replies import RETRY, Asked, Reply, preflight, unavailable
@@ -63,7 +62,6 @@ class SiteApp:
         ready: Ready,
         loader: Loader,
         *,
-        pause: Pause | None = None,
         reloads: Reloads | None = None,
         door: Door | None = None,
         development: bool = False,
@@ -76,7 +74,6 @@ class SiteApp:
         self.ready = ready
         self.router = ready.router
         self.loader = loader
-        self.pause = pause
         self.reloads = reloads
         self.door = door
         self.development = development
@@ -91,14 +88,13 @@ class SiteApp:
 
     async def _current(self, asked: Asked) -> Reply:
         """A reply that was made since this process last stood still."""
-        if self.pause is None:
-            return await self._told(asked)
+        pause = self.ready.pause
         while True:
-            await self.pause.over()
-            seen = self.pause.seen
+            await pause.over()
+            seen = pause.seen
             reply = await self._told(asked)
-            self.pause.look()
-            if seen == self.pause.seen:
+            pause.look()
+            if seen == pause.seen:
                 return reply
             await reply.discard()
 

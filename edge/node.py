@@ -281,7 +281,6 @@ class Node:
         self.site_app = SiteApp(
             self.answers,
             self.loader,
-            pause=self.pause,
             reloads=self.reloads,
             door=self.front.door,
             development=config.site_domain == "localhost",

@@ -38,7 +38,7 @@ class Server:
 
     def cpu(self) -> float:
         """Seconds of CPU used so far."""
-        return sum(_cpu_of(pid) for pid in family(self.pids))
+        return sum(cpu_of(pid) for pid in family(self.pids))
 
     def clock(self) -> float:
         """The same to the nanosecond, of processes that stay: for what takes less than a tick."""
@@ -72,7 +72,8 @@ def _tasks(pid: int) -> list[str]:
         return []
 
 
-def _cpu_of(pid: int) -> float:
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU that a process has used; 0 of one that is not there."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -20,7 +20,7 @@ import pytest
 
 from tests.edge.http.test_proxy import BAD
 from tests.kit.certs import make_pair
-from tests.kit.nodes import Cluster, Edge, Origin, free_port, until
+from tests.kit.nodes import Cluster, Edge, Origin, free_port, listens, until
 from tests.kit.programs import needed
 
 pytestmark = pytest.mark.needs("haproxy", "curl")
@@ -97,17 +97,12 @@ def haproxy(folder: Path, edges: list[Edge], env: dict[str, str]) -> Iterator[tu
             stderr=log,
         )
     try:
-        until("haproxy listens", lambda: process.poll() is not None or _listens(https))
+        until("haproxy listens", lambda: process.poll() is not None or listens(https))
         assert process.poll() is None, (folder / "haproxy.log").read_text()
         yield http, https, pair.cert
     finally:
         process.terminate()
         process.wait(10)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as sock:
-        return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="module")

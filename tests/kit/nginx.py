@@ -5,13 +5,12 @@ Not here: any Rim.
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.kit.nodes import free_port, until
+from tests.kit.nodes import free_port, listens, until
 from tests.kit.programs import needed
 
 _CONFIG = """
@@ -30,21 +29,24 @@ http {{
 @contextmanager
 def nginx(work: Path, folder: Path, location: str = "", server: str = "") -> Iterator[str]:
     """Serve the folder, with these directives of its one location and its one server; the URL."""
-    work.mkdir()
     port = free_port()
+    config = _CONFIG.format(work=work, port=port, folder=folder, location=location, server=server)
+    with running(work, config, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def running(work: Path, text: str, port: int) -> Iterator[None]:
+    """An nginx of this configuration, from when it listens there to its end."""
+    work.mkdir()
     config = work / "nginx.conf"
-    config.write_text(_CONFIG.format(work=work, port=port, folder=folder, location=location, server=server))
+    config.write_text(text)
     command = [needed("nginx"), "-e", str(work / "error.log"), "-p", str(work), "-c", str(config)]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
-        until("nginx listens", lambda: process.poll() is not None or _answers(port))
+        until("nginx listens", lambda: process.poll() is not None or listens(port))
         assert process.poll() is None, (work / "error.log").read_text()
-        yield f"http://127.0.0.1:{port}"
+        yield
     finally:
         process.terminate()
         process.wait(10)
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as sock:
-        return sock.connect_ex(("127.0.0.1", port)) == 0

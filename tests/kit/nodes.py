@@ -39,6 +39,12 @@ def free_port() -> int:
                 continue
 
 
+def listens(port: int) -> bool:
+    """Whether somebody takes connections on this port of loopback."""
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
 def until(what: str, ready: Callable[[], Any], seconds: float = 30.0) -> Any:
     """Ask again until it is so: for states of other processes, which send no signal here."""
     end = time.monotonic() + seconds

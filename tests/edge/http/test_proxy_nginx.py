@@ -6,17 +6,14 @@ Actors: a real nginx with `listen … proxy_protocol` that answers with the addr
 from __future__ import annotations
 
 import socket
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from edge.http.proxy import BadHeader, read
 from tests.edge.http.test_proxy import BAD, GOOD
-from tests.kit.nodes import free_port, until
-from tests.kit.programs import needed
+from tests.kit.nginx import running
+from tests.kit.nodes import free_port
 
 pytestmark = pytest.mark.needs("nginx")
 CLOSED = "closed"
@@ -62,27 +59,6 @@ OTHERWISE = {
 }
 
 
-@contextmanager
-def nginx(work: Path) -> Iterator[int]:
-    port = free_port()
-    config = work / "nginx.conf"
-    config.write_text(_CONFIG.format(work=work, port=port))
-    command = [needed("nginx"), "-e", str(work / "error.log"), "-p", str(work), "-c", str(config)]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    try:
-        until("nginx listens", lambda: process.poll() is not None or _listens(port))
-        assert process.poll() is None, (work / "error.log").read_text()
-        yield port
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as sock:
-        return sock.connect_ex(("127.0.0.1", port)) == 0
-
-
 def theirs(port: int, data: bytes) -> str:
     with socket.create_connection(("127.0.0.1", port), 20) as sock:
         sock.sendall(data + REQUEST)
@@ -105,7 +81,8 @@ def ours(data: bytes) -> str:
 
 def test_beside_nginx(tmp_path: Path) -> None:
     """The same verdict and address for every row but those that are named."""
-    with nginx(tmp_path) as port:
+    work, port = tmp_path / "nginx", free_port()
+    with running(work, _CONFIG.format(work=work, port=port), port):
         verdicts = {name: (ours(data), theirs(port, data)) for name, data, *_ in [*GOOD, *BAD]}
     differ = {name: their for name, (our, their) in verdicts.items() if our != their}
     stricter = {name for name in differ if verdicts[name][0] == CLOSED}
