@@ -20,10 +20,12 @@ RAW = 0x55
 DAG_PB = 0x70
 DAG_CBOR = 0x71
 LIBP2P_KEY = 0x72
+CBOR = 0x51
+DAG_JSON = 0x0129
+JSON = 0x0200
 IDENTITY = 0x00
 SHA2_256 = 0x12
 
-_PREFIX = {codec: bytes((1, codec, SHA2_256, 32)) for codec in (RAW, DAG_PB, DAG_CBOR, LIBP2P_KEY)}
 _B58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _B36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _TEXT_MAX = 512  # longest text looked at: an identity CID of 128 bytes in base16 fits
@@ -51,6 +53,10 @@ def write_varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+_CODECS = (RAW, DAG_PB, DAG_CBOR, LIBP2P_KEY, CBOR, DAG_JSON, JSON)
+_PREFIX = {codec: b"\x01" + write_varint(codec) + bytes((SHA2_256, 32)) for codec in _CODECS}
 
 
 class CID(bytes):

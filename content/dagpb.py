@@ -102,6 +102,25 @@ def decode(data: bytes) -> PBNode:
     return PBNode(tuple(links), payload)
 
 
+def written_links(data: bytes) -> list[tuple[CID, str | None, int | None]]:
+    """CID, name and tsize of each link of a node that decode() takes, None for a field that is not written: the data
+    model (content/ipld) tells an empty name from none."""
+    return [_written_link(data, start, stop) for number, _, start, stop in _fields(data, 0, len(data)) if number == 2]
+
+
+def encode_written(links: Iterable[tuple[CID, str | None, int | None]], data: bytes | None) -> bytes:
+    """A node of links of which a name or tsize may not be written, in canonical order."""
+    out = []
+    for cid, name, tsize in sorted(links, key=lambda link: (link[1] or "").encode()):
+        body = b"\x0a%b%b" % (_length(len(cid)), cid)
+        if name is not None:
+            body += b"\x12%b%b" % (_length(len(name.encode())), name.encode())
+        if tsize is not None:
+            body += b"\x18%b" % _length(tsize)
+        out.append(b"\x12%b%b" % (_length(len(body)), body))
+    return encode_node(out, data)
+
+
 def decode_data(data: bytes) -> Data:
     """Read a UnixFS message. Raises BadNode."""
     once: dict[int, int] = {}
@@ -144,9 +163,16 @@ def _decode_link(data: bytes, at: int, end: int) -> PBLink:
 
 
 def _decode_any_link(data: bytes, at: int, end: int) -> PBLink:
+    cid, name, tsize = _written_link(data, at, end)
+    return PBLink(name or "", cid, tsize or 0)
+
+
+def _written_link(data: bytes, at: int, end: int) -> tuple[CID, str | None, int | None]:
+    """A link's fields, None for what is not written."""
     cid: CID | None = None
-    name = ""
-    tsize = last = 0
+    name: str | None = None
+    tsize: int | None = None
+    last = 0
     for number, wire, start, stop in _fields(data, at, end):
         if number <= last:
             raise BadNode("dag-pb: fields of a link are doubled or out of order")
@@ -161,7 +187,7 @@ def _decode_any_link(data: bytes, at: int, end: int) -> PBLink:
             raise BadNode(f"dag-pb: field {number} of wire type {wire} in a link")
     if cid is None:
         raise BadNode("dag-pb: a link without a CID")
-    return PBLink(name, cid, tsize)
+    return cid, name, tsize
 
 
 def _name(data: bytes) -> str:

@@ -9,7 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from content.cid import CID, DAG_CBOR, DAG_PB, IDENTITY, LIBP2P_KEY, RAW, read_varint, write_varint
+from content.cid import (
+    CBOR,
+    CID,
+    DAG_CBOR,
+    DAG_JSON,
+    DAG_PB,
+    IDENTITY,
+    JSON,
+    LIBP2P_KEY,
+    RAW,
+    read_varint,
+    write_varint,
+)
 from content.errors import BadCID
 from content.limits import IDENTITY_DIGEST
 
@@ -30,7 +42,7 @@ def test_v0_and_v1_are_one_multihash() -> None:
     assert v0.codec == v1.codec == DAG_PB
 
 
-@given(st.sampled_from([RAW, DAG_PB, DAG_CBOR, LIBP2P_KEY]), st.binary(max_size=50))
+@given(st.sampled_from([RAW, DAG_PB, DAG_CBOR, LIBP2P_KEY, CBOR, DAG_JSON, JSON]), st.binary(max_size=50))
 def test_all_bases_are_read(codec: int, data: bytes) -> None:
     """base16, 32, 36, 58btc and 64url of one CID, upper case where the base has it, are that CID."""
     cid = CID.of(codec, data)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from content import unixfs
+from content import ipld, unixfs
 from content.block import Block
 from content.cbor import encode as encode_cbor
-from content.cid import CID, DAG_PB, IDENTITY, LIBP2P_KEY, RAW
+from content.cid import CID, DAG_CBOR, DAG_JSON, DAG_PB, IDENTITY, JSON, LIBP2P_KEY, RAW
 from content.dagpb import (
     DIRECTORY,
     FILE,
@@ -426,11 +426,15 @@ def test_missing_finds_any_hole() -> None:
 
 
 def test_links_of_every_codec() -> None:
-    """Raw has none, dag-pb its own, DAG-CBOR those anywhere in its value, in order; of others we know nothing."""
+    """Raw has none, dag-pb its own, DAG-CBOR and -JSON those anywhere in a value, in order; others: unknown."""
     a, b = Block.make(RAW, b"a").cid, Block.make(RAW, b"b").cid
     assert links(LEAF) == []
     assert links(Block.make(DAG_PB, encode([PBLink("z", a, 1), PBLink("y", b, 1)], None))) == [b, a]
     assert links(encode_cbor({"x": [{"y": a}, str(a)], "zz": b, "zzz": a})) == [a, b, a]
+    for codec in (DAG_CBOR, DAG_JSON):  # somebody else's, with bytes in it: those that are a CID too are no links
+        value = {"x": [a, b"\xff", bytes(b)], "y": {"z": a, "zz": CID(bytes((1, RAW, IDENTITY, 1)) + b"i")}}
+        assert links(Block.make(codec, ipld.encode(codec, value))) == [a, a, value["y"]["zz"]]
+    assert links(Block.make(JSON, b'{"/":"x"}')) == []
     with pytest.raises(BadNode):
         links(Block.make(LIBP2P_KEY, b""))
     with pytest.raises(BadNode):
