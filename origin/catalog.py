@@ -148,7 +148,7 @@ class Catalog:
         """Make a draft durable under a Head signed by this key."""
         sequence = max(draft.world.sequence + 1, int(self._clock() * 1e6))
         written = draft.write(sequence)
-        self._store.put(written.blocks)
+        self._store.write(written.blocks)
         step("catalog stored")
         head = self._sign(key, written.world)
         self.log.append(draft.entries, sequence, self._clock())
@@ -227,7 +227,7 @@ class Catalog:
 
     def _first(self) -> Head:
         world, blocks = worlds.empty(int(self._clock() * 1e6))
-        self._store.put(blocks)
+        self._store.write(blocks)
         head = self._sign(self._keys.catalog, world)
         replace_file(self._head_path, head.record)
         return head

@@ -63,7 +63,7 @@ class Proofs:
         def enter(cid: CID) -> bool:
             if cid in self._whole or cid.hash_code == IDENTITY:
                 return cid.hash_code == IDENTITY
-            if not self._store.has(cid):
+            if not self._store.holds(cid):
                 if len(lacking) < most:
                     lacking.append(cid)
                 return False

@@ -11,6 +11,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+STORES = ("embedded", "kubo")
+KUBO_API = "http://127.0.0.1:5001"  # as Kubo listens by itself
+KUBO_GATEWAY = "http://127.0.0.1:8080"
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -43,6 +47,32 @@ SETTINGS: tuple[Setting, ...] = (
         "belongs in front of it.",
     ),
     Setting(
+        "store",
+        str,
+        "embedded|kubo",
+        None,
+        "RIM_ORIGIN_STORE",
+        "What keeps the blocks of releases: packs in the state folder, or a Kubo beside the origin. The folder "
+        "remembers it: said once, and moved by `rim origin migrate`.",
+    ),
+    Setting(
+        "kubo_api",
+        str,
+        "URL",
+        None,
+        "RIM_ORIGIN_KUBO_API",
+        f"Kubo's RPC, with the store kubo ({KUBO_API} unless said; the folder remembers it). Whoever reaches it owns "
+        "the Kubo: loopback, or a socket only the origin has.",
+    ),
+    Setting(
+        "kubo_gateway",
+        str,
+        "URL",
+        None,
+        "RIM_ORIGIN_KUBO_GATEWAY",
+        f"Kubo's gateway, through which blocks are read ({KUBO_GATEWAY} unless said; the folder remembers it).",
+    ),
+    Setting(
         "gc_interval",
         float,
         "seconds",
@@ -72,6 +102,9 @@ class OriginConfig:
     gc_interval: float = 86_400.0
     grace: float = 8.0
     json: bool = False
+    store: str | None = None  # None, here and below: as the folder remembers
+    kubo_api: str | None = None
+    kubo_gateway: str | None = None
 
     @property
     def host(self) -> str:

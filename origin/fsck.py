@@ -19,21 +19,24 @@ from content.cid import CID
 from content.errors import ContentError
 from origin import check, log
 from origin.catalog import Catalog
+from origin.config import OriginConfig
 from origin.errors import OriginError, StateError
 from origin.keys import Keys
 from origin.pins import Pins
 from origin.reading import Absent
 from origin.state import State
-from origin.store.embedded import Embedded
+from origin.store import Store
+from origin.store.opening import open_store
 from origin.tokens import Tokens
 
 Say = Callable[[str], None]
 NAMED = 20  # missing blocks named per root
 
 
-def fsck(path: Path, say: Say | None = None) -> int:
+def fsck(path: Path, say: Say | None = None, config: OriginConfig | None = None) -> int:
     """Check this state folder. Says each finding; the exit code: 0 all is well, 1 something is not.
 
+    `config`: where its store is to be found, if not where the folder remembers.
     Raises StateError where it cannot look at all: no such folder, one in use, one of another version.
     """
     tell: Say = say or (lambda line: print(line, flush=True))
@@ -42,7 +45,7 @@ def fsck(path: Path, say: Say | None = None) -> int:
     findings = 0
     with State(path) as state:
         try:
-            for finding in _findings(state, tell):
+            for finding in _findings(state, config or OriginConfig(path), tell):
                 findings += 1
                 tell(f"BAD  {finding}")
         except (StateError, OriginError) as error:
@@ -52,11 +55,11 @@ def fsck(path: Path, say: Say | None = None) -> int:
     return 1 if findings else 0
 
 
-def _findings(state: State, tell: Say) -> Iterator[str]:
-    store = Embedded(state / "packs")
-    if store.cut_bytes:
-        tell(f"cut  {store.cut_bytes:,} bytes of torn tail, never acknowledged")
-    yield from _blocks(store)
+def _findings(state: State, config: OriginConfig, tell: Say) -> Iterator[str]:
+    store = open_store(state, config)
+    if store.torn:
+        tell(f"cut  {store.torn:,} bytes of torn tail, never acknowledged")
+    yield from store.verify()
     tell(f"read {store.blocks:,} blocks, {store.bytes:,} bytes")
     Tokens(state / "tokens.json")
     yield from _modes(state)
@@ -70,21 +73,7 @@ def _findings(state: State, tell: Say) -> Iterator[str]:
         yield from _incomplete(proofs, f"pin {pin.cid}", pin.cid)
 
 
-def _blocks(store: Embedded) -> Iterator[str]:
-    """Every section of every pack: its shape to the end of the file, and its hash."""
-    for pack in store.packs:
-        end = None
-        for section in pack.sections():
-            cid, start, offset, length = section
-            end = offset + length
-            if not pack.verify(section):
-                store.forget((cid.store_key,))
-                yield f"{pack.path.name}, byte {start}: block {cid} does not hash to its name"
-        if end is not None and end != pack.size:
-            yield f"{pack.path.name}, byte {end}: {pack.size - end} bytes that are no blocks"
-
-
-def _site(store: Embedded, proofs: check.Proofs, site: Site) -> Iterator[str]:
+def _site(store: Store, proofs: check.Proofs, site: Site) -> Iterator[str]:
     items: dict[CID, str] = {}
     for what, item in (("live", site.live), ("next", site.next), *(("retained", kept) for kept in site.retained)):
         if item is not None:
@@ -97,7 +86,7 @@ def _site(store: Embedded, proofs: check.Proofs, site: Site) -> Iterator[str]:
         yield from _tree(store, site.name, site.live)
 
 
-def _tree(store: Embedded, name: str, live: Retained) -> Iterator[str]:
+def _tree(store: Store, name: str, live: Retained) -> Iterator[str]:
     try:
         check.compare(store, None, check.release_of(store, live.release))
     except (Absent, ContentError, OriginError) as error:

@@ -27,9 +27,10 @@ from origin.pins import Pins
 from origin.reach import Reach
 from origin.reading import Absent
 from origin.steps import step
-from origin.store.compact import compact
-from origin.store.embedded import Embedded
+from origin.store import Marks, Store
+from origin.world import named
 
+PIN_NAME = "rim/pin"  # of explicit pins, in a store that names them
 log = logging.getLogger("rim.origin")
 
 
@@ -45,7 +46,7 @@ class Collector:
     """The garbage collector of one origin. One collection at a time."""
 
     def __init__(
-        self, store: Embedded, catalog: Catalog, pins: Pins, leases: Leases, proofs: Proofs, gate: threading.RLock
+        self, store: Store, catalog: Catalog, pins: Pins, leases: Leases, proofs: Proofs, gate: threading.RLock
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -69,8 +70,14 @@ class Collector:
     def run(self) -> Collected:
         """Take away what nothing needs. Takes as long as reading every node does: call it in a thread."""
         with self._one:
-            removed = self._sweep()
-            return Collected(removed, compact(self._store))
+            self._sweep()
+            freed = self._store.compact()
+            return Collected(freed.blocks, freed.bytes)
+
+    def reconcile(self) -> None:
+        """Only let go of what nothing needs, and see that the store keeps what is wanted: no disk is given back."""
+        with self._one:
+            self._sweep()
 
     def _take_hold(self, root: CID) -> None:
         with self._gate:
@@ -82,26 +89,36 @@ class Collector:
             if not self._held[root]:
                 del self._held[root]
 
-    def _sweep(self) -> int:
-        touched = self._store.watch()
+    def _sweep(self) -> None:
+        store = self._store
+        store.watch()
         try:
-            mark = Reach(self._store)
+            rooted = Reach(store, whole=True)
+            rooted.walk(store.mend(self._wanted()))
+            mark = rooted.copy()
             mark.walk(self._roots())
             step("garbage marked")
             with self._gate:
+                wanted = self._wanted()
+                rooted.walk(filter(store.pinned, wanted))
                 mark.walk(self._roots())
                 # Under the gate: a rotation stores its last Catalog first and makes it a last word some steps later.
                 mark.keys.update(last.catalog.store_key for last in self._catalog.last_words.values())
                 self._proofs.keep(mark.nodes)
-                with self._store.writing:
-                    dead = [key for key in self._store.index if key not in mark.keys and key not in touched]
-                    removed = self._store.forget(dead)
+                store.sweep(Marks(mark.keys, rooted.keys, wanted))
             step("garbage forgotten")
-            return removed
+            store.settle()
         except (Absent, ContentError) as error:
             raise StoreFailed(f"{error}: nothing was removed; run `rim origin fsck`", "damaged") from error
         finally:
-            self._store.unwatch()
+            store.unwatch()
+
+    def _wanted(self) -> dict[CID, str]:
+        """The roots that are to stay: every release of every site, and the pins; each with the name of its pin."""
+        with self._gate:
+            pins = {pin.cid: PIN_NAME for pin in self._pins.all()}
+            sites = self._catalog.world.sites.values()
+            return pins | {release: pin_name(site.name) for site in sites for release in named(site)}
 
     def _roots(self) -> list[CID]:
         with self._gate:
@@ -110,3 +127,8 @@ class Collector:
                 held = list(self._held)
             pinned = [pin.cid for pin in self._pins.all()]
             return [self._catalog.world.cid, *held, *pinned, *leased]
+
+
+def pin_name(site: str) -> str:
+    """What the pins of a site's releases are called."""
+    return f"rim/{site}"

@@ -49,7 +49,7 @@ METRICS: tuple[Row, ...] = (
     Row("rim_origin_blocks", "gauge", "Blocks stored.", lambda o: o.store.blocks),
     Row("rim_origin_bytes", "gauge", "Bytes of the blocks stored.", lambda o: o.store.bytes),
     Row("rim_origin_corrupt_total", "counter", "Blocks found broken on disk.", lambda o: o.store.corrupt),
-    Row("rim_origin_torn_bytes", "gauge", "Bytes of torn tail cut at start.", lambda o: o.store.cut_bytes),
+    Row("rim_origin_torn_bytes", "gauge", "Bytes of torn tail cut at start.", lambda o: o.store.torn),
     Row("rim_origin_sequence", "gauge", "Sequence of the Head.", lambda o: o.catalog.world.sequence),
     Row("rim_origin_head_expires_seconds", "gauge", "Unix time when the Head ends.", lambda o: o.catalog.head.eol),
     Row("rim_origin_commits_total", "counter", "Heads signed for changes.", lambda o: o.catalog.commits),

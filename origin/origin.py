@@ -28,7 +28,7 @@ from origin.roll import Roll
 from origin.showing import Showing
 from origin.staging import Staging
 from origin.state import State, replace_file
-from origin.store.embedded import Embedded
+from origin.store.opening import open_store
 from origin.tokens import Tokens
 from origin.upload import Uploads
 from origin.views import Views
@@ -50,7 +50,7 @@ class Origin:
         self.stopping = False
         self.keys = Keys(state / "keys")
         self.tokens = Tokens(state / "tokens.json")
-        self.store = Embedded(state / "packs")
+        self.store = open_store(state, config)
         self.leases = Leases(state / "leases")
         self.pins = Pins(state / "pins.json")
         self.proofs = Proofs(self.store)
@@ -105,6 +105,7 @@ class Origin:
     async def close(self) -> None:
         self.roll.close()
         await self.catalog.close()
+        await asyncio.to_thread(self.store.close)
 
 
 def _first_token(tokens: Tokens, path: Path) -> str | None:

@@ -17,13 +17,21 @@ from origin.store import Store
 class Reach:
     """What was reached: nodes by CID (bytes that are a node as dag-pb are a leaf as raw), blocks by store key."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, whole: bool = False) -> None:
+        """`whole`: nothing below the roots can be lacking, so the store is not asked for each block."""
         self.nodes: set[bytes] = set()
         self.keys: set[bytes] = set()
         self._store = store
+        self._whole = whole
 
     def __repr__(self) -> str:
         return f"<Reach {len(self.keys)} blocks>"
+
+    def copy(self) -> Reach:
+        """As much, to go on from where what is lacking may be met."""
+        other = Reach(self._store)
+        other.nodes, other.keys = set(self.nodes), set(self.keys)
+        return other
 
     def walk(self, roots: Iterable[CID]) -> None:
         """Add everything that is here at or below these; what was reached already is not walked again."""
@@ -31,7 +39,7 @@ class Reach:
 
     def _enter(self, cid: CID) -> bool:
         known = cid.store_key in self.keys if cid.codec == RAW else cid in self.nodes
-        return not known and self._store.has(cid)
+        return not known and (self._whole or self._store.has(cid))
 
     def _found(self, cid: CID) -> None:
         self.keys.add(cid.store_key)

@@ -36,6 +36,7 @@ class Showing:
             staging.check_owner(token, lease)
         async with staging.collector.hold(wanted.release):
             await asyncio.to_thread(self._prove_preview, token, name, alias, wanted)
+            await asyncio.to_thread(staging.keep, name, wanted.release)
 
             def change(draft: Draft) -> Site:
                 site = draft.site(name, or_new=True)

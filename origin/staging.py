@@ -21,7 +21,7 @@ from content.errors import ContentError
 from origin import changes, check, quota
 from origin.catalog import Catalog, Done
 from origin.errors import Conflict, Missing, Unprocessable
-from origin.gc import Collector
+from origin.gc import Collector, pin_name
 from origin.leases import Leases
 from origin.log import By, Entry
 from origin.reading import Absent
@@ -84,6 +84,7 @@ class Staging:
             self.check_owner(token, lease)
         async with self.collector.hold(release):
             await asyncio.to_thread(self._prove, token, name, release, expected, force)
+            await asyncio.to_thread(self.keep, name, release)
 
             def change(draft: Draft) -> Site:
                 site = draft.site(name, or_new=True)
@@ -177,21 +178,26 @@ class Staging:
         try:
             lacking = self.proofs.lacking(cid)
             if lacking:
-                raise Conflict(
-                    f"{len(lacking)} blocks of this release are not here; upload them and stage again",
-                    "incomplete",
-                    missing=[str(missing) for missing in lacking],
-                )
+                raise _incomplete(lacking)
             release = check.release_of(self.store, cid)
             base = None if site.live is None else check.release_of(self.store, site.live.release)
             check.check_rules(release)
             rows = check.compare(self.store, base, release)
         except Absent as absent:
-            raise Conflict(str(absent), "incomplete", missing=[str(absent.cid)]) from absent
+            raise _incomplete([absent.cid]) from absent
         except ContentError as error:
             raise Unprocessable(f"this release does not read: {error}", "bad_release") from error
         quota.check_stage(token, self.catalog.world, self.store, name, release.size)
         return rows
+
+    def keep(self, name: str, release: CID) -> None:
+        """Have the store keep all of it by itself, before the commit that relies on that. In a thread. Should the
+        commit not come, the next collection finds that nobody wants it."""
+        site = self.catalog.world.sites.get(name)
+        try:
+            self.store.pin(release, pin_name(name), None if site is None else changes.live_of(site))
+        except Absent as absent:  # it was here when it was proved
+            raise _incomplete(self.proofs.lacking(release) or [absent.cid]) from absent
 
     def check_immutable(self, site: Site, rows: check.Difference) -> None:
         """Raises Conflict where a path that was served as immutable would get other bytes."""
@@ -203,6 +209,14 @@ class Staging:
                 "immutable_changed",
                 paths=paths[:PATHS_NAMED],
             )
+
+
+def _incomplete(lacking: list[CID]) -> Conflict:
+    return Conflict(
+        f"{len(lacking)} blocks of this release are not here; upload them and stage again",
+        "incomplete",
+        missing=[str(missing) for missing in lacking],
+    )
 
 
 def moved(site: Site, release: CID | None) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 Here live VERSION, the lock and the durable replacement of small files. Not here: what the files say (keys, tokens,
 leases, pins, catalog) nor the packs (store/embedded).
 
-Layout: VERSION · lock · head · log.jsonl · keys/ · records/ · sites/ · leases/ · packs/ · tokens.json · pins.json ·
-admin-token · edges.json.
+Layout: VERSION · lock · head · store.json · log.jsonl · keys/ · records/ · sites/ · leases/ · packs/ · tokens.json ·
+pins.json · admin-token · edges.json.
 Everything is 0700/0600: it holds keys.
 """
 

@@ -39,11 +39,12 @@ class Uploads:
     def announce(self, token: Token, site: str, lease_id: str | None, body: bytes) -> dict[str, Any]:
         """The blocks of a release to come: which of them (by index) are lacking. All are protected from here on."""
         cids = read_cids(body)
+        self._store.ready()
         with self._gate:  # first protect, then look: nothing is collected in between
             lease = self._lease(token, site, lease_id)
             self._leases.announce(lease, cids)
-            has = self._store.has
-            missing = [index for index, cid in enumerate(cids) if not has(cid)]
+            holds = self._store.holds
+            missing = [index for index, cid in enumerate(cids) if not holds(cid)]
         self._leases.keep(lease)
         return {"lease": lease.id, "expires": int(lease.expires), "missing": missing}
 

@@ -175,6 +175,11 @@ def served(site: Site) -> list[CID]:
     return [*items, *(cid for alias in site.aliases.values() for cid in (alias.release, alias.before) if cid)]
 
 
+def named(site: Site) -> list[CID]:
+    """Every release that the site keeps, for whatever reason."""
+    return list(dict.fromkeys([*served(site), *(item.release for item in site.kept)]))
+
+
 def _previewed(host: str) -> str:
     """The host whose preview this would name. `xn--` begins an internationalized name, and is no preview's."""
     name, mark, rest = host.partition(PREVIEW_MARK)

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from content.cid import CID
 from origin.api.asking import allowed_everywhere, body_json, origin_of, parse_cid, token_of, who
 from origin.errors import Conflict
+from origin.gc import PIN_NAME
 from origin.origin import Origin
 from origin.pins import Pin
 from origin.tokens import read_request
@@ -115,15 +116,14 @@ def _pin(origin: Origin, cid: CID, name: str) -> Pin:
     if lacking:
         missing = [str(block) for block in lacking]
         raise Conflict(f"{len(missing)} blocks below {cid} are not here", "incomplete", missing=missing)
+    origin.store.pin(cid, PIN_NAME)
     with origin.gate:
-        origin.store.pin(cid)
         return origin.pins.add(cid, name)
 
 
 def _unpin(origin: Origin, cid: CID) -> None:
     with origin.gate:
         origin.pins.remove(cid)
-        origin.store.unpin(cid)
 
 
 def _version() -> str:

@@ -12,16 +12,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from content.cid import CID
 from origin.state import store_error, sync_folder
 from origin.steps import step
-from origin.store.embedded import Embedded, Entry
 from origin.store.pack import HEADER, Pack, prefix
+
+if TYPE_CHECKING:
+    from origin.store.embedded import Embedded, Entry
 
 DEAD_SHARE = 8  # rewrite when dead bytes × this ≥ the pack's size
 
-Move = tuple[bytes, Entry, Entry]  # key, the old place, the new place
+Move = tuple[bytes, "Entry", "Entry"]  # key, the old place, the new place
 
 
 def compact(store: Embedded) -> int:

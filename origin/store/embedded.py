@@ -12,7 +12,7 @@ Road not taken: one file per block (seen: 0.41 s per 1,000 durable blocks, again
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +24,8 @@ from content.limits import MiB
 from origin.errors import StateError
 from origin.state import store_error, sync_folder
 from origin.steps import step
+from origin.store import Freed, Marks
+from origin.store.compact import compact
 from origin.store.pack import HEADER, Pack, prefix
 
 PACK_BYTES = 512 * MiB  # a pack past this is closed: compaction needs at most this much free space
@@ -45,9 +47,10 @@ class Embedded:
         self.index: dict[bytes, Entry] = {}
         self.bytes = 0
         self.corrupt = 0  # blocks found not to hash when read; they count as missing, so that they are sent again
-        self.cut_bytes = 0  # torn tail taken away at start
+        self.torn = 0  # torn tail taken away at start
         self.writing = threading.RLock()
         self._touched: set[bytes] | None = None
+        self._swept = 0  # blocks forgotten since the last compaction
         self.packs: list[Pack] = []
         paths = sorted(folder.glob("*.car"))
         for path in paths:
@@ -82,14 +85,38 @@ class Embedded:
         entry = self.index.get(cid.store_key)
         return None if entry is None else entry[2]
 
+    holds = has  # there is one kind of keeping here
+
     def missing(self, cids: Iterable[CID]) -> list[CID]:
         return [cid for cid in cids if not self.has(cid)]
 
-    def pin(self, root: CID) -> None:
+    def cids(self) -> Iterator[CID]:
+        for pack in tuple(self.packs):
+            for cid, _, offset, _ in pack.sections():
+                entry = self.index.get(cid.store_key)
+                if entry is not None and entry[:2] == (pack, offset):
+                    yield cid
+
+    def ready(self) -> None:
+        """It is, once it is made."""
+
+    def pin(self, root: CID, name: str, like: CID | None = None) -> None:
         """Nothing to do: this store keeps all until origin/gc, which reads the pins, says what may go."""
 
-    def unpin(self, root: CID) -> None:
-        """As `pin`."""
+    def announce(self, name: str, record: bytes) -> None:
+        """Nobody follows names through a folder."""
+
+    def mend(self, wanted: Mapping[CID, str]) -> set[CID]:
+        return set()
+
+    def pinned(self, root: CID) -> bool:
+        return False
+
+    def settle(self) -> None:
+        """What was forgotten is gone; its bytes go with the next compaction."""
+
+    def close(self) -> None:
+        """Nothing is open but the packs, which readers may still hold."""
 
     def put(self, blocks: Iterable[Block]) -> int:
         with self.writing:
@@ -103,14 +130,39 @@ class Embedded:
                 raise
             return batch.stored
 
-    def watch(self) -> set[bytes]:
+    write = put
+
+    def watch(self) -> None:
         """Start noting the keys of all blocks put from now on, new or not (origin/gc: they came after the mark)."""
         with self.writing:
             self._touched = set()
-            return self._touched
+
+    def sweep(self, marks: Marks) -> int:
+        with self.writing:
+            touched = self._touched or ()
+            dead = self.forget([key for key in self.index if key not in marks.keys and key not in touched])
+            self._swept += dead
+        return dead
 
     def unwatch(self) -> None:
         self._touched = None
+
+    def compact(self) -> Freed:
+        swept, self._swept = self._swept, 0
+        return Freed(swept, compact(self))
+
+    def verify(self) -> Iterator[str]:
+        """Every section of every pack: its shape to the end of the file, and its hash."""
+        for pack in self.packs:
+            end = None
+            for section in pack.sections():
+                cid, start, offset, length = section
+                end = offset + length
+                if not pack.verify(section):
+                    self.forget((cid.store_key,))
+                    yield f"{pack.path.name}, byte {start}: block {cid} does not hash to its name"
+            if end is not None and end != pack.size:
+                yield f"{pack.path.name}, byte {end}: {pack.size - end} bytes that are no blocks"
 
     def forget(self, keys: Iterable[bytes]) -> int:
         """Take these out of the index; how many were in it. Their bytes go with the next compaction."""
@@ -166,7 +218,7 @@ class Embedded:
                 self.enter((cid.store_key,), ((pack, offset, length),))
                 good = offset + length
         if last and good < pack.size:
-            self.cut_bytes = pack.size - good
+            self.torn = pack.size - good
             pack.cut(good)
         self.packs.append(pack)
 
