@@ -21,6 +21,8 @@ from content.ipns import key_of
 from edge.cache.inventory import Policy
 from edge.http.address import Trusted
 from edge.http.rates import Rate
+from edge.names.links import read_links
+from edge.names.servers import OFF, server_address
 from edge.peers.ring import Member, parse_members
 
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)i?B?\s*\Z", re.IGNORECASE)
@@ -111,6 +113,41 @@ SETTINGS: tuple[Setting, ...] = (
         "Memory for blocks and ready answers. Raise it while rim_memory_evicted_total grows fast.",
     ),
     Setting("gateways", str, "names", "", "RIM_GATEWAYS", "URLs of trustless gateways, asked last, for content only."),
+    Setting(
+        "dnslinks",
+        str,
+        "links",
+        "",
+        "RIM_DNSLINKS",
+        "Domains whose DNSLink is set here and not asked of DNS: DOMAIN=/ipfs/CID or DOMAIN=/ipns/NAME, comma "
+        "separated; or the path of a file with one a line. SIGHUP reads the file again.",
+    ),
+    Setting(
+        "ipns_records",
+        Path,
+        "folder",
+        None,
+        "RIM_IPNS_RECORDS",
+        "Folder with IPNS records of your own, NAME.ipns-record each. Verified like all others; SIGHUP reads it again.",
+    ),
+    Setting(
+        "resolvers",
+        str,
+        "servers",
+        "",
+        "RIM_RESOLVERS",
+        "Addresses of the DNS servers asked for DNSLinks, comma separated: 9.9.9.9, [2620:fe::fe]:5353. "
+        "Unless set: the system's. off: none is asked.",
+    ),
+    Setting(
+        "routers",
+        str,
+        "urls",
+        "",
+        "RIM_ROUTERS",
+        "URLs of delegated routers (/routing/v1/ipns), asked beside --gateways for the IPNS records of names that are "
+        "no site's.",
+    ),
     Setting(
         "processes",
         int,
@@ -230,6 +267,10 @@ class EdgeConfig:
     cache_min_free: int | None = None  # bytes; None: a small part of the filesystem
     memory_bytes: int = 512 * 1024**2
     gateways: tuple[str, ...] = ()
+    dnslinks: str = ""
+    ipns_records: Path | None = None
+    resolvers: tuple[str, ...] = ()
+    routers: tuple[str, ...] = ()
     processes: int = 1
     site_domain: str = "localhost"
     trusted_proxy: Trusted = field(default_factory=Trusted)
@@ -273,6 +314,16 @@ class EdgeConfig:
                 "give a node token (RIM_NODE_TOKEN or --token-file)"
             )
         self._check_front()
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Raises BadSetting unless what is said of names can be read."""
+        try:
+            read_links(self.dnslinks)
+        except (OSError, ValueError) as error:
+            raise BadSetting(f"dnslinks: {error}") from error
+        if self.ipns_records is not None and not self.ipns_records.is_dir():
+            raise BadSetting(f"ipns_records: {self.ipns_records} is no folder")
 
     def _check_front(self) -> None:
         """Raises BadSetting unless what is said of proxies, TLS, limits and log fits together."""
@@ -351,6 +402,22 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _urls(text: str) -> tuple[str, ...]:
+    urls = tuple(url.rstrip("/") for url in _names(text))
+    for url in urls:
+        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+            raise ValueError(f"{url!r} is not an http(s) URL")
+    return urls
+
+
+def _servers(text: str) -> tuple[str, ...]:
+    found = _names(text)
+    if found != (OFF,):
+        for server in found:
+            server_address(server)
+    return found
+
+
 def _value(row: Setting, given: Any) -> Any:
     """What the row's text means; what is no text stays as it is."""
     if row.unit in _READERS and isinstance(given, str):
@@ -373,6 +440,8 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "url": lambda text: text.rstrip("/"),
     "size": size,
     "members": parse_members,
+    "servers": _servers,
+    "urls": _urls,
     "names": _names,
     "networks": Trusted.read,
     "rate": lambda text: Rate.read(text) if text else None,

@@ -47,6 +47,7 @@ from edge.explain import Explainer
 from edge.front import Front
 from edge.http.limits import LIMITS, Limits
 from edge.http.listener import BindError, Listener, bind
+from edge.naming import names_of
 from edge.numbers import Numbers
 from edge.pause import Pause
 from edge.peers.client import PeerClient
@@ -116,6 +117,7 @@ class Node:
     async def go(self) -> None:
         """Serve, from what lies here, and follow the origin."""
         await self.disk.open()
+        await self.names.reload()
         await self.follower.restore()
         self.front.start()
         self.part.begin(self.follower.stored)
@@ -130,8 +132,9 @@ class Node:
         await self.follower.ready.wait()
 
     def reload(self) -> None:
-        """Read again what may have changed: the certificate, and where the access log goes."""
+        """Read again what may have changed: the certificate, where the access log goes, and the operator's names."""
         self.front.reload()
+        self._tasks.append(asyncio.create_task(self.names.reload()))
 
     async def stop(self) -> None:
         """Finish what is under way, and leave nothing: no task, no port, no lock."""
@@ -141,6 +144,7 @@ class Node:
         await asyncio.gather(self._leave(), *(listener.stop() for listener in listeners))
         await self.front.close()
         await self.pause.close()
+        await self.names.close()
         await self.loader.close()
         await self.part.close()
         await self.client.close()
@@ -229,6 +233,7 @@ class Node:
         self.loader.sources.shares = part.shares
         self.loader.sources.inner = part.client(lambda number: self.follower.hint(number))
         self.router = Router(config.site_domain)
+        self.names = names_of(config, self.loader, self.router)
         self.warmer = Warmer(
             self.loader,
             config.name,
@@ -296,6 +301,7 @@ class Node:
             values=lambda: self.part.values(self.numbers),
             status=lambda: self.part.status(self.numbers),
             explain=self.explainer.explain,
+            record=self.names.records.known,
         )
         self.public = Listener(
             public_app(self.site_app),
@@ -316,6 +322,7 @@ class Node:
             self.public,
             admin,
             self.front,
+            self.names,
         )
 
     def _answer(self, identity: Identity) -> None:

@@ -19,6 +19,7 @@ from edge.control.warm import Warmer
 from edge.control.watchdog import Watchdog
 from edge.front import Front
 from edge.http.listener import Listener
+from edge.names.names import Names
 from edge.peers.members import Members
 from edge.ready import Ready
 from edge.site.view import Published
@@ -37,10 +38,11 @@ class Numbers:
     public: Listener
     private: Private
     front: Front
+    names: Names
 
     def values(self) -> dict[str, Value]:
         """For /metrics."""
-        return {**self._answers(), **self._front(), **self._head(), **self._blocks(), **self._peers()}
+        return {**self._answers(), **self._front(), **self._head(), **self._blocks(), **self._peers(), **self._names()}
 
     def _answers(self) -> dict[str, Value]:
         counts = self.ready.counts
@@ -117,6 +119,18 @@ class Numbers:
             "rim_peers_ejected": len(self.members.ejected()),
             "rim_peer_ejections_total": self.members.ejections,
             "rim_served_blocks_total": self.private.served,
+        }
+
+    def _names(self) -> dict[str, Value]:
+        links, records = self.names.links, self.names.records
+        lookups: Counter[tuple[str, ...]] = Counter()
+        for count in (links.counts, records.counts):
+            lookups.update(count)
+        return {
+            "rim_name_lookups_total": lookups,
+            "rim_names_stale_total": links.memo.served_stale + records.memo.served_stale,
+            "rim_names_known": len(links.memo) + len(records.memo),
+            "rim_ipns_records_refused_total": dict(records.refused),
         }
 
     def status(self) -> dict[str, Any]:

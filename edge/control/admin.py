@@ -29,6 +29,7 @@ from content.limits import KiB
 from edge.cache.loader import Loaded, Loader, Unavailable
 from edge.control.metrics import CONTENT_TYPE, Value, render
 from edge.http.target import BadTarget, host_of
+from edge.names.asking import RECORD_TYPE
 from edge.peers.client import RAW_TYPE, SOURCE_HEADER
 
 BODY_MAX = 64 * KiB
@@ -62,6 +63,7 @@ class Private:
     values: Callable[[], Awaitable[Mapping[str, Value]]]
     status: Callable[[], Awaitable[dict[str, Any]]]
     explain: Explain
+    record: Callable[[str], bytes | None] = lambda name: None  # of an IPNS name, as far as it is held here
     tiers: tuple[str, ...] = ("1", "2")  # the rungs that a question may have climbed to
     served: int = 0
 
@@ -115,6 +117,17 @@ class Private:
         if loaded is None:
             raise Refused(504, "not_held", "this edge does not hold it")
         return loaded
+
+    # IPNS records, for peers.
+
+    async def held_record(self, request: Request) -> Response:
+        """GET /ipns/{name}?format=ipns-record: what is held here; nobody is asked on a peer's behalf."""
+        self.authorize(request)
+        raw = self.record(request.path_params["name"])
+        if raw is None:
+            raise Refused(504, "not_held", "this edge holds no record of this name")
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        return Response(raw, headers=headers, media_type=RECORD_TYPE)
 
     # Health and numbers.
 
@@ -174,6 +187,7 @@ def private_app(private: Private, more: Sequence[Route] = ()) -> Starlette:
     app = Starlette(
         routes=[
             Route("/ipfs/{cid}", _told(private, private.block)),
+            Route("/ipns/{name}", _told(private, private.held_record)),
             Route("/healthz", private.healthz),
             Route("/readyz", private.readyz),
             Route("/metrics", private.metrics),

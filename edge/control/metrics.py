@@ -88,6 +88,18 @@ METRICS: tuple[Metric, ...] = (
     Metric("rim_peers_ejected", "Nodes left alone at this moment."),
     Metric("rim_peer_ejections_total", "Times a node was left alone."),
     Metric("rim_served_blocks_total", "Blocks given to other nodes."),
+    Metric(
+        "rim_name_lookups_total",
+        "Lookups of DNSLinks (map, dns) and of IPNS records (seed, origin, peer, gateway, router), by what came of it.",
+        ("source", "result"),
+    ),
+    Metric("rim_names_stale_total", "Answers from a name's last good value: nobody could be asked for a newer one."),
+    Metric("rim_names_known", "Domains and keys whose meaning is in memory."),
+    Metric(
+        "rim_ipns_records_refused_total",
+        "IPNS records not taken, by reason. Alert on fork: two histories of one name are signed.",
+        ("reason",),
+    ),
     Metric("rim_processes", "Processes of this edge that answered when they were asked for these numbers."),
     Metric("rim_process_restarts_total", "Processes of this edge that died and were started again. Alert on growth."),
     Metric("rim_loop_lag_seconds", "Longest stall of the event loop in the last ten seconds."),

@@ -72,6 +72,14 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"rate_per_client": "50"}, "rate_per_client: '50' is no rate such as"),
     ({"rate_per_site": "0/s"}, "rate_per_site: '0/s' is no rate such as"),
     ({"access_log": "xml"}, "access_log: 'xml' is none of off, combined, json"),
+    ({"dnslinks": "example.org"}, "dnslinks: .*No such file"),
+    ({"dnslinks": "example.org=/ipld/x"}, "dnslinks: 'example.org=/ipld/x' is not DOMAIN=/ipfs/CID"),
+    ({"dnslinks": "org=/ipfs/bafkqaaa"}, "dnslinks: 'org="),
+    ({"ipns_records": "/nonexistent"}, "ipns_records: /nonexistent is no folder"),
+    ({"resolvers": "dns.example"}, "resolvers: 'dns.example' is no address of a DNS server"),
+    ({"resolvers": "9.9.9.9,off"}, "resolvers: 'off' is no address"),
+    ({"resolvers": "9.9.9.9:0"}, "resolvers: '9.9.9.9:0'"),
+    ({"routers": "example.org"}, "routers: 'example.org' is not an http"),
     ({"access_log_file": "/tmp/x.log"}, "access_log_file: say what to write"),
 ]
 
@@ -116,3 +124,16 @@ def test_sizes_and_addresses() -> None:
     assert address("[::1]:80") == ("::1", 80)
     assert [is_loopback(host) for host in ("127.0.0.1", "127.9.9.9", "::1", "localhost")] == [True] * 4
     assert not any(is_loopback(host) for host in ("0.0.0.0", "::", "10.0.0.1", "example.com", ""))
+
+
+def test_names(tmp_path: Path) -> None:
+    """The operator's links, inline or in a file, the folder of records, servers and routers."""
+    plain = read(GIVEN, {})
+    assert (plain.dnslinks, plain.ipns_records, plain.resolvers, plain.routers) == ("", None, (), ())
+    flags = {"dnslinks": "a.example=/ipfs/bafkqaaa, b.example=/ipns/a.example/x", "resolvers": "::1,[::1]:53,1.2.3.4:5"}
+    config = read({**GIVEN, **flags, "ipns_records": str(tmp_path)}, {"RIM_ROUTERS": "http://r/,https://s"})
+    assert (config.ipns_records, config.routers) == (tmp_path, ("http://r", "https://s"))
+    assert config.resolvers == ("::1", "[::1]:53", "1.2.3.4:5")
+    assert read({**GIVEN, "resolvers": "off"}, {}).resolvers == ("off",)
+    (tmp_path / "links").write_text("# ours\n\na.example = /ipfs/bafkqaaa\n")
+    assert read({**GIVEN, "dnslinks": str(tmp_path / "links")}, {}).dnslinks == str(tmp_path / "links")

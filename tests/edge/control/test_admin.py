@@ -83,7 +83,7 @@ REFUSED = [
     ("a strange tier", f"/ipfs/{HOME}?format=raw", {"Rim_Tier": "0"}, 400),
     ("a block that is nowhere", f"/ipfs/{CID.of(RAW, b'nowhere')}?format=raw", {}, 404),
     ("no such path", "/ipfs/", {}, 404),
-    ("an IPNS name", "/ipns/x", {}, 404),
+    ("a record that is not held", "/ipns/x", {}, 504),
     ("a site", "/index.html", {}, 404),
 ]
 

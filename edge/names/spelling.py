@@ -1,0 +1,70 @@
+"""Spelling: which key or domain a text names, and whether a text is a content path. Pure.
+
+Here live the one form under which a key is kept (its libp2p-key CID in base36, k51…) and all the others it is written
+in: that CID in any base, also with the codec dag-pb, and the bare multihash in base58btc (12D3KooW…, Qm…), as the IPNS
+name spec lists them. Not here: what a key proves (content/ipns), domains in a label of a host (edge/gateway).
+"""
+
+from __future__ import annotations
+
+import re
+
+import libipld
+
+from content.cid import CID, DAG_PB, LIBP2P_KEY
+from content.errors import BadCID
+from edge.names.limits import PATH_BYTES
+
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")  # an underscore is no host, but names may have it
+_DOMAIN_BYTES = 253  # RFC 1035
+_PEER_ID = re.compile(r"(?:12D3KooW|16Uiu2HA|Qm)[1-9A-HJ-NP-Za-km-z]{40,}\Z")
+_LIBP2P = bytes((1, LIBP2P_KEY))
+
+
+def key_name(text: str) -> str | None:
+    """The key's name as we keep it (k…), None for what is no name of a key."""
+    try:
+        cid = CID.from_bytes(_LIBP2P + _multihash(text)) if _PEER_ID.match(text[:128]) else CID.parse(text)
+    except (BadCID, ValueError):
+        return None
+    if cid.codec not in (LIBP2P_KEY, DAG_PB):
+        return None
+    return CID(_LIBP2P + cid.multihash).base36()
+
+
+def domain_name(text: str) -> str | None:
+    """The domain in lower case and without a last dot, None for what DNS cannot hold."""
+    name = text.lower().removesuffix(".")
+    labels = name.split(".")
+    if len(name) > _DOMAIN_BYTES or len(labels) < 2 or not all(_LABEL.match(label) for label in labels):
+        return None
+    return name
+
+
+def content_path(text: str) -> tuple[str, str, str] | None:
+    """Namespace ("ipfs" or "ipns"), identifier and the rest ("" or "/…") of a content path; None if it is none."""
+    if len(text) > PATH_BYTES or not text.isprintable():
+        return None
+    empty, _, rest = text.partition("/")
+    space, _, rest = rest.partition("/")
+    name, slash, rest = rest.partition("/")
+    if empty or space not in ("ipfs", "ipns") or not name:
+        return None
+    if space == "ipfs" and not _is_cid(name):
+        return None
+    if space == "ipns" and key_name(name) is None and domain_name(name) is None:
+        return None
+    return space, name, (slash + rest).rstrip("/")
+
+
+def _is_cid(text: str) -> bool:
+    try:
+        CID.parse(text)
+    except BadCID:
+        return False
+    return True
+
+
+def _multihash(text: str) -> bytes:
+    multihash: bytes = libipld.decode_multibase("z" + text)[1]
+    return multihash

@@ -1,0 +1,71 @@
+"""TXT: asks DNS servers for TXT records, over dnspython.
+
+Here lives the asking: servers, timeouts, CNAMEs, and what each way to fail means. Not here: what the records say
+(edge/names/links), keeping answers (edge/names/memo). dnspython checks that an answer is to our question, goes over to
+TCP for one that is cut short, and asks the next server after one that fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dns.asyncresolver
+import dns.exception
+import dns.name
+import dns.nameserver
+import dns.rdatatype
+import dns.resolver
+
+from edge.names.dnslink import Texts
+from edge.names.faults import NameTrouble
+from edge.names.limits import DNS_ALIASES, DNS_LIFETIME, DNS_TIMEOUT
+from edge.names.servers import server_address
+
+
+class Resolver:
+    """A stub resolver. Use it inside a running loop; it keeps no connection open."""
+
+    def __init__(self, servers: Sequence[str] = ()) -> None:
+        """`servers`: addresses with or without port; none: those of the system. Raises ValueError."""
+        self._servers = [dns.nameserver.Do53Nameserver(*server_address(server)) for server in servers]
+        self._resolver: dns.asyncresolver.Resolver | None = None
+
+    async def __call__(self, name: str) -> Texts:
+        """The TXT records of this name. Raises NameTrouble when no server could tell."""
+        try:
+            wanted = dns.name.from_text(name)
+            ttl = float("inf")
+            for _ in range(DNS_ALIASES + 1):
+                answer = await self._ask(wanted)
+                chain = answer.chaining_result
+                ttl = min(ttl, chain.minimum_ttl)
+                if answer.rrset is not None:
+                    return Texts(tuple(b"".join(record.strings) for record in answer.rrset), ttl)
+                if chain.canonical_name == wanted:
+                    return Texts((), ttl)
+                wanted = chain.canonical_name  # the server gave a CNAME and did not follow it
+        except dns.resolver.NXDOMAIN as error:
+            return Texts((), _negative_ttl(error))
+        except (dns.exception.DNSException, OSError, EOFError) as error:
+            raise NameTrouble(f"DNS could not be asked for {name}: {error or type(error).__name__}") from error
+        raise NameTrouble(f"{name}: more than {DNS_ALIASES} CNAMEs in a row, or a loop of them")
+
+    async def _ask(self, name: dns.name.Name) -> dns.resolver.Answer:
+        return await self._at_hand().resolve(
+            name, dns.rdatatype.TXT, raise_on_no_answer=False, lifetime=DNS_LIFETIME, search=False
+        )
+
+    def _at_hand(self) -> dns.asyncresolver.Resolver:
+        """Made at the first question: a machine without resolv.conf can serve all that needs no DNS."""
+        if self._resolver is None:
+            resolver = dns.asyncresolver.Resolver(configure=not self._servers)
+            if self._servers:
+                resolver.nameservers = self._servers
+            resolver.timeout = DNS_TIMEOUT
+            self._resolver = resolver
+        return self._resolver
+
+
+def _negative_ttl(error: dns.resolver.NXDOMAIN) -> float:
+    responses = error.kwargs.get("responses") or {}
+    return min((response.resolve_chaining().minimum_ttl for response in responses.values()), default=0.0)

@@ -1,0 +1,203 @@
+"""From a name to the path it means: chains, loops, the operator's own words, and a whole edge that is told them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from edge.names.dnslink import DNSLinks
+from edge.names.faults import NameFault, NameLoop, NameNotFound
+from edge.names.limits import HOPS
+from edge.names.names import Named, Names
+from edge.names.records import Records
+from tests.edge.names.play import HOUR, Key, path, run
+from tests.edge.sites import World
+from tests.edge.wire import edge
+
+HOME = path("home")
+
+
+async def names(links: str = "", folder: Path | None = None) -> Names:
+    made = Names(DNSLinks(links), Records(folder))
+    await made.reload()
+    return made
+
+
+def test_a_chain_of_names_keeps_what_is_left_of_each_path(tmp_path: Path) -> None:
+    """DNSLink gateway spec, "resolving an advanced DNSLink chain": domain → domain → key → CID."""
+
+    async def play() -> None:
+        key = Key()
+        (tmp_path / f"{key.name}.ipns-record").write_bytes(key.sign(f"{HOME}/d", ttl=30))
+        found = await names(f"a.example=/ipns/b.example/path-b,b.example=/ipns/{key.name}/path-c", tmp_path)
+        assert await found.resolve("A.example.") == Named(f"{HOME}/d/path-c/path-b", 30, stale=False)
+        assert await found.resolve("b.example") == Named(f"{HOME}/d/path-c", 30, stale=False)
+        assert (await found.record(key.name)) == (tmp_path / f"{key.name}.ipns-record").read_bytes()
+
+    run(play)
+
+
+def test_the_operators_word_has_no_age() -> None:
+    """It holds until it is changed; nobody has said for how long."""
+
+    async def play() -> None:
+        found = await names(f"a.example={HOME}/x")
+        assert await found.resolve("a.example") == Named(f"{HOME}/x", None, stale=False)
+
+    run(play)
+
+
+def test_the_age_of_a_record_is_within_its_ttl_and_its_end(tmp_path: Path) -> None:
+    """And with several records in a row the shortest counts."""
+
+    async def play() -> None:
+        last, first = Key(), Key()
+        (tmp_path / f"{last.name}.ipns-record").write_bytes(last.sign(HOME, ttl=HOUR, left=50))
+        (tmp_path / f"{first.name}_any.ipns-record").write_bytes(first.sign(f"/ipns/{last.name}", ttl=HOUR))
+        found = await (await names(folder=tmp_path)).resolve(first.name)
+        assert found.max_age is not None
+        assert 45 < found.max_age <= 50
+
+    run(play)
+
+
+LOOPS = {
+    "itself": "a.example=/ipns/a.example",
+    "itself, spelt otherwise": "a.example=/ipns/A.EXAMPLE/x",
+    "a ring": "a.example=/ipns/b.example,b.example=/ipns/a.example",
+}
+
+
+@pytest.mark.parametrize("links", LOOPS.values(), ids=LOOPS.keys())
+def test_a_loop_is_refused(links: str) -> None:
+    """At once, not after 32 turns."""
+
+    async def play() -> None:
+        with pytest.raises(NameLoop, match="back to itself"):
+            await (await names(links)).resolve("a.example")
+
+    run(play)
+
+
+def test_32_names_in_a_row_are_followed_and_33_are_not() -> None:
+    """DNSLink gateway spec: a hard limit, e.g. 32."""
+
+    async def play() -> None:
+        rows = [f"n{n}.example=/ipns/n{n + 1}.example" for n in range(HOPS)]
+        found = await names(",".join([*rows[1:], f"n{HOPS}.example={HOME}"]))
+        assert (await found.resolve("n1.example")).path == HOME
+        found = await names(",".join([*rows, f"n{HOPS}.example={HOME}"]))
+        with pytest.raises(NameLoop, match="more than 32 names"):
+            await found.resolve("n0.example")
+
+    run(play)
+
+
+@pytest.mark.parametrize("name", ["nowhere.example", "nodots", "", Key().name, "a b.example"])
+def test_a_name_that_is_not_there(name: str) -> None:
+    """Nobody is asked here, so nobody knows it."""
+
+    async def play() -> None:
+        found = await names()
+        with pytest.raises(NameNotFound):
+            await found.resolve(name)
+        with pytest.raises(NameNotFound):
+            await found.record(name)
+
+    run(play)
+
+
+def test_of_a_folder_only_what_verifies_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Named wrongly, another key's, cut, ended, too long: said in the log, and passed over. Of two the best counts."""
+
+    async def play() -> None:
+        key, other = Key(), Key()
+        good = key.sign(path("2"), sequence=2)
+        ended = Key()
+        files = {
+            f"{key.name}_old": key.sign(path("1"), sequence=1),
+            f"{key.name}_new": good,
+            f"{key.name}_late": key.sign(path("3"), sequence=3, left=-1),
+            other.name: good,
+            Key().name: b"x" * 11_000,
+            ended.name: ended.sign(HOME, left=-1),
+            "nobody": good,
+        }
+        for name, raw in files.items():
+            (tmp_path / f"{name}.ipns-record").write_bytes(raw)
+        (tmp_path / "README").write_text("not a record")
+        found = await names(folder=tmp_path)
+        assert (await found.resolve(key.name)).path == path("2")
+        for name in (other.name, ended.name):
+            with pytest.raises(NameFault):
+                await found.resolve(name)
+        assert sum(".ipns-record" in message for message in caplog.messages) == 5
+
+    run(play)
+
+
+def test_an_edge_reads_its_names_at_start_and_at_sighup(tmp_path: Path) -> None:
+    """The map's file and the folder; a file that became unreadable changes nothing."""
+
+    async def play() -> None:
+        key, links, folder = Key(), tmp_path / "links", tmp_path / "records"
+        folder.mkdir()
+        links.write_text(f"a.example={HOME}\n")
+        (folder / f"{key.name}.ipns-record").write_bytes(key.sign(path("1"), sequence=1))
+        given = {"dnslinks": str(links), "ipns_records": folder, "resolvers": ("off",)}
+        async with edge(tmp_path, World(), **given) as (node, _):
+            assert (await node.names.resolve("a.example")).path == HOME
+            assert (await node.names.resolve(key.name)).path == path("1")
+            (folder / f"{key.name}.ipns-record").write_bytes(key.sign(path("2"), sequence=2))
+            links.write_text(f"b.example=/ipns/{key.name}\n")
+            await node.names.reload()
+            assert (await node.names.resolve("b.example")).path == path("2")
+            links.write_text("nonsense\n")
+            await node.names.reload()
+            assert (await node.names.resolve("b.example")).path == path("2")
+
+    run(play)
+
+
+def test_a_lower_sequence_in_the_folder_is_not_taken_even_after_a_restart(tmp_path: Path) -> None:
+    """The edge's own folder remembers the best record of every name it has followed."""
+
+    async def play() -> None:
+        key, folder = Key(), tmp_path / "records"
+        folder.mkdir()
+        file = folder / f"{key.name}.ipns-record"
+        file.write_bytes(key.sign(path("2"), sequence=2))
+        given = {"ipns_records": folder, "resolvers": ("off",)}
+        async with edge(tmp_path, world := World(), **given) as (node, _):
+            assert (await node.names.resolve(key.name)).path == path("2")
+        file.write_bytes(key.sign(path("1"), sequence=1))
+        async with edge(tmp_path, world, **given) as (node, _):
+            assert (await node.names.resolve(key.name)).path == path("2")
+            assert node.names.records.refused == {"older": 1}
+
+    run(play)
+
+
+def test_sighup_reaches_a_whole_edge(tmp_path: Path) -> None:
+    """As a signal: the node reads its names again beside what it does."""
+
+    async def play() -> None:
+        links = tmp_path / "links"
+        links.write_text(f"a.example={HOME}\n")
+        async with edge(tmp_path, World(), dnslinks=str(links), resolvers=("off",)) as (node, _):
+            import asyncio
+
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, node.reload)
+            links.write_text(f"b.example={HOME}\n")
+            os.kill(os.getpid(), signal.SIGHUP)
+            while True:
+                try:
+                    assert (await node.names.resolve("b.example")).path == HOME
+                    break
+                except NameNotFound:
+                    await asyncio.sleep(0.01)
+
+    run(play)
