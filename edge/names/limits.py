@@ -16,6 +16,7 @@ LINKS: Final = 10_000  # rows of the operator's map
 
 DNS_TIMEOUT: Final = 2.0  # s for one server; then the next one is asked
 DNS_LIFETIME: Final = 5.0  # s for all of them, as a stub resolver's default
+DNS_ANSWER: Final = 8 * 1024  # bytes of an answer: DNSLinks take some hundred, and 64 KiB take 0.5 s to read (seen)
 DNS_ALIASES: Final = 8  # CNAMEs in a row that we follow ourselves, behind a server that does not
 TTL_MIN: Final = 5.0  # s that an answer is kept although its TTL says less: a TTL of 0 is no licence to ask per request
 TTL_MAX: Final = 86_400.0  # s after which an answer is asked for again although its TTL says more (RFC 8767, 4)

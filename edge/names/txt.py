@@ -1,8 +1,8 @@
 """TXT: asks DNS servers for TXT records, over dnspython.
 
 Here lives the asking: servers, timeouts, CNAMEs, and what each way to fail means. Not here: what the records say
-(edge/names/links), keeping answers (edge/names/memo). dnspython checks that an answer is to our question, goes over to
-TCP for one that is cut short, and asks the next server after one that fails.
+(edge/names/links), keeping answers (edge/names/memo). dnspython goes over to TCP for an answer that is cut
+short, and asks the next server after one that fails.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from collections.abc import Sequence
 import dns.asyncresolver
 import dns.exception
 import dns.name
-import dns.nameserver
 import dns.rdatatype
 import dns.resolver
 
 from edge.names.dnslink import Texts
 from edge.names.faults import NameTrouble
 from edge.names.limits import DNS_ALIASES, DNS_LIFETIME, DNS_TIMEOUT
-from edge.names.servers import server_address
+from edge.names.nameserver import Bounded
+from edge.names.servers import PORT, server_address
+
+UDP_PAYLOAD = 1232  # bytes that we say a datagram may have: it fits every path unfragmented (DNS flag day 2020)
 
 
 class Resolver:
@@ -27,7 +29,7 @@ class Resolver:
 
     def __init__(self, servers: Sequence[str] = ()) -> None:
         """`servers`: addresses with or without port; none: those of the system. Raises ValueError."""
-        self._servers = [dns.nameserver.Do53Nameserver(*server_address(server)) for server in servers]
+        self._servers = [Bounded(*server_address(server)) for server in servers]
         self._resolver: dns.asyncresolver.Resolver | None = None
 
     async def __call__(self, name: str) -> Texts:
@@ -59,9 +61,9 @@ class Resolver:
         """Made at the first question: a machine without resolv.conf can serve all that needs no DNS."""
         if self._resolver is None:
             resolver = dns.asyncresolver.Resolver(configure=not self._servers)
-            if self._servers:
-                resolver.nameservers = self._servers
+            resolver.nameservers = self._servers or [Bounded(server, PORT) for server in map(str, resolver.nameservers)]
             resolver.timeout = DNS_TIMEOUT
+            resolver.use_edns(0, 0, UDP_PAYLOAD)
             self._resolver = resolver
         return self._resolver
 
