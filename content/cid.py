@@ -187,6 +187,18 @@ class CID(bytes):
         return f"CID({str(self)!r})"
 
 
+def base58(data: bytes) -> str:
+    """Bytes in base58btc, as bare multihashes are written."""
+    return _to_base(data, _B58, 58)
+
+
+def from_base58(text: str) -> bytes:
+    """Raises BadCID."""
+    if len(text) > _TEXT_MAX:
+        raise BadCID(f"{len(text)} characters of base58")
+    return _from_base(text, _B58, 58)
+
+
 def _decode_multibase(text: str) -> bytes:
     prefix, body = text[:1], text[1:]
     if not body:

@@ -56,6 +56,15 @@ RULE_REFERENCES = 8  # captures that one target or value uses: each can be as lo
 HEADER_REFERENCES = 100  # captures that all values of a _headers file use: they may all land in one answer
 REDIRECT_HOPS = 5  # redirects in a row before a warning; browsers give up at 20
 
+DENYLIST_LINE = 2 * MiB  # with its end: compact denylist format, "File syntax"
+DENYLIST_HEADER = 1 * MiB  # the same, "Header"; past it there is none, and its lines are rules
+DENYLIST_BYTES = 512 * MiB  # of one list: eight times today's badbits of a million lines
+DENYLIST_ENTRIES = 4_000_000  # rules of one list: 170 MiB at 43 B each
+DENYLIST_PATHS = 100_000  # rules of one list that name a path or a domain: some 500 B each
+DENYLIST_TERMS = 65_536  # different statuses and reasons, and changes between rules and `!` rules, of one list
+DENYLISTS = 64  # lists of a node: each is looked into for each block that is not at hand
+DENIED_ROWS = 10_000  # rules of the Catalog's own: every node has them with the Head; more belong into a list
+
 
 def check(limit: str, value: int, maximum: int) -> None:
     """Raise LimitExceeded, naming the limit, when value is over maximum."""
