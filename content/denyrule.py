@@ -53,6 +53,13 @@ class Rule:
         prefix = path.endswith("*")
         return cls(space, (_multihash if space == IPFS else ipns_name)(name), _decoded(path), prefix, allow)
 
+    @property
+    def block(self) -> CID | None:
+        """The block that this denies whole: as a CIDv0, which any other spelling of it is equal to by multihash. None
+        where it denies something else."""
+        plain = self.space == IPFS and not self.path and not self.allow
+        return CID(self.name) if plain and isinstance(self.name, bytes) and self.name[:2] == b"\x12\x20" else None
+
     def covers(self, path: str) -> bool:
         """Whether a path below the name (decoded, without slashes around it) is meant. A whole name means all of it."""
         if not self.path or path == self.path:

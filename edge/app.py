@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from math import ceil
 from secrets import token_urlsafe
@@ -27,11 +27,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from content.denylists import Denied, Refusal
 from content.errors import ContentError
 from content.media import media_type
 from edge.bodies import open_body
 from edge.cache.loader import Loader, Unavailable
 from edge.counting import Told
+from edge.denials import Denials
 from edge.guard import Guard
 from edge.http.answer import Answer, Asking, Redirection, is_shared_across_sites
 from edge.http.door import Door
@@ -41,9 +43,9 @@ from edge.http.target import BadTarget, host_of, path_of
 from edge.pages import index_page
 from edge.ready import Ready
 from edge.reload import Reloads
-from edge.replies import RETRY, Asked, Reply, preflight, unavailable
+from edge.replies import RETRY, Asked, Reply, denied, preflight, unavailable
 from edge.site.rules import SHELL_VARY
-from edge.site.view import Found, Meaning, Missing, Moved, SiteView, Visit
+from edge.site.view import Found, Meaning, Missing, Moved, Refused, SiteView, Visit
 from edge.site.visitor import Visitor, receive
 
 logger = logging.getLogger("rim.edge")
@@ -64,6 +66,7 @@ class SiteApp:
         *,
         reloads: Reloads | None = None,
         door: Door | None = None,
+        denials: Denials | None = None,
         development: bool = False,
         contact_age: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = time.time,
@@ -76,6 +79,7 @@ class SiteApp:
         self.loader = loader
         self.reloads = reloads
         self.door = door
+        self.denials = Denials() if denials is None else denials
         self.development = development
         self.contact_age = contact_age
         self.clock = clock
@@ -103,6 +107,9 @@ class SiteApp:
             return await self._reply(asked)
         except Problem as problem:
             return Reply.of(problem)
+        except Denied as error:
+            self.denials.count(error.refusal)
+            return Reply.of(denied(error.refusal))
         except Unavailable as error:
             logger.warning("%s: %s", asked.target, error)
             return Reply.of(unavailable(error))
@@ -129,6 +136,7 @@ class SiteApp:
         meaning: Meaning = await self.loader.run(view.resolve(path, visitor.visit))
         match meaning:
             case Found():
+                await self._check_above(view, path, meaning)
                 if (
                     meaning.immutable
                     and visitor.visit != plain
@@ -140,6 +148,18 @@ class SiteApp:
                 return self._moved(asked, visitor, meaning)
             case Missing():
                 raise Problem(404, "This site has no such path.", headers=(("Rim-Reason", meaning.reason),))
+            case Refused():
+                raise Denied(path, meaning.refusal)
+
+    async def _check_above(self, view: SiteView, path: str, found: Found) -> None:
+        """Raises Denied where a folder above the file is denied. Folders that cannot be had say nothing: the file, its
+        path and the Root have been asked about already, and a site must not hang on what nobody reads of it."""
+        refusal: Refusal | None = None
+        if view.denials.mark:
+            with suppress(Unavailable, ContentError):
+                refusal = await self.loader.run(view.refusal_above(found))
+        if refusal is not None:
+            raise Denied(path, refusal)
 
     def _count_in(self, asked: Asked) -> None:
         """Raises Problem where a rate does not allow one more request, whatever it asks for."""
@@ -264,7 +284,7 @@ class SiteApp:
                         return sent  # nobody reads on; the blocks that are under way still warm the cache
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
                     sent += len(piece)
-            except (Unavailable, ContentError) as error:
+            except (Denied, Unavailable, ContentError) as error:
                 logger.warning("%s: cut off after %d bytes: %s", asked.target, sent, error)
                 self.ready.counts.broken += 1
                 wire["abort"]()

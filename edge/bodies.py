@@ -35,8 +35,8 @@ class Opened:
 
 
 async def open_body(loader: Loader, choice: Choice) -> Opened:
-    """Begin to read the chosen bytes. Raises Unavailable, and BadNode where what is found is not as long as the index
-    says."""
+    """Begin to read the chosen bytes. Raises Unavailable, Denied where it is known now that a block is, and BadNode
+    where what is found is not as long as the index says."""
     if choice.body is None:
         return Opened(b"", Outcome.HIT)
     if choice.body.codec == RAW:
@@ -47,6 +47,8 @@ async def open_body(loader: Loader, choice: Choice) -> Opened:
         return Opened(_cut(choice, data), OF_SOURCE[loaded.source])
     spans = [(part.start, part.stop) for part in choice.parts] or [(choice.start, choice.stop)]
     leaves, whole = await loader.run(_plan(choice.body, choice.size, spans))
+    for leaf in (*whole, *leaves[:READY_LEAVES]):
+        loader.check(leaf.cid)
     seen: set[Source] = set()
     pieces = loader.read(leaves, seen=seen)
     first = await anext(pieces, b"")

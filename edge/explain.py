@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from content.asking import ask
 from content.cid import CID
+from content.denylists import Denied, Refusal
 from content.errors import ContentError
 from content.release import Release
 from content.walk import Walk
@@ -21,7 +22,7 @@ from edge.http.target import BadTarget, host_of, path_of
 from edge.site.files import row
 from edge.site.router import Router
 from edge.site.rules import SHELL_VARY
-from edge.site.view import Found, Lender, Moved, SiteView, Visit
+from edge.site.view import Found, Lender, Moved, Refused, SiteView, Visit
 
 
 class Explainer:
@@ -62,11 +63,23 @@ class Explainer:
         meaning = await self.loader.run(view.resolve(path, visit))
         match meaning:
             case Found():
-                return await self._found(view, path, visit, meaning)
+                above = await self._above(view, meaning)
+                return await self._found(view, path, visit, meaning) if above is None else _denied(above)
             case Moved():
                 return {"status": meaning.status, "location": meaning.location, "why": meaning.why}
+            case Refused():
+                return _denied(meaning.refusal)
             case _:
                 return {"status": 404, "why": "no release that may answer has this path", "reason": meaning.reason}
+
+    async def _above(self, view: SiteView, found: Found) -> Refusal | None:
+        """Whether a folder above the file is denied."""
+        try:
+            return await self.loader.run(view.refusal_above(found))
+        except Denied as error:
+            return error.refusal
+        except (Unavailable, ContentError):
+            return None
 
     async def _found(self, view: SiteView, path: str, visit: Visit, found: Found) -> dict[str, Any]:
         answer = Answer(
@@ -113,6 +126,11 @@ class Explainer:
         if cid in self.loader.memory:
             return "memory"
         return "disk" if cid in self.loader.disk else None
+
+
+def _denied(refusal: Refusal) -> dict[str, Any]:
+    words = f"denied by {refusal.source}{': ' * bool(refusal.reason)}{refusal.reason}"
+    return {"status": refusal.status, "why": words, "reason": "denied"}
 
 
 def _holder(view: SiteView, path: str, found: Found) -> Walk[CID | None]:

@@ -25,6 +25,7 @@ import uvloop
 
 from content.block import Block
 from content.cid import CID, DAG_CBOR, DAG_PB, RAW
+from content.denylists import Denylists
 from edge.app import SiteApp, public_app
 from edge.cache.disk import DiskTier
 from edge.cache.loader import Loader
@@ -43,6 +44,7 @@ from edge.control.tap import Tap
 from edge.control.trust import Trust
 from edge.control.warm import Staged, Warmer
 from edge.control.watchdog import Watchdog
+from edge.denials import Denials
 from edge.explain import Explainer
 from edge.front import Front
 from edge.http.limits import LIMITS, Limits
@@ -234,6 +236,8 @@ class Node:
         self.loader.sources.inner = part.client(lambda number: self.follower.hint(number))
         self.router = Router(config.site_domain)
         self.names = names_of(config, self.loader, self.router)
+        self.denials = Denials()
+        self.denials.watchers.append(self._on_denials)
         self.warmer = Warmer(
             self.loader,
             config.name,
@@ -253,6 +257,7 @@ class Node:
             store=HeadStore(config.state / part.name),
             on_swap=self._on_swap,
             on_stored=part.stored,
+            denials=self.denials,
             on_event=lambda *said, **detail: self.tap.event(*said, **detail),
         )
         self.reporter = Reporter(
@@ -288,6 +293,7 @@ class Node:
             self.loader,
             reloads=self.reloads,
             door=self.front.door,
+            denials=self.denials,
             development=config.site_domain == "localhost",
             contact_age=self.source.contact_age,
         )
@@ -302,6 +308,7 @@ class Node:
             status=lambda: self.part.status(self.numbers),
             explain=self.explainer.explain,
             record=self.names.records.known,
+            denials=self.denials,
         )
         self.public = Listener(
             public_app(self.site_app),
@@ -347,6 +354,11 @@ class Node:
     def _on_warm(self, staged: Staged) -> None:
         told = {key: value for key, value in staged.to_json().items() if key != "site"}
         self.tap.event("warmed", staged.site, **told)
+
+    def _on_denials(self, lists: Denylists) -> None:
+        """Have nothing answered from what was allowed before. The router takes them with its next swap."""
+        self.loader.deny(None if lists.is_empty else lists.refusal)
+        self.router.denials = lists
 
     async def _on_swap(self, head: Head) -> None:
         self.tap.event("head", sequence=head.record.sequence)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
+from content.denylists import Refusal
 from edge.cache.loader import Unavailable
 from edge.http.answer import Asking
 from edge.http.fields import NOSNIFF
@@ -80,7 +81,7 @@ class Reply:
 
     @property
     def tells_cache_status(self) -> bool:
-        """Whether a cache had any part in it: not in what is wrong with the request itself."""
+        """Whether a cache had any part in it: not in what is wrong with the request itself, or denied."""
         return self.status < 400 or self.status >= 500 or self.status in (404, 416)
 
 
@@ -92,6 +93,13 @@ def unavailable(error: Unavailable) -> Problem:
     if error.absent:
         return Problem(502, "The origin does not hold what was published here.", headers=RETRY)
     return Problem(504, "Nobody who holds this could be reached in time.", headers=RETRY)
+
+
+def denied(refusal: Refusal) -> Problem:
+    """What is denied, as RFC 9110 (410) or RFC 7725 (451) has it: short, and kept by nobody, for it may be allowed."""
+    words = "Legal reasons forbid" if refusal.status == 451 else "The operator of this edge forbids"
+    detail = f"{words} showing what is here.{' ' * bool(refusal.reason)}{refusal.reason}"
+    return Problem(refusal.status, detail, headers=(("Rim-Reason", "denied"),))
 
 
 def preflight(asked: Asked, origin: str | None) -> Reply:

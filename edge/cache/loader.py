@@ -18,9 +18,12 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
+from content.asking import unixfs
 from content.block import Block
-from content.cid import CID, IDENTITY, RAW
-from content.errors import BadNode
+from content.cid import CID, DAG_PB, IDENTITY, RAW, SHA2_256
+from content.dagpb import FILE, RAW_DATA
+from content.denylists import Denied, Refusal
+from content.errors import BadNode, ContentError
 from content.limits import BLOCKS_BEFORE_FIRST_BYTE, check
 from content.walk import Leaf, Walk, leaf_bytes, links
 from edge.cache.admission import fits_memory
@@ -43,6 +46,7 @@ ABSENT_MAX = 4_096  # CIDs of which that is remembered
 FILLS = 256  # fills under way per rung; each rung its own, so that no rung can wait for a lower one's place
 SLICE = 64  # blocks of a walk between two breaths of the event loop
 DROPS = 4_096  # blocks dropped from memory between two breaths
+CLEAN = 65_536  # CIDs of which it is remembered that nothing denies them; past it the memory begins anew
 
 
 class Loader:
@@ -78,6 +82,8 @@ class Loader:
         self._places: dict[int, asyncio.Semaphore] = {}
         self._drops = 0  # times that something was dropped
         self._again: set[CID] | None = set()  # dropped, and to be dropped again; None: everything
+        self._refusal: Callable[[CID], Refusal | None] | None = None
+        self._clean: set[CID] = set()
 
     @property
     def ring(self) -> Ring:
@@ -89,7 +95,7 @@ class Loader:
         self.sources.ring = ring
 
     async def get(self, cid: CID, tier: int = 0) -> Loaded:
-        """The block, verified, and where it came from. Raises Unavailable.
+        """The block, verified, and where it came from. Raises Unavailable, Denied.
 
         `tier` is the rung the question has climbed to: 0 a visitor's, 1 a node's that takes us for the owner in this
         region, 2 a node's that takes us for the home owner.
@@ -99,13 +105,15 @@ class Loader:
         rung = self.sources.rung(cid, tier)
         self._refuse_absent(cid, rung)
         try:
-            return await self.flight.run((cid, rung), lambda: self._fill(cid, rung))
+            loaded = await self.flight.run((cid, rung), lambda: self._fill(cid, rung))
         except FillerDied as error:
             raise Unavailable(cid, False, ["this node is stopping"]) from error
+        self.check(cid)  # once more: it may have been denied meanwhile
+        return loaded
 
     async def _fill(self, cid: CID, rung: int) -> Loaded:
         """The loading order: what lies here, then what others have."""
-        if loaded := await self.held(cid):
+        if loaded := await self._from_here(cid):
             return loaded
         attempt = Attempt(cid)
         async with self._places.setdefault(rung, asyncio.Semaphore(FILLS)):
@@ -115,7 +123,7 @@ class Loader:
         if loaded is None:
             raise self._remember_absent(attempt, rung)
         self._remember(loaded.block)
-        if self.sources.shares.is_mine(cid.store_key):
+        if self.sources.shares.is_mine(cid.store_key) and not self._is_denied(cid):
             self.disk.offer(loaded.block)
         return self.counts.add(loaded)
 
@@ -149,8 +157,12 @@ class Loader:
         return await ask.outside(attempt)
 
     async def held(self, cid: CID) -> Loaded | None:
-        """The block if it lies in memory or on disk (only-if-cached); nobody is asked."""
-        if loaded := self._at_hand(cid):
+        """The block if it lies in memory or on disk (only-if-cached); nobody is asked. Raises Denied."""
+        self.check(cid)
+        return await self._from_here(cid)
+
+    async def _from_here(self, cid: CID) -> Loaded | None:
+        if loaded := self._in_memory(cid):
             return loaded
         block = await self.disk.get(cid)
         if block is None:
@@ -159,15 +171,57 @@ class Loader:
         return self.counts.add(Loaded(block, Source.DISK))
 
     def _at_hand(self, cid: CID) -> Loaded | None:
+        self.check(cid)
+        return self._in_memory(cid)
+
+    def _in_memory(self, cid: CID) -> Loaded | None:
         if cid.hash_code == IDENTITY:  # the data is in the name; the wire never sees one
             return Loaded(Block(cid, cid.digest), Source.MEMORY)
         block = self.memory.get(cid)
         return None if block is None else self.counts.add(Loaded(block, Source.MEMORY))
 
+    # What is denied.
+
+    def deny(self, refusal: Callable[[CID], Refusal | None] | None) -> None:
+        """From now on, ask this of each block before any cache is looked into; None: nothing is denied. What was found
+        clean, and what nobody had because it was denied, is asked anew."""
+        self._refusal = refusal
+        self._clean.clear()
+        self._absent.clear()
+
+    def check(self, cid: CID) -> None:
+        """Raises Denied. Control blocks are not asked about: they are for nodes, and what is denied comes with them."""
+        if self._refusal is None or cid in self._clean or cid.is_control:
+            return
+        if (refusal := self._refusal(cid)) is not None:
+            raise Denied(cid, refusal)
+        if len(self._clean) >= CLEAN:
+            self._clean.clear()
+        self._clean.add(cid)
+
+    def _is_denied(self, cid: CID) -> bool:
+        try:
+            self.check(cid)
+        except Denied:
+            return True
+        return False
+
+    async def take_away(self, cids: Iterable[CID]) -> None:
+        """What is denied from now on, off the disk and out of memory, under every codec. Of a file its blocks too; what
+        a folder names may well be others' also, and stays."""
+        doomed: list[CID] = []
+        for cid in cids:
+            spellings = _spellings(cid)
+            doomed += spellings
+            held = await self._from_here(spellings[0])  # as dag-pb, which a file of several blocks is
+            doomed += [] if held is None else await self._with_parts(_parts(held.block))
+        await self.disk.remove(doomed)
+        await self._drop_twice(doomed)
+
     # What is remembered.
 
     def _remember(self, block: Block) -> None:
-        if fits_memory(len(block.data), self.memory.budget):
+        if fits_memory(len(block.data), self.memory.budget) and not self._is_denied(block.cid):
             self.memory.put(block.cid, block, len(block.data))
 
     def _refuse_absent(self, cid: CID, rung: int) -> None:
@@ -240,7 +294,7 @@ class Loader:
                 found[cid] = None
                 if cid.codec == RAW:
                     continue
-                if (loaded := await self.held(cid) or await self._from_others(cid)) is not None:
+                if (loaded := await self._from_here(cid) or await self._from_others(cid)) is not None:
                     below += links(loaded.block)
         return list(found)
 
@@ -248,6 +302,8 @@ class Loader:
         """A node that another process of this machine may have taken away; None where nobody has it any more."""
         try:
             return await self.get(cid) if self.sources.shares.count > 1 else None
+        except Denied:
+            return None
         except Unavailable as error:
             if error.absent:
                 return None
@@ -329,6 +385,22 @@ def _begin(waiting: Coroutine[Any, Any, Loaded]) -> asyncio.Task[Loaded]:
     task = asyncio.ensure_future(waiting)
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     return task
+
+
+def _spellings(cid: CID) -> list[CID]:
+    """A multihash under each codec and version that memory may hold it under."""
+    multihash = cid.multihash
+    forms = [CID(bytes((1, codec)) + multihash) for codec in (DAG_PB, RAW)]
+    return [*forms, CID(multihash)] if cid.hash_code == SHA2_256 else forms
+
+
+def _parts(block: Block) -> list[CID]:
+    """The blocks of a file below its top; none of anything else."""
+    try:
+        _, data = unixfs(block.cid, block.data)
+    except ContentError:
+        return []
+    return links(block) if data.kind in (FILE, RAW_DATA) else []
 
 
 def _cut(leaf: Leaf, block: Block) -> bytes:

@@ -28,6 +28,7 @@ PROCESS_BACKOFF = 1.0  # s, at most, that a process of this machine is: its pare
 OWNERS_TRIED = 2  # per rung: the owner, and the next in order should the owner fail
 HOLDERS_TRIED = 4  # members asked for what they still hold when the origin is away
 ORIGIN_RUNG = 2  # from here on a question goes to the origin
+_ABSENT = frozenset({Fault.NOT_FOUND, Fault.DENIED})  # of the origin: it has been reached, and does not give it
 # Another process of this machine goes the whole way on our behalf: two owners, the origin, who still holds it
 INNER = Budgets(patience=25.0)
 
@@ -73,6 +74,9 @@ class Sources:
         try:
             block, said = await self.inner.fetch_told(shares.urls[owner], attempt.cid, tier=rung, budgets=INNER)
         except PeerError as error:
+            if error.fault is Fault.DENIED:  # one of us two has not come to the newest Head yet
+                attempt.note(error)
+                return None
             if error.fault in TRUE_ANSWERS:
                 self.members.success(shares.name(owner))
                 raise Unavailable(attempt.cid, error.fault is Fault.NOT_FOUND, (str(error),)) from error
@@ -113,7 +117,7 @@ class Sources:
         block, error = await self.at_origin.run(attempt.cid, lambda: self._ask_origin(attempt.cid, origin))
         if error is not None:
             attempt.note(error)
-            attempt.absent = error.fault is Fault.NOT_FOUND
+            attempt.absent = error.fault in _ABSENT
         return None if block is None else Loaded(block, Source.ORIGIN)
 
     async def _ask_origin(self, cid: CID, origin: str) -> tuple[Block | None, PeerError | None]:
@@ -156,8 +160,8 @@ class Sources:
             block = await self.client.fetch(url, attempt.cid, tier=tier, only_if_cached=held, budgets=budgets)
         except PeerError as error:
             attempt.note(error)
-            # A proxy in front of a dead origin says 504: from the origin only "no such block" is a true answer.
-            if error.fault in TRUE_ANSWERS and (name != ORIGIN or error.fault is Fault.NOT_FOUND):
+            # A proxy in front of a dead origin says 504: from the origin only "no such block" and "denied" are.
+            if error.fault in TRUE_ANSWERS and (name != ORIGIN or error.fault in _ABSENT):
                 self.members.success(name)
             else:
                 longest = ORIGIN_BACKOFF if name == ORIGIN else LAST_BACKOFF

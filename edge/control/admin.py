@@ -14,7 +14,7 @@ import hmac
 import ipaddress
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,10 +24,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from content.cid import CID, IDENTITY
+from content.denylists import Denied, Refusal
 from content.errors import BadCID
 from content.limits import KiB
 from edge.cache.loader import Loaded, Loader, Unavailable
 from edge.control.metrics import CONTENT_TYPE, Value, render
+from edge.denials import Denials
 from edge.http.target import BadTarget, host_of
 from edge.names.asking import RECORD_TYPE
 from edge.peers.client import RAW_TYPE, SOURCE_HEADER
@@ -39,13 +41,14 @@ Explain = Callable[[str], Awaitable[dict[str, Any]]]
 class Refused(Exception):
     """A request that is not answered as it wished."""
 
-    def __init__(self, status: int, error: str, message: str) -> None:
+    def __init__(self, status: int, error: str, message: str, **headers: str) -> None:
         super().__init__(message)
         self.status = status
         self.error = error
+        self.headers = headers
 
     def response(self) -> JSONResponse:
-        headers = {"WWW-Authenticate": "Bearer"} if self.status == 401 else {}
+        headers = {"WWW-Authenticate": "Bearer"} if self.status == 401 else self.headers
         body = {"error": self.error, "message": str(self)}
         return JSONResponse(body, self.status, {"Cache-Control": "no-store", **headers})
 
@@ -66,6 +69,7 @@ class Private:
     record: Callable[[str], bytes | None] = lambda name: None  # of an IPNS name, as far as it is held here
     tiers: tuple[str, ...] = ("1", "2")  # the rungs that a question may have climbed to
     served: int = 0
+    denials: Denials = field(default_factory=Denials)
 
     # Blocks, for peers.
 
@@ -101,6 +105,16 @@ class Private:
 
     async def _load(self, request: Request, cid: CID) -> Loaded:
         """From here or from rungs above the asker's. Raises Refused."""
+        try:
+            return await self._unless_denied(request, cid)
+        except Denied as error:
+            raise self._denied(cid, error.refusal) from error
+
+    def _denied(self, cid: CID, refusal: Refusal) -> Refused:
+        self.denials.count(refusal)
+        return Refused(refusal.status, "denied", f"block {cid} is denied", **{"Rim-Reason": "denied"})
+
+    async def _unless_denied(self, request: Request, cid: CID) -> Loaded:
         loaded: Loaded | None
         if "only-if-cached" in request.headers.get("cache-control", ""):
             loaded = await self.loader.held(cid)
@@ -111,6 +125,8 @@ class Private:
             try:
                 loaded = await self.loader.get(cid, int(tier))
             except Unavailable as error:
+                if (refusal := self.denials.refusal(cid)) is not None:  # under a codec that control blocks have
+                    raise self._denied(cid, refusal) from error
                 if error.absent:
                     raise Refused(404, "not_found", str(error)) from error
                 raise Refused(504, "unavailable", str(error)) from error

@@ -17,6 +17,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,14 +27,16 @@ from content import ipns
 from content.block import Block
 from content.catalog import Catalog
 from content.cid import CID
+from content.denyrule import Rule
 from content.errors import BadCID, BadNode, BadRecord, ContentError
 from edge.cache.flight import Verdict
-from edge.cache.loader import Loader
+from edge.cache.loader import Loader, Unavailable
 from edge.control.asking import HeadClient, HeadError
 from edge.control.purge import purged, softened
 from edge.control.stored import HeadStore, StoredHead
 from edge.control.trust import Trust
 from edge.control.views import World, build
+from edge.denials import Denials
 from edge.site.router import Router
 from edge.site.view import SiteView
 
@@ -89,6 +92,7 @@ class Follower:
         on_swap: Callable[[Head], Awaitable[None]] | None = None,
         on_event: Event = _unheard,
         on_stored: Callable[[int], None] = lambda sequence: None,
+        denials: Denials | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.source = source
@@ -99,6 +103,7 @@ class Follower:
         self.on_swap = on_swap
         self.on_event = on_event
         self.on_stored = on_stored
+        self.denials = Denials() if denials is None else denials
         self.clock = clock
         self.head: Head | None = None
         self.stored = 0  # the sequence that is durable here: what the origin is told
@@ -334,6 +339,7 @@ class Follower:
         serves the old Head or the new one, and a receipt is never ahead of what it promises; the other way round, one
         killed before it forgot would start on the new Head with the old blocks and nobody left to drop them. What
         cannot be forgotten yet keeps back the receipt, not the Head: it is asked for again until all is done."""
+        await self._take_denied(head.world)
         if await self._forget_purged(head.world.views):
             await self._store(head)
         await self._serve(head)
@@ -371,7 +377,18 @@ class Follower:
             self.on_event("purged", name, generation=view.site.generation)
         return not self._owed
 
+    async def _take_denied(self, world: World) -> None:
+        """Take away what is denied from now on. Nobody would be given it any more; the room is for others."""
+        known = frozenset() if self.head is None else self.head.world.denied.rules
+        rules = map(Rule.parse, world.denied.rules - known)
+        blocks = [block for rule in rules if (block := rule.block) is not None]
+        if blocks:
+            with suppress(Unavailable, ContentError):  # then some parts of a file stay, under names of their own
+                await self.loader.take_away(blocks)
+            self.on_event("denied", blocks=len(blocks))
+
     async def _serve(self, head: Head) -> None:
+        self.denials.set_own(head.world.denied.own)
         self.router.swap(head.world.all_views)
         self.head = head
         self.counts.swaps += 1

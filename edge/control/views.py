@@ -16,6 +16,8 @@ from content.block import Block
 from content.catalog import Catalog, Retained, Site
 from content.cbor import link
 from content.cid import CID
+from content.denylist import Denylist
+from content.denylists import own_list
 from content.errors import BadNode
 from content.release import Release
 from content.walk import Walk
@@ -27,6 +29,15 @@ _SLICE = 64  # sites read between two breaths of the event loop
 
 
 @dataclass(frozen=True, slots=True)
+class Denied:
+    """The Catalog's own list: its rules as they stand there, and as they are asked; and the nodes of their tree."""
+
+    rules: frozenset[str] = frozenset()
+    own: Denylist = field(default_factory=lambda: own_list(()))
+    nodes: tuple[CID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """All sites at one Head, their previews, and every control block that this took."""
 
@@ -34,6 +45,7 @@ class World:
     views: Mapping[str, SiteView]
     blocks: Mapping[CID, Block]
     previews: Mapping[str, tuple[SiteView, ...]] = field(default_factory=dict)  # of the sites that have any
+    denied: Denied = field(default_factory=lambda: Denied())
 
     @property
     def all_views(self) -> list[SiteView]:
@@ -79,7 +91,18 @@ async def build(cid: CID, came: Iterable[Block], old: World | None, fetch: Fetch
         views[name] = await _view(reader, name, link(value), old)
         if views[name].site.aliases:
             previews[name] = await _previews(reader, views[name], old)
-    return World(catalog, views, reader.used, previews)
+    return World(catalog, views, reader.used, previews, await _denied(reader, catalog, old))
+
+
+async def _denied(reader: _Reader, catalog: Catalog, old: World | None) -> Denied:
+    """The Catalog's own denylist, or the one that was there before where nothing has changed."""
+    if old is not None and old.catalog.denied == catalog.denied:
+        for cid in old.denied.nodes:
+            await reader.get(cid)
+        return old.denied
+    rows = await reader.run(tree.rows(catalog.denied))
+    nodes = await reader.run(tree.node_cids(catalog.denied))
+    return Denied(frozenset(text for text, _ in rows), own_list(rows), tuple(nodes))
 
 
 async def _view(reader: _Reader, name: str, cid: CID, old: World | None) -> SiteView:

@@ -34,7 +34,8 @@ class Fault(StrEnum):
     """Every way a question can end without a block. The value is the metric's label."""
 
     # True answers, and no blame on the one who gave them.
-    NOT_FOUND = "not_found"  # 404, 410: no such block
+    NOT_FOUND = "not_found"  # 404, 410 without a word of denial: no such block
+    DENIED = "denied"  # 410, 451: it is denied there
     NOT_HELD = "not_held"  # 504: not at hand (only-if-cached), or nobody above could be asked
     # Trouble.
     REFUSED = "refused"  # no connection
@@ -71,7 +72,7 @@ LIES = frozenset(
 )
 
 
-TRUE_ANSWERS = frozenset({Fault.NOT_FOUND, Fault.NOT_HELD, Fault.LOOP})
+TRUE_ANSWERS = frozenset({Fault.NOT_FOUND, Fault.DENIED, Fault.NOT_HELD, Fault.LOOP})
 
 
 class PeerError(Exception):
@@ -273,6 +274,7 @@ _BY_STATUS = {
     404: Fault.NOT_FOUND,
     410: Fault.NOT_FOUND,
     429: Fault.BUSY,
+    451: Fault.DENIED,
     503: Fault.BUSY,
     504: Fault.NOT_HELD,  # RFC 9111 §5.2.1.7 only-if-cached; and a gateway that found no provider
     508: Fault.LOOP,
@@ -281,6 +283,8 @@ _BY_STATUS = {
 
 def _refuse_by_head(response: aiohttp.ClientResponse, target: str) -> None:
     """Refuse what the head alone gives away, before a byte of body is read."""
+    if response.status == 410 and response.headers.get("Rim-Reason") == "denied":
+        raise PeerError(Fault.DENIED, target, "410")
     if response.status != 200:
         raise PeerError(_BY_STATUS.get(response.status, Fault.STATUS), target, str(response.status))
     coding = response.headers.get("Content-Encoding", "identity")

@@ -96,6 +96,7 @@ class Part:
             status=numbers.private.status,
             explain=numbers.private.explain,
             tiers=("0", "1", "2"),
+            denials=numbers.private.denials,
         )
         app = private_app(private, routes(private, self._totals.own, stager, answerer))
         self.listeners = (Listener(app, inherited(place.inner), limits=limits),)

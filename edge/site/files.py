@@ -27,10 +27,11 @@ _STEM = "/index"  # a folder's page without its ending: no address either
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A file, found. `immutable`: each step of the way to it was."""
+    """A file, found. `immutable`: each step of the way to it was. `path`: where it lies, past all symlinks."""
 
     asset: Asset
     immutable: bool
+    path: str
 
 
 def document(index: CID, path: str, rules: Rules) -> Walk[Held | str | None]:
@@ -110,7 +111,7 @@ def follow(index: CID, path: str) -> Walk[Held | None]:
             return None
         asset = yield from row(index, path)
         if asset is not None and asset.link_target is None:
-            return Held(asset, steady and asset.immutable)
+            return Held(asset, steady and asset.immutable, path)
         if asset is not None:
             steady = steady and asset.immutable
             aim = _join(path.split("/")[1:-1], asset.link_target or "")

@@ -12,7 +12,7 @@ answer: so all old ones are out of reach at once, in O(1).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import TypeAlias
@@ -20,10 +20,11 @@ from typing import TypeAlias
 from content.asking import ask
 from content.catalog import Alias, Retained, Site
 from content.cid import CID
-from content.errors import ContentError
+from content.denylists import NONE, Denylists, Refusal
+from content.errors import ContentError, NotFound
 from content.redirects import Redirected
 from content.release import Asset, Release
-from content.walk import Walk
+from content.walk import Walk, find
 from edge.http.target import quoted
 from edge.site import files
 from edge.site.rules import NEVER_FILES, SHELL, Tables
@@ -58,7 +59,8 @@ class Lender(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Found:
     """An asset answers. `immutable`: its bytes never change under this path. `is_shell`: it stands in for a page.
-    `why` is for people; `reason` is set where the status is 404."""
+    `why` is for people; `reason` is set where the status is 404. `path`: where the file lies; `root`: in which tree,
+    as far as that is known."""
 
     asset: Asset
     immutable: bool = False
@@ -67,6 +69,8 @@ class Found:
     lender: Lender = Lender.LIVE
     why: str = "a published file"
     reason: Reason | None = None
+    path: str = ""
+    root: CID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,14 @@ class Missing:
     reason: Reason = Reason.NO_SUCH_PATH
 
 
-Meaning: TypeAlias = Found | Moved | Missing
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It may be there, and is denied."""
+
+    refusal: Refusal
+
+
+Meaning: TypeAlias = Found | Moved | Missing | Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +139,10 @@ class _Base:
     def index(self) -> CID:
         return self.published.release.index
 
+    @property
+    def root(self) -> CID:
+        return self.published.release.root
+
 
 @dataclass(frozen=True)
 class SiteView:
@@ -141,11 +156,14 @@ class SiteView:
     alias: str = ""
     terms: Alias | None = None
     lent: tuple[tuple[Lender, Published], ...] = ()  # to a preview: the site's live, what it showed before
+    denials: Denylists = NONE
+    names: tuple[str, ...] = ()  # those of its names of which some path is denied
+    refused: Refusal | None = None  # the name that it is asked under is denied, and so is all of it
 
     @cached_property
     def key(self) -> bytes:
-        """Of this view among all that ever were: whose it is, then at which epoch."""
-        return self.family + self.epoch.digest
+        """Of this view among all that ever were: whose it is, then at which epoch, and what is denied."""
+        return self.family + self.epoch.digest + self.denials.mark + b"!" * (self.refused is not None)
 
     @cached_property
     def family(self) -> bytes:
@@ -190,6 +208,17 @@ class SiteView:
 
     def resolve(self, path: str, visit: Visit = PLAIN) -> Walk[Meaning]:
         """What this path means now, to this visit. Raises BadNode where the release's rules are none."""
+        if self.refused is not None:
+            return Refused(self.refused)
+        meaning = yield from self._resolve(path, visit)
+        if not self.denials.mark or not isinstance(meaning, Found):
+            return meaning
+        refusal = self._refusal(meaning, path)
+        if refusal is None:
+            return meaning
+        return Refused(refusal) if meaning.reason is None else Missing(meaning.reason)
+
+    def _resolve(self, path: str, visit: Visit) -> Walk[Meaning]:
         base = yield from self._base(visit)
         if base is None:
             return Missing(Reason.NOTHING_LIVE)
@@ -255,14 +284,15 @@ class SiteView:
         reason = Reason.NO_SUCH_PATH
         if held is not None:
             if not self._is_below_floor(base, path, held.asset):
-                return Found(held.asset, held.immutable, lender=base.lender)
+                return Found(held.asset, held.immutable, lender=base.lender, path=held.path, root=base.root)
             reason = Reason.PURGED
-        for lender, root, generation in self._lenders(base):
-            asset = yield from files.row(root, path)
+        for lender, index, root, generation in self._lenders(base):
+            asset = yield from files.row(index, path)
             if asset is None or not asset.immutable or asset.link_target is not None:
                 continue
             if generation is None or generation >= self.site.floor_of(path, asset.tags):
-                return Found(asset, immutable=True, lender=lender, why="an immutable file of another release")
+                why = "an immutable file of another release"
+                return Found(asset, immutable=True, lender=lender, why=why, path=path, root=root)
             reason = Reason.PURGED
         return reason
 
@@ -272,17 +302,52 @@ class SiteView:
             return False
         return base.published.generation < self.site.floor_of(path, asset.tags)
 
-    def _lenders(self, base: _Base) -> Iterator[tuple[Lender, CID, int | None]]:
-        """The Indexes that may lend an immutable file, and the generation that a purge is measured against. Live and
-        attic have none: nothing live is below a floor, and the origin takes what a purge covers out of the attic."""
+    def _lenders(self, base: _Base) -> Iterator[tuple[Lender, CID, CID | None, int | None]]:
+        """The Indexes that may lend an immutable file, their Roots, and the generation that a purge is measured
+        against. Live and attic have none: nothing live is below a floor, and the origin takes what a purge covers out
+        of the attic, which is of many Roots."""
         for lender, published in self.lent:
-            yield lender, published.release.index, None if lender is Lender.LIVE else published.generation
+            release = published.release
+            yield lender, release.index, release.root, None if lender is Lender.LIVE else published.generation
         if base.lender in (Lender.ROLLOUT, Lender.PINNED) and self.live is not None:
-            yield Lender.LIVE, self.live.release.index, None
+            yield Lender.LIVE, self.live.release.index, self.live.release.root, None
         if self.next is not None:
-            yield Lender.NEXT, self.next.release.index, self.next.generation
+            yield Lender.NEXT, self.next.release.index, self.next.release.root, self.next.generation
         if self.site.attic is not None:
-            yield Lender.ATTIC, self.site.attic, None
+            yield Lender.ATTIC, self.site.attic, None, None
+
+    # What is denied.
+
+    def _refusal(self, found: Found, path: str) -> Refusal | None:
+        """Whether the file is denied, as it is or as it was encoded, or this path of the Root or of the site's name.
+        Of a file that comes encoded all is denied when one form of it is: they are the same to whoever reads them."""
+        asset = found.asset
+        for cid in (asset.cid, *(encoding.cid for encoding in asset.encodings.values())):
+            if refusal := self.denials.refusal(cid):
+                return refusal
+        for segments in {_segments(path), _segments(found.path)}:
+            for name in self.names:
+                if refusal := self.denials.refusal_of_name(name, segments):
+                    return refusal
+            if found.root is not None and (refusal := self.denials.refusal_of_path(found.root, segments)):
+                return refusal
+        return None
+
+    def refusal_above(self, found: Found) -> Walk[Refusal | None]:
+        """Whether a folder on the way from the Root to the file is denied, or this path below it. A walk of its own,
+        for it asks for the folders, which nothing else here needs."""
+        segments = _segments(found.path)
+        if not self.denials.mark or found.root is None or not segments:
+            return None
+        at = found.root
+        for depth, name in enumerate(segments[:-1], 1):
+            try:
+                at = yield from find(at, [name])
+            except NotFound:
+                return None
+            if refusal := self.denials.refusal_of_path(at, segments[depth:]):
+                return refusal
+        return None
 
     # Rules, and what stands in.
 
@@ -299,7 +364,8 @@ class SiteView:
         if self._is_below_floor(base, hit.target, held.asset):
             return (yield from self._missing(base, path, Reason.PURGED))
         reason = Reason.NO_SUCH_PATH if rule.status == 404 else None
-        return Found(held.asset, status=rule.status, is_shell=rule.is_shell, lender=base.lender, why=why, reason=reason)
+        told = Found(held.asset, status=rule.status, is_shell=rule.is_shell, lender=base.lender, why=why, reason=reason)
+        return replace(told, path=held.path, root=base.root)
 
     def _stand_in(self, base: _Base, path: str, visit: Visit, reason: Reason) -> Walk[Meaning]:
         if base.published.release.rules.spa and reason is not Reason.PURGED:
@@ -309,7 +375,8 @@ class SiteView:
             if shell is not None and self._is_below_floor(base, SHELL, shell.asset):
                 reason = Reason.PURGED
             elif shell is not None:
-                return Found(shell.asset, is_shell=True, lender=base.lender, why="the shell, for a navigation")
+                shown = Found(shell.asset, is_shell=True, lender=base.lender, why="the shell, for a navigation")
+                return replace(shown, path=shell.path, root=base.root)
         return (yield from self._missing(base, path, reason))
 
     def _missing(self, base: _Base, path: str, reason: Reason) -> Walk[Found | Missing]:
@@ -323,7 +390,8 @@ class SiteView:
             return Missing(reason)
         asset = found[1].asset
         why = "the site's page for what is missing"
-        return Found(asset, status=404, lender=base.lender, why=why, reason=reason)
+        told = Found(asset, status=404, lender=base.lender, why=why, reason=reason)
+        return replace(told, path=found[1].path, root=base.root)
 
     def __repr__(self) -> str:
         name = f"{self.alias}--{self.site.name}" if self.alias else self.site.name
@@ -332,7 +400,11 @@ class SiteView:
 
 
 def _lacks(meaning: Meaning) -> Reason | None:
-    return None if isinstance(meaning, Moved) else meaning.reason
+    return meaning.reason if isinstance(meaning, Found | Missing) else None
+
+
+def _segments(path: str) -> tuple[str, ...]:
+    return tuple(segment for segment in path.split("/") if segment)
 
 
 def _with_query(location: str, query: bytes) -> str:
