@@ -1,6 +1,7 @@
 """HAMT directories as they are read: one shard at a time, checked (UnixFS spec; CVE-2023-23625, CVE-2023-23631).
 
-Here lives the shape of a shard. Not here: building one (content/unixfs), or walking through many (content/walk).
+Here lives the shape of a shard and the way to one name. Not here: building one (content/unixfs), or listing all names
+(content/walk).
 """
 
 from __future__ import annotations
@@ -39,6 +40,18 @@ def ask_shard(cid: CID, bits: int, used: int) -> Walk[Shard]:
     if shard.bits != bits or not shard.rows:
         raise BadNode(f"HAMT {cid} is empty, or of another fan-out than its parent")
     return shard
+
+
+def lookup(cid: CID, node: PBNode, data: Data, name: str) -> Walk[CID | None]:
+    """The entry of this name below this HAMT node, None where there is none. Asks for the shards on the way."""
+    shard, used = read_shard(cid, node, data), 0
+    while True:
+        used += shard.bits
+        slot = slot_of(name, used) & (1 << shard.bits) - 1
+        row = next((row for row in shard.rows if row[0] == slot), None)
+        if row is None or row[1]:
+            return row[2] if row is not None and row[1] == name else None
+        shard = yield from ask_shard(row[2], shard.bits, used)
 
 
 def read_shard(cid: CID, node: PBNode, data: Data) -> Shard:

@@ -31,14 +31,15 @@ class CannotConvert(ContentError):
     """A codec that blocks of this one are not written in."""
 
 
-def decode(codec: int, data: bytes) -> Value:
-    """The value of a block of this codec. Raises BadNode, LimitExceeded."""
+def decode(codec: int, data: bytes, *, canonical: bool = True) -> Value:
+    """The value of a block of this codec. `canonical` False: for whoever only follows links, DAG-CBOR with keys out of
+    order or short floats is read too. Raises BadNode, LimitExceeded."""
     if codec == RAW:
         return data
     if codec == DAG_PB:
         return _from_dagpb(data)
     if codec == DAG_CBOR:
-        return dagcbor.read(data)
+        return dagcbor.read(data, canonical=canonical)
     if codec == CBOR:
         return dagcbor.read(data, canonical=False, links=False)
     if codec == DAG_JSON:
@@ -79,17 +80,13 @@ def convert(cid: CID, data: bytes, to: int) -> bytes:
 
 
 def links(codec: int, data: bytes) -> list[CID]:
-    """The links of a block of any codec, in order, doubles and all. Raises BadNode, LimitExceeded.
-
-    Whoever follows links need not insist on the canonical form: DAG-CBOR whose keys are not sorted links all the same.
-    """
+    """The links of a block of any codec, in order, doubles and all. Raises BadNode, LimitExceeded."""
     if codec in (RAW, CBOR, JSON):
         return []
     if codec == DAG_PB:
         return [link.cid for link in dagpb.decode(data).links]
-    value = dagcbor.read(data, canonical=False) if codec == DAG_CBOR else decode(codec, data)
     found: list[CID] = []
-    rest: list[Value] = [value]
+    rest: list[Value] = [decode(codec, data, canonical=False)]
     while rest:
         item = rest.pop()
         if isinstance(item, CID):

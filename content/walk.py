@@ -19,7 +19,7 @@ from content.asking import Walk, ask, ask_unixfs, drive, file_size
 from content.cid import CID, RAW
 from content.dagpb import DIRECTORY, SHARD, SYMLINK
 from content.errors import BadNode, NotFound
-from content.hamt import ask_shard, read_shard, slot_of
+from content.hamt import ask_shard, lookup, read_shard, slot_of
 from content.leaves import Leaf, leaf_bytes, leaves
 from content.limits import DAG_DEPTH, PATH_BYTES, RELEASE_ENTRIES, check
 from content.reach import links, missing, reachable
@@ -180,13 +180,4 @@ def _child(cid: CID, name: str) -> Walk[CID | None]:
     node, data = yield from ask_unixfs(cid)
     if data.kind == DIRECTORY:
         return next((link.cid for link in node.links if link.name == name), None)
-    if data.kind != SHARD:
-        return None
-    shard, used = read_shard(cid, node, data), 0
-    while True:
-        used += shard.bits
-        slot = slot_of(name, used) & (1 << shard.bits) - 1
-        row = next((row for row in shard.rows if row[0] == slot), None)
-        if row is None or row[1]:
-            return row[2] if row is not None and row[1] == name else None
-        shard = yield from ask_shard(row[2], shard.bits, used)
+    return (yield from lookup(cid, node, data, name)) if data.kind == SHARD else None
