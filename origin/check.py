@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from content import tree, walk
@@ -40,8 +40,10 @@ Difference = list[tuple[str, Row | None, Row | None]]
 class Proofs:
     """Which DAGs are known to be whole. Raw blocks are not noted: the store's index answers for them."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, here: Callable[[CID], bool] | None = None) -> None:
+        """`here`: which blocks count as here; those that the store holds for releases."""
         self._store = store
+        self._here = here or store.holds
         self._whole: set[bytes] = set()
         self._corrupt = store.corrupt
         self._lock = threading.Lock()
@@ -63,7 +65,7 @@ class Proofs:
         def enter(cid: CID) -> bool:
             if cid in self._whole or cid.hash_code == IDENTITY:
                 return cid.hash_code == IDENTITY
-            if not self._store.holds(cid):
+            if not self._here(cid):
                 if len(lacking) < most:
                     lacking.append(cid)
                 return False

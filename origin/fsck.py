@@ -28,6 +28,7 @@ from origin.state import State
 from origin.store import Store
 from origin.store.opening import open_store
 from origin.tokens import Tokens
+from origin.world import named
 
 Say = Callable[[str], None]
 NAMED = 20  # missing blocks named per root
@@ -67,6 +68,8 @@ def _findings(state: State, config: OriginConfig, tell: Say) -> Iterator[str]:
     tell(f"head {catalog.head.name} at {catalog.world.sequence}, {len(catalog.world.sites)} sites")
     yield from log.broken(state / "log.jsonl", catalog.world.sequence)
     proofs = check.Proofs(store)
+    wanted = {release: site.name for site in catalog.world.sites.values() for release in named(site)}
+    yield from (f"site {wanted[cid]}, release {cid}: Kubo does not pin it" for cid in store.unpinned(wanted))
     for site in catalog.world.sites.values():
         yield from _site(store, proofs, site)
     for pin in Pins(state / "pins.json").all():
@@ -79,7 +82,7 @@ def _site(store: Store, proofs: check.Proofs, site: Site) -> Iterator[str]:
         if item is not None:
             items.setdefault(item.release, what)
     if site.attic is not None:
-        yield from _incomplete(proofs, f"site {site.name}, attic", site.attic)
+        yield from _incomplete(check.Proofs(store, store.has), f"site {site.name}, attic", site.attic)
     for release, what in items.items():
         yield from _incomplete(proofs, f"site {site.name}, {what} release {release}", release)
     if site.live is not None:

@@ -105,7 +105,9 @@ class Collector:
                 # Under the gate: a rotation stores its last Catalog first and makes it a last word some steps later.
                 mark.keys.update(last.catalog.store_key for last in self._catalog.last_words.values())
                 self._proofs.keep(mark.nodes)
-                store.sweep(Marks(mark.keys, rooted.keys, wanted))
+                with self._counting:
+                    roots = wanted.keys() | self._held.keys()
+                store.sweep(Marks(mark.keys, rooted.keys, mark.nodes, roots))
             step("garbage forgotten")
             store.settle()
         except (Absent, ContentError) as error:

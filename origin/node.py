@@ -99,7 +99,10 @@ class Running:
 
     async def run(self) -> None:
         """Serve until `stop`."""
-        work = [asyncio.create_task(task) for task in (self.origin.chores(), self.origin.roll.keep())]
+        work = [
+            asyncio.create_task(task)
+            for task in (self.origin.chores(), self.origin.roll.keep(), self.origin.follower.keep())
+        ]
         try:
             await self.server.serve(sockets=[self.listener])
         finally:

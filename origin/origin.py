@@ -18,6 +18,7 @@ from origin.check import Proofs
 from origin.config import OriginConfig
 from origin.costs import Costs
 from origin.counters import Counters
+from origin.following import Follower
 from origin.gc import Collected, Collector
 from origin.keys import Keys
 from origin.leases import Leases
@@ -62,6 +63,7 @@ class Origin:
         self.showing = Showing(self.staging)
         self.views = Views(self.store)
         self.costs = Costs(self.store, self.catalog)
+        self.follower = Follower(self.store, self.catalog, self.collector)
         self.first_token = _first_token(self.tokens, state / "admin-token")
 
     def __repr__(self) -> str:

@@ -63,6 +63,7 @@ async def unpin(request: Request) -> Response:
     allowed_everywhere(request, "pin")
     origin, cid = origin_of(request), parse_cid(request.path_params["cid"])
     await asyncio.to_thread(_unpin, origin, cid)
+    origin.follower.signal.notify()
     return JSONResponse({})
 
 

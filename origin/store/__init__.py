@@ -14,7 +14,7 @@ keep by itself?) → the collector walks → `sweep` (under the gate: this is wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,7 +28,8 @@ class Marks:
 
     keys: set[bytes]  # all of it: from the Catalog, pins, leases, and what is being checked right now
     rooted: set[bytes]  # of those, what the roots reach that `mend` found kept
-    roots: Mapping[CID, str]  # every root that is wanted: releases and pins, and the name of the pin
+    nodes: set[bytes]  # of those, what has links, by CID
+    roots: Set[CID]  # what is wanted as a root, or is just being checked to become one
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,9 @@ class Store(Protocol):
     def pinned(self, root: CID) -> bool:
         """Whether the store keeps this root by itself, as far as is known without asking anybody."""
 
+    def unpinned(self, wanted: Iterable[CID]) -> list[CID]:
+        """Which of these the store should keep by itself and does not (`rim origin fsck`)."""
+
     def sweep(self, marks: Marks) -> int:
         """Forget what is not needed, under the gate; how many blocks."""
 
@@ -106,6 +110,18 @@ class Store(Protocol):
         """Read and hash everything; a sentence for each thing that is wrong (`rim origin fsck`)."""
 
     def close(self) -> None: ...
+
+    @property
+    def follows(self) -> bool:
+        """Whether it has pins and names of its own, which have to be brought after each commit."""
+
+    @property
+    def calls(self) -> Mapping[str, int]:
+        """How often another program was asked, by what it was asked."""
+
+    @property
+    def failures(self) -> Mapping[str, int]:
+        """How often that failed."""
 
     @property
     def blocks(self) -> int: ...

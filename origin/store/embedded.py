@@ -40,6 +40,10 @@ Entry = tuple[Pack, int, int]  # where a block's data is: pack, offset, length
 class Embedded:
     """The packs under one folder. One writer at a time (a lock); readers never wait."""
 
+    follows = False
+    calls: Mapping[str, int] = {}  # it asks nobody
+    failures: Mapping[str, int] = {}
+
     def __init__(self, folder: Path, pack_bytes: int = PACK_BYTES, batch_bytes: int = BATCH_BYTES) -> None:
         self.folder = folder
         self.pack_bytes = pack_bytes
@@ -111,6 +115,9 @@ class Embedded:
 
     def pinned(self, root: CID) -> bool:
         return False
+
+    def unpinned(self, wanted: Iterable[CID]) -> list[CID]:
+        return []
 
     def settle(self) -> None:
         """What was forgotten is gone; its bytes go with the next compaction."""

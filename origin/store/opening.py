@@ -46,7 +46,12 @@ def make_store(state: State, place: Place) -> Store:
     packs = Embedded(state / "packs")
     if place.store == "embedded":
         return packs
-    raise NotImplementedError(place.store)
+    try:
+        from origin.store.kubo.keeping import KuboStore
+        from origin.store.kubo.rpc import Rpc
+    except ImportError as error:
+        raise StateError(f"the store kubo needs its extra ({error}): pip install 'rim-cdn[kubo]'") from error
+    return KuboStore(state / "kubo", packs, Rpc(place.kubo_api, place.kubo_gateway))
 
 
 def wanted(kept: Place, config: OriginConfig) -> Place:

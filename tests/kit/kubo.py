@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from content.cid import CID
@@ -40,10 +41,12 @@ class Kubo:
     def __init__(self, repo: Path) -> None:
         self.repo = repo
         self.gateway = ""  # "http://127.0.0.1:PORT" while serving
+        self.api = ""  # as well
+        self.daemon: subprocess.Popen[bytes] | None = None
         self._env = {**os.environ, "IPFS_PATH": str(repo), "IPFS_TELEMETRY": "off"}
         if not (repo / "config").exists():
             self.run("init", "--profile=unixfs-v1-2025")
-            self._configure()
+            self._configure(_QUIET)
 
     def run(self, *arguments: str | Path, stdin: bytes | None = None) -> bytes:
         """The stdout of this command. A failure is an AssertionError with its stderr."""
@@ -82,30 +85,48 @@ class Kubo:
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[Kubo]:
-        """Run the daemon (`--offline`) until the block ends; `gateway` says where."""
-        daemon = subprocess.Popen(
-            [needed("ipfs"), "daemon", "--offline"], env=self._env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        assert daemon.stdout is not None
+        """Run the daemon (`--offline`) until the block ends; `gateway` and `api` say where."""
         try:
-            said = []
-            for line in daemon.stdout:
-                said.append(line.decode(errors="replace"))
-                if line.startswith(b"Daemon is ready"):
-                    break
-            else:
-                raise AssertionError("Kubo did not start:\n" + "".join(said))
-            self.gateway = (self.repo / "gateway").read_text().strip()
+            self.start()
             yield self
         finally:
-            self.gateway = ""
-            daemon.terminate()
-            daemon.communicate(timeout=60)
+            self.end()
 
-    def _configure(self) -> None:
+    def start(self) -> None:
+        """Start the daemon; on return it answers."""
+        self.daemon = subprocess.Popen(
+            [needed("ipfs"), "daemon", "--offline"], env=self._env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        assert self.daemon.stdout is not None
+        said = []
+        for line in self.daemon.stdout:
+            said.append(line.decode(errors="replace"))
+            if line.startswith(b"Daemon is ready"):
+                break
+        else:
+            raise AssertionError("Kubo did not start:\n" + "".join(said))
+        self.gateway = (self.repo / "gateway").read_text().strip()
+        _, _, host, _, port = (self.repo / "api").read_text().strip().split("/")
+        self.api = f"http://{host}:{port}"
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """End the daemon (SIGKILL: at once), if there is one. The next start is at the same addresses where
+        `stay` has fixed them."""
+        if self.daemon is not None:
+            self.daemon.send_signal(number)
+            self.daemon.communicate(timeout=60)
+            self.daemon = None
+        self.gateway = self.api = ""
+
+    def stay(self) -> None:
+        """Listen at addresses that are the same after each start: the ones of the daemon that runs now."""
+        ports = {"Addresses.API": self.api, "Addresses.Gateway": self.gateway}
+        self._configure({name: f"/ip4/127.0.0.1/tcp/{url.rpartition(':')[2]}" for name, url in ports.items()})
+
+    def _configure(self, settings: Mapping[str, object]) -> None:
         path = self.repo / "config"
         config = json.loads(path.read_text())
-        for name, value in _QUIET.items():
+        for name, value in settings.items():
             *parents, last = name.split(".")
             at = config
             for parent in parents:
