@@ -153,9 +153,9 @@ class Denylist:
         if number is not None:
             found.append(self._terms[number])
 
-    def names_paths_of(self, name: bytes | str) -> bool:
+    def names_paths_of(self, space: str, name: bytes | str) -> bool:
         """Whether some rule is about a path of this name."""
-        return any(other.rule.path for other in self._others.get((IPNS, name), ()))
+        return any(other.rule.path for other in self._others.get((space, name), ()))
 
     def __repr__(self) -> str:
         return f"<Denylist {self.name!r}, {len(self)} rules>"

@@ -15,7 +15,7 @@ from typing import Any
 
 from content.cid import CID
 from content.denylist import Asked, Denylist
-from content.denyrule import BadRule, Rule, ipns_name
+from content.denyrule import IPFS, IPNS, BadRule, Rule, ipns_name
 from content.errors import BadNode
 from content.limits import DENIED_ROWS, DENYLISTS, check
 
@@ -76,12 +76,16 @@ class Denylists:
             return None  # no rule can be about it
 
     def names_paths_of(self, name: str) -> bool:
-        """Whether some rule is about a path of this name."""
+        """Whether some rule is about a path of this IPNS name or domain, in words that can be read."""
         try:
             key = ipns_name(name)
         except BadRule:
             return False
-        return any(one.names_paths_of(key) for one in self.lists)
+        return any(one.names_paths_of(IPNS, key) for one in self.lists)
+
+    def names_paths_below(self, root: CID) -> bool:
+        """Whether some rule is about a path below this root, in words that can be read."""
+        return any(one.names_paths_of(IPFS, root.multihash) for one in self.lists)
 
     def _judge(self, asked: Asked) -> Refusal | None:
         for one in reversed(self.lists):
@@ -100,15 +104,17 @@ NONE = Denylists()
 @dataclass(frozen=True, slots=True)
 class Row:
     """A rule of the Catalog's own list, beside its text: what stands under that in the tree `denied`. `group`: the rule
-    that was asked for, where this one came with it (an encoding of the file)."""
+    that was asked for, where this one came with it (an encoding of the file). `asked`: in which words."""
 
     status: int
     reason: str = ""
     time: int = 0  # unix seconds of the commit
     group: str = ""
+    asked: str = ""
 
     def to_value(self) -> dict[str, Any]:
-        told = {"status": self.status, "reason": self.reason, "time": self.time, "group": self.group}
+        words = {"reason": self.reason, "group": self.group, "asked": self.asked}
+        told = {"status": self.status, "time": self.time, **words}
         return {key: value for key, value in told.items() if value}
 
     @classmethod
@@ -117,10 +123,10 @@ class Row:
         if not isinstance(value, dict):
             raise BadNode("denied: expected a map")
         numbers = [value.get("status", 410), value.get("time", 0)]
-        words = [value.get("reason", ""), value.get("group", "")]
+        words = [value.get(key, "") for key in ("reason", "group", "asked")]
         if not all(type(number) is int for number in numbers) or not all(isinstance(word, str) for word in words):
             raise BadNode(f"denied: {value!r}")
-        return cls(numbers[0], words[0], numbers[1], words[1])
+        return cls(numbers[0], words[0], numbers[1], words[1], words[2])
 
 
 def own_list(rows: Sequence[tuple[str, Any]]) -> Denylist:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from content.errors import BadRecord
 from content.ipns import key_of
+from content.limits import DENYLISTS
 from edge.cache.inventory import Policy
 from edge.http.address import Trusted
 from edge.http.rates import Rate
@@ -244,6 +245,23 @@ SETTINGS: tuple[Setting, ...] = (
         "RIM_RELOAD",
         "Development: pages reload when another release is live. On loopback only; `rim up --watch` sets it.",
     ),
+    Setting(
+        "denylists",
+        str,
+        "names",
+        "",
+        "RIM_DENYLISTS",
+        "Denylists (compact format, .deny): files and URLs, comma separated, the last one wins. What they deny answers "
+        "410 or 451 here. The origin's own list comes by itself and overrules them.",
+    ),
+    Setting(
+        "denylist_interval",
+        float,
+        "seconds",
+        300.0,
+        "RIM_DENYLIST_INTERVAL",
+        "How often the URLs among them are asked for changes. Files are read again within seconds, and at SIGHUP.",
+    ),
     Setting("json", bool, "", False, "RIM_EDGE_JSON", "Say on stdout as one JSON line where the edge listens."),
 )
 
@@ -284,6 +302,8 @@ class EdgeConfig:
     access_log: str = "off"
     access_log_file: Path | None = None
     reload: bool = False
+    denylists: tuple[str, ...] = ()  # paths and URLs
+    denylist_interval: float = 300.0
     json: bool = False  # one line of JSON on stdout when ready, instead of a sentence
 
     def __post_init__(self) -> None:
@@ -313,6 +333,10 @@ class EdgeConfig:
                 f"private: {self.private} is not loopback, so peers must prove themselves: "
                 "give a node token (RIM_NODE_TOKEN or --token-file)"
             )
+        if len(self.denylists) >= DENYLISTS:  # the Catalog's own is one more
+            raise BadSetting(f"denylists: {len(self.denylists)}; at most {DENYLISTS - 1} are looked into")
+        if self.denylist_interval < 1:
+            raise BadSetting(f"denylist_interval: {self.denylist_interval:g} s; once a second is as often as it goes")
         self._check_front()
         self._check_names()
 

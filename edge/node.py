@@ -35,6 +35,7 @@ from edge.config import EdgeConfig, address, is_loopback
 from edge.control.admin import Private, private_app
 from edge.control.asking import HeadClient
 from edge.control.asks import Answerer
+from edge.control.denylists import Sources
 from edge.control.head import Follower, Head
 from edge.control.identity import Identity, load
 from edge.control.report import Reporter
@@ -95,6 +96,7 @@ class Node:
         """Have everything that needs no other process of this edge to give up its place. Raises as `start` does."""
         if self.part.place is not None:
             self.front = Front(self.config)
+            self._read_denylists()
             self._assemble(*self.part.sockets())
             return
         self.state.open()
@@ -109,6 +111,7 @@ class Node:
             raise
         try:
             self.front = Front(self.config)
+            self._read_denylists()
         except StateError:
             for sock in sockets:
                 sock.close()
@@ -116,8 +119,23 @@ class Node:
             raise
         self._assemble(*sockets)
 
+    def _read_denylists(self) -> None:
+        """Read what is denied, before anything is served. Raises StateError."""
+        config = self.config
+        self.denials = Denials()
+        self.denylists = Sources(
+            config.denylists,
+            config.state / "denylists",
+            config.denylist_interval,
+            lambda: self.client.session,
+            self.denials.set_given,
+            fetches=self.part.shares.index == 0,
+        )
+        self.denylists.load()
+
     async def go(self) -> None:
         """Serve, from what lies here, and follow the origin."""
+        await self.denylists.first()
         await self.disk.open()
         await self.names.reload()
         await self.follower.restore()
@@ -125,7 +143,13 @@ class Node:
         self.part.begin(self.follower.stored)
         for listener in (self.public, self.private, *self.part.listeners):
             await listener.start()
-        works = (self.follower.follow(), self.watchdog.run(), self.pause.run(), self._tell_of_staleness())
+        works = (
+            self.follower.follow(),
+            self.denylists.run(),
+            self.watchdog.run(),
+            self.pause.run(),
+            self._tell_of_staleness(),
+        )
         for work in (*works, self._introduce(), *self.part.works()):
             self._tasks.append(asyncio.create_task(work))
 
@@ -134,8 +158,9 @@ class Node:
         await self.follower.ready.wait()
 
     def reload(self) -> None:
-        """Read again what may have changed: the certificate, where the access log goes, and the operator's names."""
+        """Read again what may have changed: the certificate, where the access log goes, names and denylists."""
         self.front.reload()
+        self.denylists.hurry()
         self._tasks.append(asyncio.create_task(self.names.reload()))
 
     async def stop(self) -> None:
@@ -236,8 +261,8 @@ class Node:
         self.loader.sources.inner = part.client(lambda number: self.follower.hint(number))
         self.router = Router(config.site_domain)
         self.names = names_of(config, self.loader, self.router)
-        self.denials = Denials()
         self.denials.watchers.append(self._on_denials)
+        self._on_denials(self.denials.lists)
         self.warmer = Warmer(
             self.loader,
             config.name,
@@ -330,6 +355,8 @@ class Node:
             admin,
             self.front,
             self.names,
+            self.denials,
+            self.denylists,
         )
 
     def _answer(self, identity: Identity) -> None:
@@ -356,9 +383,9 @@ class Node:
         self.tap.event("warmed", staged.site, **told)
 
     def _on_denials(self, lists: Denylists) -> None:
-        """Have nothing answered from what was allowed before. The router takes them with its next swap."""
+        """Have nothing answered from what was allowed before."""
         self.loader.deny(None if lists.is_empty else lists.refusal)
-        self.router.denials = lists
+        self.router.deny(lists)
 
     async def _on_swap(self, head: Head) -> None:
         self.tap.event("head", sequence=head.record.sequence)

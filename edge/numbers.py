@@ -13,10 +13,12 @@ from typing import Any
 
 from edge.cache.loader import Loader
 from edge.control.admin import Private
+from edge.control.denylists import Sources
 from edge.control.head import Follower
 from edge.control.metrics import Value
 from edge.control.warm import Warmer
 from edge.control.watchdog import Watchdog
+from edge.denials import Denials
 from edge.front import Front
 from edge.http.listener import Listener
 from edge.names.names import Names
@@ -39,10 +41,29 @@ class Numbers:
     private: Private
     front: Front
     names: Names
+    denials: Denials
+    denylists: Sources
 
     def values(self) -> dict[str, Value]:
         """For /metrics."""
-        return {**self._answers(), **self._front(), **self._head(), **self._blocks(), **self._peers(), **self._names()}
+        parts = (
+            self._answers(),
+            self._front(),
+            self._head(),
+            self._blocks(),
+            self._peers(),
+            self._names(),
+            self._denied(),
+        )
+        return {name: value for part in parts for name, value in part.items()}
+
+    def _denied(self) -> dict[str, Value]:
+        return {
+            "rim_denied_total": _text(self.denials.counts),
+            "rim_denylist_rules": {one.name: len(one) for one in self.denials.lists.lists},
+            "rim_denylist_age_seconds": dict(self.denylists.ages()),
+            "rim_denylist_errors_total": {source.name: source.errors for source in self.denylists.sources},
+        }
 
     def _answers(self) -> dict[str, Value]:
         counts = self.ready.counts

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from content.catalog import BadName
 from content.errors import BadBlock, ContentError
 from origin import gateway, metrics
-from origin.api import admin, asks, follow, log, publish, sites, trials
+from origin.api import admin, asks, deny, follow, log, publish, sites, trials
 from origin.api.asking import origin_of, token_of
 from origin.errors import BadRequest, OriginError, Stopping, Unprocessable
 from origin.origin import Origin
@@ -63,6 +63,9 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("PUT", f"{_V1}/pins/{{cid}}", admin.pin),
     ("DELETE", f"{_V1}/pins/{{cid}}", admin.unpin),
     ("POST", f"{_V1}/gc", admin.collect),
+    ("GET", f"{_V1}/denied", deny.denied),
+    ("POST", f"{_V1}/deny", deny.deny),
+    ("POST", f"{_V1}/allow", deny.allow),
     ("GET", f"{_V1}/tokens", admin.tokens),
     ("POST", f"{_V1}/tokens", admin.add_token),
     ("DELETE", f"{_V1}/tokens/{{id}}", admin.remove_token),
@@ -130,6 +133,8 @@ async def _refused(request: Request, error: Exception) -> Response:
     headers = {"Cache-Control": "no-store"}
     if refusal.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="rim"'
+    if refusal.code == "denied" and refusal.status in (410, 451):
+        headers["Rim-Reason"] = "denied"  # or it would read as: no such block
     if refusal.status == 503:
         headers["Retry-After"] = "1"
     return JSONResponse(refusal.body(), refusal.status, headers)

@@ -89,6 +89,15 @@ SETTINGS: tuple[Setting, ...] = (
         "RIM_ORIGIN_GRACE",
         "How long requests under way may take to finish after SIGTERM.",
     ),
+    Setting(
+        "denylists",
+        str,
+        "files",
+        "",
+        "RIM_ORIGIN_DENYLISTS",
+        "Denylists (compact format, .deny), comma separated, the last one wins: what they deny is not given out here, "
+        "and no publish may hold it. Read again when they change. Edges have lists of their own.",
+    ),
     Setting("json", bool, "", False, "RIM_ORIGIN_JSON", "Say on stdout as one JSON line where the origin listens."),
 )
 
@@ -105,6 +114,7 @@ class OriginConfig:
     store: str | None = None  # None, here and below: as the folder remembers
     kubo_api: str | None = None
     kubo_gateway: str | None = None
+    denylists: tuple[Path, ...] = ()
 
     @property
     def host(self) -> str:

@@ -47,6 +47,8 @@ async def ipfs(request: Request) -> Response:
     origin, cid = origin_of(request), parse_cid(request.path_params["cid"])
     format_ = _format(request, ("raw", "car"))
     await _check_reader(request, origin, cid)
+    if not (cid.is_control and origin.store.has(cid)):  # what is denied comes to nodes in control blocks
+        origin.denials.check(cid)
     etag = f'"{cid}.{format_}"'
     headers = {**_IMMUTABLE, "ETag": etag, "X-Ipfs-Path": f"/ipfs/{cid}", "Vary": "Accept, Authorization"}
     if etag in request.headers.get("if-none-match", ""):
@@ -119,6 +121,7 @@ def _blocks(origin: Origin, root: CID) -> Generator[Block, None, None]:
     try:
         wanted = next(walk)
         while True:
+            origin.denials.check(wanted)
             block = get(wanted)
             yield block
             wanted = walk.send(block)

@@ -101,7 +101,12 @@ class Running:
         """Serve until `stop`."""
         work = [
             asyncio.create_task(task)
-            for task in (self.origin.chores(), self.origin.roll.keep(), self.origin.follower.keep())
+            for task in (
+                self.origin.chores(),
+                self.origin.roll.keep(),
+                self.origin.follower.keep(),
+                self.origin.denials.keep(),
+            )
         ]
         try:
             await self.server.serve(sockets=[self.listener])

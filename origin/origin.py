@@ -18,6 +18,8 @@ from origin.check import Proofs
 from origin.config import OriginConfig
 from origin.costs import Costs
 from origin.counters import Counters
+from origin.denials import Denials
+from origin.denying import Denying
 from origin.following import Follower
 from origin.gc import Collected, Collector
 from origin.keys import Keys
@@ -59,7 +61,9 @@ class Origin:
         self.collector = Collector(self.store, self.catalog, self.pins, self.leases, self.proofs, self.gate)
         self.public = Public(self.store, self.catalog, self.pins)
         self.uploads = Uploads(self.store, self.leases, self.gate)
-        self.staging = Staging(self.store, self.catalog, self.leases, self.collector, self.proofs)
+        self.denials = Denials(self.store, lambda: self.catalog.world, config.denylists)
+        self.denying = Denying(self.store, self.catalog, self.denials)
+        self.staging = Staging(self.store, self.catalog, self.leases, self.collector, self.proofs, self.denials)
         self.showing = Showing(self.staging)
         self.views = Views(self.store)
         self.costs = Costs(self.store, self.catalog)

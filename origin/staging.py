@@ -20,6 +20,7 @@ from content.cid import CID
 from content.errors import ContentError
 from origin import changes, check, quota
 from origin.catalog import Catalog, Done
+from origin.denials import Denials
 from origin.errors import Conflict, Missing, Unprocessable
 from origin.gc import Collector, pin_name
 from origin.leases import Leases
@@ -64,6 +65,7 @@ class Staging:
     leases: Leases
     collector: Collector
     proofs: check.Proofs
+    denials: Denials
     planning: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def stage(
@@ -183,6 +185,7 @@ class Staging:
             base = None if site.live is None else check.release_of(self.store, site.live.release)
             check.check_rules(release)
             rows = check.compare(self.store, base, release)
+            self.denials.check_release(release, base, rows)
         except Absent as absent:
             raise _incomplete([absent.cid]) from absent
         except ContentError as error:

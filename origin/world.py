@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from content import tree
 from content.block import Block
 from content.catalog import PREVIEW_MARK, Catalog, Site
 from content.cbor import link, typed
 from content.cid import CID
+from content.denylists import Row
+from content.limits import DENIED_ROWS, check
 from origin.changes import create
 from origin.errors import Conflict, Missing
 from origin.log import Entry
@@ -31,6 +34,7 @@ class World:
     catalog: Catalog
     sites: Mapping[str, Site]
     hosts: Mapping[str, str]
+    denied: Mapping[str, Row] = field(default_factory=dict)  # the Catalog's own denylist: rule → what it says
 
     @property
     def sequence(self) -> int:
@@ -67,6 +71,7 @@ class Draft:
     again: bool = False  # write a new Catalog though no site changed (rotation of the key)
     sites: dict[str, Site] = field(init=False)
     hosts: dict[str, str] = field(init=False)
+    denied: dict[str, Row] = field(init=False)
     touched: dict[str, None] = field(default_factory=dict)
     changes: int = 0
     entries: list[Entry] = field(default_factory=list)  # what the log is to say of the changes
@@ -76,10 +81,11 @@ class Draft:
     def __post_init__(self) -> None:
         self.sites = dict(self.world.sites)
         self.hosts = dict(self.world.hosts)
+        self.denied = dict(self.world.denied)
 
     @property
     def changed(self) -> bool:
-        return bool(self.touched) or self.again
+        return bool(self.touched) or self.again or self.denied != self.world.denied
 
     def site(self, name: str, or_new: bool = False) -> Site:
         site = self.sites.get(name)
@@ -119,6 +125,17 @@ class Draft:
         del self.sites[name]
         self._touch(name)
 
+    def deny(self, rule: str, row: Row | None) -> None:
+        """Put a rule into the Catalog's own denylist; None: take it out. Raises LimitExceeded, and changes nothing."""
+        if self.denied.get(rule) == row:
+            return
+        if row is None:
+            del self.denied[rule]
+        else:
+            check("rules of the catalog", len(self.denied.keys() | {rule}), DENIED_ROWS)
+            self.denied[rule] = row
+        self.changes += 1
+
     def _touch(self, name: str) -> None:
         self.touched[name] = None
         self.changes += 1
@@ -130,12 +147,12 @@ class Draft:
             sequence,
             sites=read(self.store, tree.update(old.sites, self._site_rows(control), control.append)),
             hosts=read(self.store, tree.update(old.hosts, self._host_rows(), control.append)),
-            denied=old.denied,
+            denied=read(self.store, tree.update(old.denied, _changed(self.world.denied, self.denied), control.append)),
             successor=self.successor,
         )
         block = catalog.to_block()
         control.append(block)
-        world = World(block.cid, catalog, self.sites, self.hosts)
+        world = World(block.cid, catalog, self.sites, self.hosts, self.denied)
         named = releases_of((self.sites[name] for name in self.touched if name in self.sites), self.store)
         return Written(world, self._attics + control, control + named)
 
@@ -160,6 +177,12 @@ class Draft:
     def _host_rows(self) -> dict[str, str | None]:
         before = self.world.hosts
         return {host: self.hosts.get(host) for host in self._moved if self.hosts.get(host) != before.get(host)}
+
+
+def _changed(before: Mapping[str, Row], now: Mapping[str, Row]) -> dict[str, dict[str, Any] | None]:
+    """How one denylist becomes another, as changes of its tree."""
+    moved = [rule for rule in before.keys() | now.keys() if before.get(rule) != now.get(rule)]
+    return {rule: now[rule].to_value() if rule in now else None for rule in moved}
 
 
 def releases_of(sites: Iterable[Site], store: Store) -> list[Block]:
@@ -212,4 +235,5 @@ def load(cid: CID, store: Store) -> World:
     rows = read(store, tree.rows(catalog.sites))
     sites = {name: Site.from_block(get(link(value))) for name, value in rows}
     hosts = {host: typed(site, str, "host") for host, site in read(store, tree.rows(catalog.hosts))}
-    return World(cid, catalog, sites, hosts)
+    denied = {rule: Row.from_value(value) for rule, value in read(store, tree.rows(catalog.denied))}
+    return World(cid, catalog, sites, hosts, denied)

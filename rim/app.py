@@ -45,6 +45,9 @@ _PANELS: dict[str, dict[str, str]] = {  # as `rim --help` shows them: command â†
         "pins": "keep:pins",
         "gc": "keep:gc",
         "export": "keep:export",
+        "deny": "deny:deny",
+        "allow": "deny:allow",
+        "denied": "deny:denied",
     },
     "Operate": {
         "edge": "serve:edge_command()",

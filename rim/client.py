@@ -37,6 +37,7 @@ _LISTED_BY = {
     "no_pin": "`rim pins` lists what there is",
     "no_edge": "`rim status` lists what there is",
     "no_token": "`rim token list` lists what there is",
+    "no_path": "give its CID, or the path as `rim verify` and `rim explain` show it",
 }
 
 
@@ -271,6 +272,7 @@ def stop_for(error: Rejected) -> Stop:
         "lost_race": "publish again: it starts from what is live now",
         "host_taken": "choose another host, or take it from that site first",
         "incomplete": "publish the folder that holds them, then run this again",
+        "denied": "leave it out; or, where it may be shown after all, `rim allow` it (`rim denied` lists the rules)",
         "immutable_changed": "name changed files anew (let the bundler hash them), or publish with --force",
     }
     return Refused(error.message, hint.get(error.code, ""))

@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,24 @@ from edge.processes.folders import COUNTED, folder_of
 from edge.processes.inner import Inner
 
 _KNOWN = frozenset(row.name for row in METRICS)  # while an edge is restarted, its processes may be of two versions
-_LEAST = frozenset({"rim_head_sequence", "rim_head_ends_seconds", "rim_sites", "rim_tls_certificate_ends_seconds"})
-_MOST = frozenset({"rim_head_stale", "rim_head_contact_seconds", "rim_loop_lag_seconds", "rim_peers_ejected"})
+_LEAST = frozenset(
+    {
+        "rim_head_sequence",
+        "rim_head_ends_seconds",
+        "rim_sites",
+        "rim_tls_certificate_ends_seconds",
+        "rim_denylist_rules",
+    }
+)
+_MOST = frozenset(
+    {
+        "rim_head_stale",
+        "rim_head_contact_seconds",
+        "rim_loop_lag_seconds",
+        "rim_peers_ejected",
+        "rim_denylist_age_seconds",
+    }
+)
 Plain = dict[str, Any]  # as it goes over the wire: a number, or a list of [labels, number]
 
 
@@ -117,14 +134,14 @@ def _sum(parts: Iterable[Plain]) -> Plain:
 
 
 def _joined(name: str, one: Any, other: Any) -> Any:
-    if isinstance(one, list):
-        numbers = {tuple(labels): number for labels, number in one}
-        for labels, number in other:
-            numbers[tuple(labels)] = numbers.get(tuple(labels), 0) + number
-        return [[list(labels), number] for labels, number in numbers.items()]
-    if name in _LEAST:
-        return min(one, other)
-    return max(one, other) if name in _MOST else one + other
+    join: Callable[[Any, Any], Any] = min if name in _LEAST else max if name in _MOST else add
+    if not isinstance(one, list):
+        return join(one, other)
+    numbers = {tuple(labels): number for labels, number in one}
+    for labels, number in other:
+        known = numbers.get(tuple(labels))
+        numbers[tuple(labels)] = number if known is None else join(known, number)
+    return [[list(labels), number] for labels, number in numbers.items()]
 
 
 def _to_plain(value: Value) -> Any:

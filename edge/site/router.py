@@ -35,13 +35,15 @@ class Router:
         self.domain = domain
         self.table = Table({}, {})
         self.watchers: list[Callable[[Table], None]] = []  # called with the new table, once it is there
-        self.denials: Denylists = NONE  # that the next swap goes by
+        self.denials: Denylists = NONE
         self._views: list[SiteView] = []
         self._dressed: dict[bytes, tuple[SiteView, SiteView]] = {}  # as it came, as it is with these denials
 
-    def again(self) -> None:
+    def deny(self, denials: Denylists) -> None:
         """The same views, under what is denied now."""
-        self.swap(self._views)
+        self.denials = denials
+        if self._views:
+            self.swap(self._views)
 
     def swap(self, views: Iterable[SiteView]) -> None:
         """From now on these views, and no others. A site's `name.domain` is its own whatever another claims; a preview

@@ -91,7 +91,7 @@ def _origin(context: typer.Context, **flags: Any) -> int:
         text = flags[row.name] or os.environ.get(row.env)
         try:
             if text not in (None, "", False):
-                values[row.name] = row.type(text)
+                values[row.name] = _paths(text) if row.unit == "files" else row.type(text)
         except ValueError as error:
             raise Usage(f"--{row.name}: {error}", "`rim origin --help` lists all settings") from error
     config = OriginConfig(**{"state": _origin_state(None), **values})
@@ -100,6 +100,10 @@ def _origin(context: typer.Context, **flags: Any) -> int:
     except ValueError as error:
         raise Usage(f"--listen {config.listen}", "write it as HOST:PORT, e.g. 127.0.0.1:7070") from error
     return node.serve(config)
+
+
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part.strip()) for part in text.split(",") if part.strip())
 
 
 def _flags_of(settings: Iterable[Any], function: Callable[..., int], *first: inspect.Parameter) -> Callable[..., int]:
