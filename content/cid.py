@@ -89,6 +89,13 @@ class CID(bytes):
             raise BadCID("a CIDv0 has no multibase prefix")
         return cls.from_bytes(data)
 
+    @staticmethod
+    def parse_base58(text: str) -> bytes:
+        """Bytes in base58btc without a prefix: the multihash of a peer id. Raises BadCID."""
+        if len(text) > _TEXT_MAX:
+            raise BadCID(f"{len(text)} characters of base58")
+        return _from_base(text, _B58, 58)
+
     @classmethod
     def from_bytes(cls, data: bytes) -> CID:
         """Check binary CID bytes, whole. Raises BadCID when anything is off or left over."""

@@ -28,6 +28,8 @@ FILE_LEAVES = 1_048_576  # leaves of one file that are listed: 1 TiB as we chunk
 CAR_HEADER = 64 * KiB  # GHSA-9x4h-8wgm-8xfg: a header length is attacker's data
 CAR_SECTION = BLOCK_ACCEPTED + 4 * KiB  # a block, its CID and nothing else
 IPNS_RECORD = 10 * KiB  # IPNS spec, checked before parsing
+RSA_BITS_MIN = 2_048  # of an IPNS key: go-libp2p
+RSA_BITS_MAX = 8_192  # go-libp2p; a check costs more than linearly
 SYMLINK_HOPS = 8  # as Linux's MAXSYMLINKS family, smaller: a site needs one or two
 
 PATH_BYTES = 1_024  # a published path, UTF-8
