@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from content.catalog import Retained, Site
@@ -57,7 +58,11 @@ def fsck(path: Path, say: Say | None = None, config: OriginConfig | None = None)
 
 
 def _findings(state: State, config: OriginConfig, tell: Say) -> Iterator[str]:
-    store = open_store(state, config)
+    with closing(open_store(state, config)) as store:
+        yield from _look(state, store, tell)
+
+
+def _look(state: State, store: Store, tell: Say) -> Iterator[str]:
     if store.torn:
         tell(f"cut  {store.torn:,} bytes of torn tail, never acknowledged")
     yield from store.verify()

@@ -65,7 +65,10 @@ class Plans:
         try:
             blocks: list[Block] = []
             after = read(self._store, attic.follow(old, new, blocks.append))
-        except (OriginError, ContentError, Absent):
+        except Absent as absent:  # the site went on meanwhile, and a release that this is about is gone
+            log.debug("plan for site %s: %s", old.name, absent)
+            return
+        except (OriginError, ContentError):
             log.exception("plan for site %s", old.name)
             return
         while len(self._plans) >= PLANS_MAX:

@@ -4,6 +4,8 @@ costs."""
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +13,24 @@ from typing import Any
 
 import pytest
 
-from content.cid import CID
+from content.cid import CID, RAW
 from content.limits import MiB
+from origin import following
+from origin.errors import StateError
+from origin.fsck import fsck
+from origin.steps import _steps
+from origin.store.kubo.keeping import KuboStore
 from tests.kit.kubo import Kubo
-from tests.origin.play import Client, Made, make, origin, site_files
+from tests.kit.nodes import until
+from tests.origin.play import Client, Made, make, origin, parts, site_files
 
 pytestmark = pytest.mark.needs("ipfs")
+
+
+@pytest.fixture(autouse=True)
+def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds follow each other at once: what they do is looked at here, not how seldom they come."""
+    monkeypatch.setattr(following, "REST_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -31,6 +45,19 @@ def kubo_origin(state: Path, node: Kubo, **settings: Any) -> Iterator[Client]:
     with origin(state, store="kubo", kubo_api=node.api, kubo_gateway=node.gateway, **settings) as client:
         client.ok("POST", "/api/v1/gc")  # it has seen Kubo's pins
         yield client
+
+
+def settled(client: Client) -> None:
+    """Wait until the follower has brought Kubo's pins and names to where the Catalog is now: a round under way may
+    have begun before, the one after it has not."""
+    follower = parts(client).follower
+    after = follower.rounds - follower.rounds_failed + 2
+
+    def whole() -> bool:
+        client.loop.call_soon_threadsafe(follower.signal.notify)  # type: ignore[attr-defined]
+        return bool(follower.rounds - follower.rounds_failed >= after)
+
+    until("two rounds", whole)
 
 
 def have(node: Kubo) -> set[bytes]:
@@ -69,3 +96,275 @@ def test_a_publish_is_ordinary_ipfs(tmp_path: Path, node: Kubo) -> None:
                 assert client.get(f"/ipfs/{block.cid}?format=raw").body == block.data
         metrics = client.get("/metrics").body.decode()
         assert 'rim_origin_kubo_calls_total{call="pin/update"} 1.0' in metrics
+
+
+def test_what_retention_drops_is_freed_and_nothing_else(tmp_path: Path, node: Kubo) -> None:
+    """Three releases under "the last two": after the third, Kubo's own collection takes exactly what the first alone
+    held. What is not ours stays as it is, pinned or loose until then."""
+    node.run("add", "-Q", stdin=b"a stranger's, pinned")
+    stranger = CID.parse(node.run("add", "-Q", stdin=b"of demo 0, but somebody pinned it\n").decode().strip())
+    shared = {"shared.txt": b"in all of them"}
+    files = [{**shared, f"only-{number}.txt": b"%d" % number} for number in range(3)]
+    files[0]["theirs.txt"] = b"of demo 0, but somebody pinned it\n"
+    made = [make(each) for each in files]
+    with kubo_origin(tmp_path / "state", node) as client:
+        client.ok("PUT", "/api/v1/sites/demo", {"settings": {"retention": {"last": 2, "days": 0}}})
+        client.publish("demo", made[0])
+        client.publish("demo", made[1], made[0].cid)
+        settled(client)
+        node.run("repo", "gc")
+        before = have(node)
+        client.publish("demo", made[2], made[1].cid)
+        settled(client)
+        new = {cid.multihash for cid in made[2].store}
+        kept = {cid.multihash for number in (1, 2) for cid in made[number].store} | {stranger.multihash}
+        gone = {cid.multihash for cid in made[0].store} - kept
+        node.run("repo", "gc")
+        assert gone
+        assert have(node) == (before | new) - gone
+        assert [name for name in pins(node).values() if name] == ["rim/demo"] * 2
+        assert client.missing("demo", made[0].blocks)[1] == [
+            block for block in made[0].blocks if block.cid not in made[1].store | made[2].store
+        ], "also what lies there under somebody else's pin"
+
+
+def test_kubos_collection_between_every_two_steps_of_a_publish(
+    tmp_path: Path, node: Kubo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`ipfs repo gc` at every named step of two publishes, and between every two requests: nothing needed goes."""
+    first = make({**site_files("one"), "big.bin": random.Random(1).randbytes(2 * MiB)}, encoded={"p0/f0.txt": b"c"})
+    second = make({**site_files("one"), "p0/f0.txt": b"changed"})
+    steps: list[str] = []
+
+    def collect() -> None:
+        Client(node.api).ok("POST", "/api/v0/repo/gc?quiet=true")
+
+    def at(name: str) -> None:
+        steps.append(name)
+        collect()
+
+    with kubo_origin(tmp_path / "state", node) as client:
+        monkeypatch.setattr(_steps, "reached", at)
+        monkeypatch.setattr(_steps, "armed", True)
+        expected = None
+        for made in (first, second):
+            lease, missing = client.missing("demo", made.blocks)
+            for block in missing:
+                client.send(lease, [block])
+                collect()
+            assert client.missing("demo", made.blocks, lease)[1] == []
+            assert client.stage("demo", made, expected, lease).status == 200
+            assert whole_in_kubo(node, made)
+            assert client.activate("demo", made, expected).status == 200
+            settled(client)
+            expected = made.cid
+        assert whole_in_kubo(node, first)
+        assert whole_in_kubo(node, second)
+        monkeypatch.setattr(_steps, "armed", False)
+    assert {"pin noted", "blocks imported", "root pinned", "catalog stored", "head written", "pin let go"} <= set(steps)
+
+
+def test_what_was_here_already_is_held_by_the_announcement(tmp_path: Path, node: Kubo) -> None:
+    """ "You have that one" stays true until the commit, though the only site that had it goes meanwhile."""
+    shared = site_files("shared")
+    one, two = make(shared), make({**shared, "more": b"m"})
+    with kubo_origin(tmp_path / "state", node) as client:
+        client.publish("one", one)
+        settled(client)
+        lease, missing = client.missing("two", two.blocks)
+        assert 0 < len(missing) < len(two.blocks)
+        client.ok("DELETE", "/api/v1/sites/one")
+        for _ in range(2):
+            client.ok("POST", "/api/v1/gc")
+        client.send(lease, missing)
+        client.ok("POST", "/api/v1/gc")
+        assert client.stage("two", two, None, lease).status == 200
+        assert client.activate("two", two, None).status == 200
+        client.ok("POST", "/api/v1/gc")
+        assert whole_in_kubo(node, two)
+        assert not whole_in_kubo(node, one)
+        assert [name for name in pins(node).values() if name] == ["rim/two"]
+
+
+def test_blocks_of_kubo_that_nobody_pins_are_sent_all_the_same(tmp_path: Path, node: Kubo) -> None:
+    """What lies loose in Kubo may go at any moment, so it does not count as here."""
+    made = make(site_files("loose"))
+    folder = tmp_path / "site"
+    for path, data in site_files("loose").items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+    node.run("add", "-rQ", "--pin=false", folder)
+    with kubo_origin(tmp_path / "state", node) as client:
+        lease, missing = client.missing("demo", made.blocks)
+        assert len(missing) == len(made.blocks)
+        client.send(lease, missing)
+        node.run("repo", "gc")
+        assert client.stage("demo", made, None, lease).status == 200
+
+
+def test_an_explicit_pin_has_its_name_and_goes_with_it(tmp_path: Path, node: Kubo) -> None:
+    made = make(site_files("pinned"))
+    root = made.release.root
+    with kubo_origin(tmp_path / "state", node) as client:
+        client.publish("demo", made)
+        client.ok("PUT", f"/api/v1/pins/{root}", {"name": "x"})
+        assert pins(node)[root] == "rim/pin"
+        client.ok("DELETE", "/api/v1/sites/demo")
+        client.ok("POST", "/api/v1/gc")
+        reached = {cid.multihash for cid in made.store if not cid.is_control}
+        assert have(node) >= reached
+        assert made.cid.multihash not in have(node)
+        client.ok("DELETE", f"/api/v1/pins/{root}")
+        settled(client)
+        node.run("repo", "gc")
+        assert not have(node) & reached
+
+
+def test_a_pin_that_somebody_took_away_comes_back(tmp_path: Path, node: Kubo) -> None:
+    """An operator unpins a release in Kubo: the next round pins it again, under its name, also after a restart."""
+    made = make(site_files("kept"))
+    with kubo_origin(tmp_path / "state", node) as client:
+        client.publish("demo", made)
+        settled(client)
+        node.run("pin", "rm", str(made.cid))
+        client.ok("POST", "/api/v1/gc")
+        assert pins(node)[made.cid] == "rim/demo"
+    node.run("pin", "rm", str(made.cid))
+    with kubo_origin(tmp_path / "state", node):
+        assert pins(node)[made.cid] == "rim/demo"
+
+
+def test_blocks_that_kubo_lost_are_asked_for_again(tmp_path: Path, node: Kubo) -> None:
+    """Unpinned and collected behind the origin's back: the next publish sends what is gone, instead of failing for
+    ever; until then such a block is a 404 and a count, never other bytes."""
+    made = make(site_files("lost"))
+    later = make({**site_files("lost"), "more": b"m"})
+    with kubo_origin(tmp_path / "state", node) as client:
+        client.publish("demo", made)
+        settled(client)
+        for root in (made.cid, *(cid for cid, name in pins(node).items() if not name)):
+            node.run("pin", "rm", str(root))
+        node.run("repo", "gc")
+        lease, missing = client.missing("demo", later.blocks)
+        client.send(lease, missing)
+        refused = client.stage("demo", later, made.cid, lease)
+        assert (refused.status, refused.error) == (409, "incomplete")
+        again, missing = client.missing("demo", later.blocks, lease)
+        assert {str(block.cid) for block in missing} >= set(refused.json["missing"])
+        client.send(again, missing)
+        assert client.stage("demo", later, made.cid, lease).status == 200
+        assert client.activate("demo", later, made.cid).status == 200
+        client.ok("POST", "/api/v1/gc")
+        assert whole_in_kubo(node, later)
+        assert pins(node)[made.cid] == "rim/demo", "its blocks came back with the later release's"
+
+
+def test_a_control_block_is_not_given_as_raw(tmp_path: Path, node: Kubo) -> None:
+    """Kubo keeps bytes by their hash alone; the rooms of content and control blocks are kept by the origin."""
+    made = make(site_files("rooms"))
+    state = tmp_path / "state"
+    raw = CID.of(RAW, made.store[made.cid].data)
+    thief = make({"stolen": made.store[made.cid].data})
+    with kubo_origin(state, node) as client:
+        client.publish("demo", made)
+        assert parts(client).store.get(raw) is None
+        assert raw in {block.cid for block in client.missing("thief", thief.blocks)[1]}, (
+            "who has the bytes may send them"
+        )
+        settled(client)
+    with kubo_origin(state, node) as client:
+        assert parts(client).store.get(raw) is None
+        client.publish("thief", thief)
+        assert parts(client).store.get(raw).data == made.store[made.cid].data
+
+
+def test_a_site_is_followed_by_its_name(tmp_path: Path, node: Kubo) -> None:
+    """`ipfs name resolve` and Kubo's own gateway follow the site's key, from commit to commit and after a rollback."""
+    first, second = make({"index.html": b"<p>one"}), make({"index.html": b"<p>two"})
+    with kubo_origin(tmp_path / "state", node) as client:
+        client.publish("demo", first)
+        name = client.ok("GET", "/api/v1/sites/demo")["ipns"]
+
+        def resolved() -> str:
+            return node.run("name", "resolve", f"/ipns/{name}").decode().strip()
+
+        settled(client)
+        assert resolved() == f"/ipfs/{first.release.root}"
+        client.publish("demo", second, first.cid)
+        settled(client)
+        assert resolved() == f"/ipfs/{second.release.root}"
+        assert Client(node.gateway).get(f"/ipns/{name}/").body == b"<p>two"
+        client.ok("POST", "/api/v1/sites/demo/rollback", {})
+        settled(client)
+        assert resolved() == f"/ipfs/{first.release.root}"
+
+
+def test_a_restart_knows_what_is_there_without_its_memo(tmp_path: Path, node: Kubo) -> None:
+    """The lengths are a memo: without it, with half of it, the next start finds all by Kubo's pins."""
+    made = make({**site_files("memo"), "big.bin": random.Random(4).randbytes(2 * MiB)})
+    state = tmp_path / "state"
+    with kubo_origin(state, node) as client:
+        client.publish("demo", made)
+    for left in (0, 100):
+        memo = (state / "kubo" / "lengths").read_bytes()
+        (state / "kubo" / "lengths").write_bytes(memo[:left])
+        with kubo_origin(state, node) as client:
+            assert client.missing("demo", made.blocks)[1] == []
+            lengths = {cid: parts(client).store.length(cid) for cid in made.store}
+            assert lengths == {cid: len(block.data) for cid, block in made.store.items()}
+    assert fsck(state, lambda line: None) == 0
+
+
+def test_fsck_reads_kubo_too(tmp_path: Path, node: Kubo) -> None:
+    """All is well; then a block of Kubo's is damaged on disk, and a release unpinned: both are named."""
+    made = make({**site_files("check"), "big.bin": random.Random(5).randbytes(MiB)})
+    state = tmp_path / "state"
+    with kubo_origin(state, node) as client:
+        client.publish("demo", made)
+        settled(client)
+    said: list[str] = []
+    assert fsck(state, said.append) == 0, said
+    big = CID.of(RAW, random.Random(5).randbytes(MiB))
+    file = next(path for path in node.repo.glob("blocks/*/*.data") if path.stat().st_size == MiB)
+    file.write_bytes(b"?" + file.read_bytes()[1:])
+    node.run("pin", "rm", str(made.cid))
+    assert fsck(state, said.append) == 1
+    assert any(str(big) in line and "corrupt" in line for line in said), said
+    assert any("does not pin" in line and str(made.cid) in line for line in said), said
+
+
+def test_a_folder_remembers_its_store(tmp_path: Path, node: Kubo) -> None:
+    """Said once; another is refused with what to do; an address that moved is taken over."""
+    made = make(site_files("memory"))
+    with kubo_origin(tmp_path / "state", node) as client:
+        client.publish("demo", made)
+    with origin(tmp_path / "state") as client:
+        assert isinstance(parts(client).store, KuboStore)
+        client.ok("POST", "/api/v1/gc")
+        assert client.missing("demo", made.blocks)[1] == []
+    with pytest.raises(StateError, match="migrate --to embedded"), origin(tmp_path / "state", store="embedded"):
+        pass
+    with origin(tmp_path / "plain"):
+        pass
+    with pytest.raises(StateError, match="migrate --to kubo"), origin(tmp_path / "plain", store="kubo"):
+        pass
+    with pytest.raises(StateError, match="embedded and kubo"), origin(tmp_path / "other", store="s3"):
+        pass
+    with (
+        pytest.raises(StateError, match="HOST:PORT"),
+        origin(tmp_path / "other", store="kubo", kubo_api="/ip4/1.2.3.4"),
+    ):
+        pass
+
+
+def test_without_the_extra_the_sentence_says_what_to_install(tmp_path: Path) -> None:
+    """An origin without ipfshttpclient starts as ever; with --store kubo it says which extra is missing."""
+    code = (
+        "import sys; sys.modules['ipfshttpclient'] = None; from pathlib import Path; "
+        "from origin.config import OriginConfig; from origin.node import serve; "
+        "sys.exit(serve(OriginConfig(Path(sys.argv[1]), '127.0.0.1:0', store='kubo')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "state")], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "pip install 'rim-cdn[kubo]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -58,6 +58,7 @@ class KuboStore:
         self._partial: dict[
             CID, int
         ] = {}  # wanted roots that lack a block, and how much had been put when that was seen
+        self._seen: set[bytes] = set()  # the multihashes that `verify` found in Kubo
         self._puts = 0
         self._old: tuple[set[CID], set[CID]] = (set(), set())  # batches and roots from before the collection
         self._fresh: dict[CID, str] = {}  # pinned since it began
@@ -118,15 +119,16 @@ class KuboStore:
         return None
 
     def has(self, cid: CID) -> bool:
-        return cid.store_key in self._index or self.packs.has(cid)
+        return self.holds(cid) or self.packs.has(cid)
 
     def holds(self, cid: CID) -> bool:
-        return cid.store_key in self._index or cid.hash_code == IDENTITY
+        key = cid.store_key
+        return key in self._index or key[1:] in self._seen or cid.hash_code == IDENTITY
 
     def length(self, cid: CID) -> int | None:
         length = self.packs.length(cid)
         if length is None:
-            length = self._index.get(cid.store_key)
+            length = self._index.get(cid.store_key, _UNKNOWN if self.holds(cid) else None)
         if length == _UNKNOWN:
             block = self.get(cid)
             length = None if block is None else len(block.data)
@@ -182,16 +184,8 @@ class KuboStore:
                 self._journal.add(root, name)  # the folder was restored: its pins are still there
             if root in found or root in self._fresh or self._partial.get(root) == self._puts:
                 continue
-            beside = next((other for other, known in found.items() if known == name), None)
-            self._journal.add(root, name)
-            puts = self._puts
-            try:
-                self._ask_pin(root, name, beside)
+            if self._mend(root, name, next((other for other, known in found.items() if known == name), None)):
                 found[root] = name
-                self._partial.pop(root, None)
-            except Lacking as lacking:  # of a release: a fault; of an explicit pin: it may have been so from the start
-                self._partial[root] = puts
-                log.warning("%s cannot be pinned as %s: %s", root, name, lacking)
         with self._lock:
             self._pinned = {root: name for root, name in found.items() if root in wanted or ours.get(root) == name}
             self._pinned |= self._fresh
@@ -205,7 +199,8 @@ class KuboStore:
             covered = set(marks.rooted)
             for node in self._batches.keys() - self._old[0]:
                 covered.update(self._batches[node])
-            staying = self._stay(marks, covered)
+            nodes = set(marks.nodes)
+            staying = self._stay(marks, covered, nodes)
             dead = [key for key in self._index if key not in covered]
             for key in dead:
                 self.bytes -= max(0, self._index.pop(key))
@@ -214,7 +209,7 @@ class KuboStore:
             for node in self._going:
                 self._failed.pop(node, None)
             self._proved = True
-            here = {CID(node).store_key for node in marks.nodes}
+            here = {CID(node).store_key for node in nodes}
             here.update(key for key in marks.keys if key not in self._index)
             here.update(root.store_key for root in self._batches if root not in self._going)
             self.packs.sweep(Marks(here, set(), set(), set()))
@@ -253,10 +248,8 @@ class KuboStore:
     def verify(self) -> Iterator[str]:
         yield from self.packs.verify()
         yield from (f"Kubo: {words}" for words in self.rpc.verify())
-        # What it has is what counts here, pinned or not: pins are looked at one by one, and the memo may have holes.
-        have = self.rpc.local()
-        self._lose([key for key in self._index if key[1:] not in have])
-        self._enter({room + multihash: _UNKNOWN for multihash in have for room in (b"b", b"c")}, new=True)
+        self._seen = self.rpc.local()  # from here on this is what counts as held: the memo of lengths may have holes
+        self._lose([key for key in self._index if key[1:] not in self._seen])
 
     def close(self) -> None:
         self.rpc.close()
@@ -303,10 +296,39 @@ class KuboStore:
         try:
             self._ask_pin(root, name, like)
         except Lacking as lacking:
-            have = self.rpc.local()
-            with self._lock:
-                self._lose([key for key in self._index if key[1:] not in have])
+            self._recount()
             raise Absent(lacking.cid or root) from lacking
+
+    def _mend(self, root: CID, name: str, like: CID | None) -> bool:
+        """Pin a root that is wanted and not pinned. The nodes that Kubo lost are given to it again: they are here."""
+        self._journal.add(root, name)
+        puts = self._puts
+        for last in (False, True):
+            try:
+                self._ask_pin(root, name, like)
+                self._partial.pop(root, None)
+                return True
+            except Lacking as lacking:
+                if last or not self._give(root):
+                    # Of a release it is a fault; of an explicit pin, it may have been so from the start.
+                    log.warning("%s cannot be pinned as %s: %s", root, name, lacking)
+                    self._partial[root] = puts
+                    return False
+        raise AssertionError
+
+    def _give(self, root: CID) -> int:
+        """Put the nodes below this root that are in the packs and not in Kubo; how many."""
+        self._recount()
+        reach = Reach(self)
+        reach.walk([root])
+        nodes = (self.packs.get(CID(node)) for node in reach.nodes if not self.holds(CID(node)))
+        return self.put([block for block in nodes if block is not None])
+
+    def _recount(self) -> None:
+        """Believe Kubo, and not the index, about what is there."""
+        have = self.rpc.local()
+        with self._lock:
+            self._lose([key for key in self._index if key[1:] not in have])
 
     def _ask_pin(self, root: CID, name: str, like: CID | None) -> None:
         """Pin it beside what it is like, where that has the name: Kubo gives the new pin the name of the old one."""
@@ -318,9 +340,9 @@ class KuboStore:
                     raise
         return self.rpc.pin(root, name)
 
-    def _stay(self, marks: Marks, covered: set[bytes]) -> set[CID]:
-        """Which pins from before the collection stay, beside those of wanted roots, because leases and checks rely on
-        what they hold. Adds to `covered` what they hold of that."""
+    def _stay(self, marks: Marks, covered: set[bytes], nodes: set[bytes]) -> set[CID]:
+        """Which pins from before the collection stay: those of wanted roots, and those that hold what leases and checks
+        rely on. Adds what they hold to `covered`, and what of it has links to `nodes`."""
         wanted = marks.keys | (self._touched or set())
         needed = {key for key in wanted if key in self._index and key not in covered}
         staying = {root for root in marks.roots if root in self._old[1]}
@@ -328,7 +350,7 @@ class KuboStore:
             mine = needed.intersection(self._batches.get(node, ())) if needed and node in self._pinned else None
             if mine:
                 staying.add(node)
-                covered |= mine
+                covered.update(self._batches[node])
                 needed -= mine
         for root in self._old[1] - staying if needed else ():
             if root in self._pinned:
@@ -336,17 +358,16 @@ class KuboStore:
                 reach.walk([root])
                 if mine := needed & reach.keys:
                     staying.add(root)
-                    covered |= mine
+                    covered |= reach.keys
+                    nodes |= reach.nodes
                     needed -= mine
         return staying
 
-    def _enter(self, lengths: Mapping[bytes, int], new: bool = False) -> None:
+    def _enter(self, lengths: Mapping[bytes, int]) -> None:
         with self._lock:
             for key, length in lengths.items():
-                known = self._index.get(key)
-                if known is None or not new:
-                    self.bytes += max(0, length) - max(0, known or 0)
-                    self._index[key] = length
+                self.bytes += max(0, length) - max(0, self._index.get(key, 0))
+                self._index[key] = length
 
     def _lose(self, keys: Iterable[bytes]) -> None:
         """Blocks that Kubo should have, and has not."""
