@@ -103,7 +103,7 @@ class Rpc:
         except _Refused as refused:
             if "not pinned" in refused.words:
                 return False
-            raise refused.failed() from refused
+            raise
         return True
 
     def pin(self, root: CID, name: str) -> None:
@@ -120,13 +120,13 @@ class Rpc:
             self._ask("pin/rm", lambda client: client.pin.rm(root))
         except _Refused as refused:
             if "not pinned" not in refused.words:
-                raise refused.failed() from refused
+                raise
 
     def _pin(self, what: str, action: Callable[[Any], Any]) -> None:
         try:
             self._ask(what, action)
         except _Refused as refused:
-            raise refused.lacking() or refused.failed() from refused
+            raise refused.lacking() or refused from refused
 
     # -- the rest of the RPC, by aiohttp
 
@@ -136,7 +136,7 @@ class Rpc:
         said = [row["Root"] for row in rows if "Root" in row]
         errors = [str(root["PinErrorMsg"]) for root in said if root.get("PinErrorMsg")]
         if errors or not said:
-            raise _Refused(self, "dag/import", errors[0] if errors else "no root was pinned").failed()
+            raise self._refusal("dag/import", errors[0] if errors else "no root was pinned")
 
     def local(self) -> set[bytes]:
         """The multihash of every block that Kubo has."""
@@ -185,7 +185,7 @@ class Rpc:
                 data += more
             if response.status != 200:
                 words = bytes(data[:200]).decode(errors="replace").strip()
-                raise _Refused(self, "a block", f"{response.status} {words}").failed()
+                raise self._refusal("a block", f"{response.status} {words}")
             return bytes(data)
 
     # -- how it is asked
@@ -199,13 +199,13 @@ class Rpc:
             try:
                 return action(client)
             except faults.ErrorResponse as error:
-                raise _Refused(self, what, str(error)) from error
+                raise self._refusal(what, str(error)) from error
             except faults.TimeoutError as error:
                 raise _Slow from error
             except (faults.ConnectionError, faults.ProtocolError) as error:
                 raise _Gone(str(error)) from error
             except faults.Error as error:
-                raise _Refused(self, what, str(error)) from error
+                raise self._refusal(what, str(error)) from error
 
     def _connect(self) -> Any:
         timeout = (CONNECT_SECONDS, ASK_SECONDS)
@@ -229,7 +229,7 @@ class Rpc:
             rows = [json.loads(line) for line in data.splitlines() if line.strip()] if status < 400 else []
             failed = next((row for row in rows if row.get("Type") == "error"), None)
             if status >= 400 or failed is not None:
-                raise _Refused(self, what, _words(data) if failed is None else str(failed.get("Message")))
+                raise self._refusal(what, _words(data) if failed is None else str(failed.get("Message")))
             return rows
 
     async def _answer(self, url: str, query: Mapping[str, str], body: bytes | None) -> tuple[int, bytes]:
@@ -287,6 +287,11 @@ class Rpc:
             pause = PAUSE_SECONDS if self._away is None else min(2 * self._away[1], PAUSE_MAX)
             self._away = (time.monotonic() + pause, pause)
 
+    def _refusal(self, what: str, words: str) -> StoreFailed | StoreFull:
+        if _FULL.search(words):
+            return StoreFull(f"the disk of the Kubo at {self.api} is full: free space or run `rim gc`, then repeat")
+        return _Refused(f"the Kubo at {self.api} refused {what}: {words[:300]}", words)
+
     def _sentence(self, error: Exception) -> StoreFailed:
         if isinstance(error, _Slow):
             return StoreFailed(
@@ -308,21 +313,15 @@ class _Gone(Exception):
 
 
 class _Refused(StoreFailed):
-    """Kubo answered, and it was a no. Callers look at the words; whoever does not passes it on as it is."""
+    """Kubo answered, and it was a no. Some callers look at its words; for all others it is the sentence to pass on."""
 
-    def __init__(self, rpc: Rpc, what: str, words: str) -> None:
-        super().__init__(f"the Kubo at {rpc.api} refused {what}: {words[:300]}", "kubo_failed")
+    def __init__(self, message: str, words: str) -> None:
+        super().__init__(message, "kubo_failed")
         self.words = words
-        self.api = rpc.api
 
     def lacking(self) -> Lacking | None:
         found = _LACKS.search(self.words)
         return None if found is None else Lacking(_cid(found[1] or ""))
-
-    def failed(self) -> StoreFailed | StoreFull:
-        if _FULL.search(self.words):
-            return StoreFull(f"the disk of the Kubo at {self.api} is full: free space or run `rim gc`, then repeat")
-        return self
 
 
 def _multipart(parts: Iterable[bytes]) -> bytes:
