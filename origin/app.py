@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from content.catalog import BadName
 from content.errors import BadBlock, ContentError
-from origin import gateway, metrics
+from origin import gateway, metrics, routing
 from origin.api import admin, asks, deny, follow, log, publish, sites, trials
 from origin.api.asking import origin_of, token_of
 from origin.errors import BadRequest, OriginError, Stopping, Unprocessable
@@ -31,6 +31,7 @@ _SITE = f"{_V1}/sites/{{name}}"
 ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/ipfs/{cid}", gateway.ipfs),
     ("GET", "/ipns/{name}", gateway.ipns),
+    ("GET", "/routing/v1/ipns/{name}", routing.ipns_record),
     ("GET", f"{_V1}/head", follow.head),
     ("POST", f"{_V1}/report", follow.report),
     ("GET", f"{_V1}/edges", follow.edges),
@@ -95,9 +96,13 @@ async def metrics_(request: Request) -> Response:
 
 def make(origin: Origin) -> ASGIApp:
     """The ASGI application of this origin."""
+    more = [
+        Route("/routing/v1/ipns/{name}", routing.ipns_record, methods=["OPTIONS"]),
+        Route("/routing/v1/{rest:path}", routing.nothing_else, methods=["GET", "HEAD", "PUT", "POST"]),
+    ]
     open_routes = (("GET", "/healthz", healthz), ("GET", "/readyz", readyz), ("GET", "/metrics", metrics_))
     app = Starlette(
-        routes=[Route(path, handler, methods=[method]) for method, path, handler in (*ROUTES, *open_routes)],
+        routes=[Route(path, handler, methods=[method]) for method, path, handler in (*ROUTES, *open_routes)] + more,
         exception_handlers={
             OriginError: _refused,
             ContentError: _refused,

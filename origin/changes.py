@@ -37,8 +37,17 @@ def configure(site: Site, hosts: Iterable[str] | None, settings: Mapping[str, An
         changed = replace(changed, hosts=names)
     if settings is not None:
         check_retention(settings)
+        _check_dnslink(settings)
         changed = replace(changed, settings=check_settings(settings))
     return site if changed == site and site.generation else following(changed)
+
+
+def _check_dnslink(settings: Mapping[str, Any]) -> None:
+    domain = settings.get("dnslink")
+    if domain is None:
+        return
+    if not isinstance(domain, str) or "." not in check_host(domain):
+        raise BadRequest("settings: dnslink is a domain, e.g. www.example.org")
 
 
 def stage(site: Site, release: CID, expected: CID | None, now: int) -> Site:

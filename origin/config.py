@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 STORES = ("embedded", "kubo")
 KUBO_API = "http://127.0.0.1:5001"  # as Kubo listens by itself
@@ -98,6 +99,15 @@ SETTINGS: tuple[Setting, ...] = (
         "Denylists (compact format, .deny), comma separated, the last one wins: what they deny is not given out here, "
         "and no publish may hold it. Read again when they change. Edges have lists of their own.",
     ),
+    Setting(
+        "routers",
+        str,
+        "urls",
+        "",
+        "RIM_ORIGIN_ROUTERS",
+        "URLs of delegated routers, comma separated, that are told the IPNS record of every site "
+        "(PUT /routing/v1/ipns): at its commits, at its renewals, and every four hours.",
+    ),
     Setting("json", bool, "", False, "RIM_ORIGIN_JSON", "Say on stdout as one JSON line where the origin listens."),
 )
 
@@ -110,6 +120,7 @@ class OriginConfig:
     listen: str = "127.0.0.1:7070"
     gc_interval: float = 86_400.0
     grace: float = 8.0
+    routers: str = ""
     json: bool = False
     store: str | None = None  # None, here and below: as the folder remembers
     kubo_api: str | None = None
@@ -124,6 +135,15 @@ class OriginConfig:
     def port(self) -> int:
         """Raises ValueError when the address has no number for a port."""
         return int(self.listen.rpartition(":")[2])
+
+    @property
+    def router_urls(self) -> tuple[str, ...]:
+        """Raises ValueError for what is no http(s) URL."""
+        urls = tuple(part.strip().rstrip("/") for part in self.routers.split(",") if part.strip())
+        for url in urls:
+            if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+                raise ValueError(f"{url!r} is not an http(s) URL")
+        return urls
 
     @property
     def loopback(self) -> bool:

@@ -70,7 +70,7 @@ async def ipns(request: Request) -> Response:
     """GET /ipns/{name}?format=ipns-record: of the catalog (also by rotated names) and of every site."""
     origin, name = origin_of(request), parse_cid(request.path_params["name"]).base36()
     _format(request, ("ipns-record",))
-    record = await asyncio.to_thread(_record, origin, name)
+    record = await asyncio.to_thread(record_of, origin, name)
     if record is None:
         raise Missing(f"no record of {name} here")
     headers = {"Cache-Control": "public, max-age=5", "X-Content-Type-Options": "nosniff", "Vary": "Accept"}
@@ -144,7 +144,8 @@ async def _check_reader(request: Request, origin: Origin, cid: CID) -> None:
         raise Missing(f"block {cid} is not here")  # the same words as for a block that is not: it gives nothing away
 
 
-def _record(origin: Origin, name: str) -> bytes | None:
+def record_of(origin: Origin, name: str) -> bytes | None:
+    """The record of a name (k…) that is the catalog's, was once, or is a site's."""
     catalog = origin.catalog
     if name == catalog.head.name:
         return catalog.head.record

@@ -99,15 +99,7 @@ class Running:
 
     async def run(self) -> None:
         """Serve until `stop`."""
-        work = [
-            asyncio.create_task(task)
-            for task in (
-                self.origin.chores(),
-                self.origin.roll.keep(),
-                self.origin.follower.keep(),
-                self.origin.denials.keep(),
-            )
-        ]
+        work = [asyncio.create_task(task) for task in self.origin.works()]
         try:
             await self.server.serve(sockets=[self.listener])
         finally:

@@ -10,8 +10,11 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
+from origin.announce import Announcer, Router
 from origin.asks import Asks
 from origin.catalog import Catalog
 from origin.check import Proofs
@@ -58,6 +61,8 @@ class Origin:
         self.pins = Pins(state / "pins.json")
         self.proofs = Proofs(self.store)
         self.catalog = Catalog(state, self.store, self.keys, self.gate, clock)
+        self.announcer = Announcer([Router(url) for url in config.router_urls])
+        self.catalog.records.on_signed = self.announcer.tell
         self.collector = Collector(self.store, self.catalog, self.pins, self.leases, self.proofs, self.gate)
         self.public = Public(self.store, self.catalog, self.pins)
         self.uploads = Uploads(self.store, self.leases, self.gate)
@@ -87,6 +92,10 @@ class Origin:
         self.catalog.feed.signal.notify()
         self.edges.signal.notify()
 
+    def works(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs beside requests, until it is cancelled."""
+        return [self.chores(), self.roll.keep(), self.follower.keep(), self.denials.keep(), self.announcer.run()]
+
     async def chores(self) -> None:
         """What is done beside requests, until cancelled: renewal, expiry, and collection where it is switched on."""
         collected = time.monotonic()
@@ -102,11 +111,15 @@ class Origin:
             await asyncio.sleep(CHORE_SECONDS)
 
     async def renew(self) -> None:
-        """Sign again what has less than half its time left: the Head, then every site's record."""
+        """Sign again what has less than half its time left: the Head, then every site's record; and have all of them
+        told, which matters after a start."""
         await self.catalog.renew()
         world = self.catalog.world
+        self.announcer.keep_only({site.ipns or "" for site in world.sites.values()})
         for site in list(world.sites.values()):
-            await asyncio.to_thread(self.catalog.records.of_site, site, world.sequence)
+            record = await asyncio.to_thread(self.catalog.records.of_site, site, world.sequence)
+            if record is not None and site.ipns:
+                self.announcer.tell(site.ipns, record)
 
     async def close(self) -> None:
         self.roll.close()

@@ -50,6 +50,7 @@ class Records:
         self._store = store
         self._keys = keys
         self._clock = clock
+        self.on_signed: Callable[[str, bytes], None] = lambda name, record: None  # in whichever thread signs
         self._signed: dict[str, tuple[CID, float, bytes]] = {}  # site → its live release, eol, record
 
     def of_site(self, site: Site, sequence: int) -> bytes | None:
@@ -84,6 +85,7 @@ class Records:
         self._signed[site.name] = (live, eol, record)
         with suppress(StoreFull, StoreFailed):  # in memory it is right; the file is mended at the next start
             replace_file(self._site_path(site.name), record, sync=False, what="site record")
+        self.on_signed(site.ipns or "", record)
         return record
 
     def _load(self, site: Site) -> tuple[CID, float, bytes] | None:

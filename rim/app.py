@@ -37,6 +37,7 @@ _PANELS: dict[str, dict[str, str]] = {  # as `rim --help` shows them: command â†
         "log": "log:log",
         "tail": "tail:tail",
         "explain": "explain:explain",
+        "dnslink": "dnslink:dnslink",
         "verify": "look:verify",
     },
     "Keep": {

@@ -19,8 +19,12 @@ _PREFIX = "dnslink="
 
 def best_link(texts: Iterable[bytes]) -> str | None:
     """The path of the first record, in lexicographical order, that is a DNSLink we can follow."""
-    found = sorted(text[len(_PREFIX) :] for text in map(_text, texts) if text.startswith(_PREFIX))
-    return next((path for path in found if content_path(path) is not None), None)
+    return next((path for path in links_of(texts) if content_path(path) is not None), None)
+
+
+def links_of(texts: Iterable[bytes]) -> tuple[str, ...]:
+    """What all DNSLinks among these records say, in that order; whether it can be followed is not looked at."""
+    return tuple(sorted(text[len(_PREFIX) :] for text in map(_text, texts) if text.startswith(_PREFIX)))
 
 
 def _text(raw: bytes) -> str:

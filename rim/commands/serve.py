@@ -99,6 +99,10 @@ def _origin(context: typer.Context, **flags: Any) -> int:
         _ = config.port
     except ValueError as error:
         raise Usage(f"--listen {config.listen}", "write it as HOST:PORT, e.g. 127.0.0.1:7070") from error
+    try:
+        _ = config.router_urls
+    except ValueError as error:
+        raise Usage(f"--routers: {error}", "name each as https://HOST, comma separated") from error
     return node.serve(config)
 
 

@@ -29,6 +29,14 @@ Pairs = Annotated[
         "navigations to unknown paths get /index.html.",
     ),
 ]
+Dnslink = Annotated[
+    str | None,
+    typer.Option(
+        "--dnslink",
+        metavar="DOMAIN",
+        help="A domain whose DNSLink leads here; it becomes a host, too. `rim dnslink` says which record to set.",
+    ),
+]
 SETTINGS = {  # what is looked at: the origin would keep any other, and nothing would come of it
     "max_stale": (re.compile("0|[1-9][0-9]{0,9}"), "a number of seconds, e.g. max_stale=3600"),
     "spa": (re.compile("true|false"), "true or false"),
@@ -47,12 +55,18 @@ def sites(origin: OriginUrl = None, as_json: AsJson = False) -> int:
 
 @site_app.command("add")
 def site_add(
-    name: SiteName, host: Hosts = None, pairs: Pairs = None, origin: OriginUrl = None, as_json: AsJson = False
+    name: SiteName,
+    host: Hosts = None,
+    dnslink: Dnslink = None,
+    pairs: Pairs = None,
+    origin: OriginUrl = None,
+    as_json: AsJson = False,
 ) -> int:
     """Add a site, before its first publish or to give it hosts."""
     from rim.client import site_path
 
-    body = why({"hosts": host or [], "settings": _settings(pairs)})
+    hosts, settings = _linked(name, dnslink or None, host or [], _settings(pairs))
+    body = why({"hosts": hosts, "settings": settings})
     with open_origin(origin) as open_:
         _refuse_existing(open_, name)
         site = open_.send("PUT", site_path(name), body)
@@ -62,17 +76,25 @@ def site_add(
 
 @site_app.command("set")
 def site_set(
-    name: SiteName, host: Hosts = None, pairs: Pairs = None, origin: OriginUrl = None, as_json: AsJson = False
+    name: SiteName,
+    host: Hosts = None,
+    dnslink: Dnslink = None,
+    pairs: Pairs = None,
+    origin: OriginUrl = None,
+    as_json: AsJson = False,
 ) -> int:
-    """Change hosts (those given replace the old ones; `--host ""` leaves none) or settings (null takes one away)."""
+    """Change hosts (those given replace the old; `--host ""` leaves none), DNSLink, settings (null takes one away)."""
     from rim.client import site_path
 
-    if host is None and pairs is None:
-        raise Usage("nothing to set", "give --host HOST or --set KEY=VALUE")
+    if host is None and pairs is None and dnslink is None:
+        raise Usage("nothing to set", "give --host HOST, --dnslink DOMAIN or --set KEY=VALUE")
     with open_origin(origin) as open_:
         body: dict[str, Any] = {} if host is None else {"hosts": [name for name in host if name]}
         if pairs is not None:
             body["settings"] = _settings(pairs)
+        if dnslink is not None:
+            hosts = body["hosts"] if "hosts" in body else open_.get(site_path(name))["hosts"]
+            body["hosts"], body["settings"] = _linked(name, dnslink, hosts, body.get("settings", {}))
         site = open_.send("PATCH", site_path(name), why(body))
     output.result(f"changed {name}", site, as_json=as_json)
     return OK
@@ -188,6 +210,20 @@ def _settings(pairs: list[str] | None) -> dict[str, Any]:
             raise Usage(f"--set {pair}", f"give {wanted}; or null to take it away")
         settings[key] = json.loads(value)
     return settings
+
+
+def _linked(
+    site: str, domain: str | None, hosts: list[str], settings: dict[str, Any]
+) -> tuple[list[str], dict[str, Any]]:
+    """Hosts and settings with this DNSLink. An empty one ends what was set; the host stays, it may be in use."""
+    from rim.commands.dnslink import checked_domain
+
+    if domain is None:
+        return hosts, settings
+    if not domain:
+        return hosts, {**settings, "dnslink": None}
+    name = checked_domain(domain, site)
+    return [*hosts, *(() if name in hosts else (name,))], {**settings, "dnslink": name}
 
 
 def _refuse_existing(origin: Origin, name: str) -> None:

@@ -35,6 +35,7 @@ class Zone:
 
     texts: dict[str, tuple[tuple[bytes, ...], int]] = field(default_factory=dict)  # name → values, TTL
     aliases: dict[str, tuple[str, int]] = field(default_factory=dict)
+    more: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # name, type → rows as in a zone file
     faults: dict[str, str] = field(default_factory=dict)
     chases: bool = True  # answers a CNAME with what it leads to, as a resolver does
     negative: int = 30  # TTL of "no such name"
@@ -66,8 +67,12 @@ class Zone:
             return b"\x00\x01garbage" if fault == "garbage" else None
         response = dns.message.make_response(query)
         response.flags |= dns.flags.AA
+        kind = dns.rdatatype.to_text(question.rdtype)
         if fault in ("servfail", "refused"):
             response.set_rcode(dns.rcode.from_text(fault.upper()))
+        elif kind != "TXT":
+            rows = self.more.get((name, kind), [])
+            response.answer += [dns.rrset.from_text(f"{name}.", 60, _IN, kind, *rows)] if rows else []
         else:
             self._fill(response, "elsewhere.example" if fault == "forged" else name)
         if fault == "other_id":
