@@ -93,7 +93,7 @@ def bind(host: str, port: int, number: int | None = None) -> socket.socket:
         with bind(host, port) as first:
             port = first.getsockname()[1]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # said, or asyncio leaves Nagle on
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if number is not None:

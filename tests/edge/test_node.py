@@ -138,6 +138,12 @@ def test_a_killed_process_comes_back_with_what_it_had(tmp_path: Path) -> None:
     asyncio.run(asyncio.wait_for(run(), 60))
 
 
+def test_a_listening_socket_says_that_it_is_tcp() -> None:
+    """Else asyncio's loop does not switch Nagle off, and an answer in two writes waits 40 ms for an acknowledgement."""
+    with bind("127.0.0.1", 0) as sock:
+        assert sock.proto == socket.IPPROTO_TCP
+
+
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     """One clear line, exit 1, and the folder is free again."""
 
