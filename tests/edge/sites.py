@@ -20,6 +20,8 @@ from content import car, ipns, tree, unixfs
 from content.block import Block
 from content.catalog import Catalog, Floor, Retained, Site
 from content.cid import CID, RAW
+from content.denylists import Row
+from content.denyrule import Rule
 from content.media import compressible, media_type
 from content.naming import is_hash_named
 from content.release import Asset, Encoding, Release, Rules
@@ -123,6 +125,7 @@ class World:
         self.sites: dict[str, Site] = {}
         self.sequence = 1_000
         self.successor: str | None = None
+        self.denied: dict[str, Row] = {}  # the Catalog's own denylist
         self.head = b""
         self.catalog_cid = CID.of(RAW, b"")
 
@@ -163,6 +166,10 @@ class World:
         floor = Floor(kind, value, old.generation + 1)
         self.change(name, **({"soft": (*old.soft, floor)} if soft else {"floors": (*old.floors, floor)}))
 
+    def deny(self, *rules: str, status: int = 410, reason: str = "") -> None:
+        """Put rules into the Catalog's own denylist, each as it is kept."""
+        self.denied.update({str(Rule.parse(rule)): Row(status, reason) for rule in rules})
+
     def sign(self, *, key: Ed25519PrivateKey | None = None, sequence: int | None = None, hours: float = 48) -> bytes:
         """A Head over the sites as they are; the sequence grows by one unless given."""
         self.sequence = self.sequence + 1 if sequence is None else sequence
@@ -174,8 +181,9 @@ class World:
         emit = self.store.emit
         hosts = sorted((host, name) for name, site in self.sites.items() for host in site.hosts)
         emit(tree.EMPTY)
+        denied = sorted((rule, row.to_value()) for rule, row in self.denied.items())
         catalog = Catalog(
-            self.sequence, tree.build(rows, emit), tree.build(hosts, emit), tree.EMPTY.cid, self.successor
+            self.sequence, tree.build(rows, emit), tree.build(hosts, emit), tree.build(denied, emit), self.successor
         ).to_block()
         emit(catalog)
         self.catalog_cid = catalog.cid
@@ -189,7 +197,8 @@ class World:
         record = Block.make(RAW, self.head)
         control = [record, self.store.get(self.catalog_cid)]
         catalog = Catalog.from_block(control[1])
-        control += [self.store.get(cid) for cid in drive(tree.node_cids(catalog.sites), self.store.get)]
+        for root in (catalog.sites, catalog.denied):
+            control += [self.store.get(cid) for cid in drive(tree.node_cids(root), self.store.get)]
         for site in self.sites.values():
             control.append(self.store.get(site.to_block().cid))
             control += [self.store.get(kept.release) for kept in (site.live, site.next) if kept is not None]
