@@ -17,6 +17,7 @@ from content.cid import CID, DAG_CBOR
 from content.errors import BadCID, BadNode
 
 T = TypeVar("T")
+KINDS = frozenset({"catalog", "site", "release", "tree"})  # of all blocks that decode() is asked for
 
 
 def encode(value: dict[str, Any]) -> Block:
@@ -35,6 +36,16 @@ def decode(data: bytes, kind: str) -> dict[str, Any]:
     if value.get("v") != 1:
         raise BadNode(f"{kind} of version {value.get('v')!r}: made by a newer Rim; upgrade this node")
     return value
+
+
+def is_control(data: bytes) -> bool:
+    """Whether DAG-CBOR bytes say that they are one of our control blocks, of whatever version. The codec alone does not
+    tell: people keep DAG-CBOR of their own, and may pin and show it."""
+    try:
+        value = libipld.decode_dag_cbor(data)
+    except Exception:  # libipld raises ValueError, and others, on malformed input
+        return False
+    return isinstance(value, dict) and isinstance(kind := value.get("kind"), str) and kind in KINDS
 
 
 def link(value: object) -> CID:

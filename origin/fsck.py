@@ -78,7 +78,8 @@ def _look(state: State, store: Store, tell: Say) -> Iterator[str]:
     for site in catalog.world.sites.values():
         yield from _site(store, proofs, site)
     for pin in Pins(state / "pins.json").all():
-        yield from _incomplete(proofs, f"pin {pin.cid}", pin.cid)
+        if not pin.partial:
+            yield from _incomplete(proofs, f"pin {pin.cid}", pin.cid)
 
 
 def _site(store: Store, proofs: check.Proofs, site: Site) -> Iterator[str]:

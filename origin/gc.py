@@ -118,7 +118,7 @@ class Collector:
     def _wanted(self) -> dict[CID, str]:
         """The roots that are to stay: every release of every site, and the pins; each with the name of its pin."""
         with self._gate:
-            pins = {pin.cid: PIN_NAME for pin in self._pins.all()}
+            pins = {pin.cid: PIN_NAME for pin in self._pins.all() if not pin.partial}  # those keep what was there
             sites = self._catalog.world.sites.values()
             return pins | {release: pin_name(site.name) for site in sites for release in named(site)}
 

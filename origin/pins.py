@@ -21,14 +21,16 @@ PINS_MAX = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A kept root. Its blocks are public: a pin says that they may be."""
+    """A kept root. Its blocks are public: a pin says that they may be. `partial`: as much of it as was here."""
 
     cid: CID
     name: str
     time: int
+    partial: bool = False
 
     def public(self) -> dict[str, Any]:
-        return {"cid": str(self.cid), "name": self.name, "time": self.time}
+        told: dict[str, Any] = {"cid": str(self.cid), "name": self.name, "time": self.time}
+        return {**told, "partial": True} if self.partial else told
 
 
 class Pins:
@@ -47,10 +49,10 @@ class Pins:
     def all(self) -> list[Pin]:
         return sorted(self._pins.values(), key=lambda pin: (pin.time, pin.cid))
 
-    def add(self, cid: CID, name: str) -> Pin:
+    def add(self, cid: CID, name: str, partial: bool = False) -> Pin:
         if len(self._pins) >= PINS_MAX:
             raise BadRequest(f"there are {PINS_MAX:,} pins; remove some")
-        pin = Pin(cid.v1, name, int(time.time()))
+        pin = Pin(cid.v1, name, int(time.time()), partial)
         self._save({**self._pins, pin.cid: pin})
         return pin
 
@@ -67,9 +69,13 @@ class Pins:
 def _load(path: Path) -> dict[CID, Pin]:
     try:
         rows = json.loads(path.read_bytes())["pins"]
-        pins = [Pin(CID.parse(row["cid"]), str(row["name"]), int(row["time"])) for row in rows]
+        pins = [_of(row) for row in rows]
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, BadCID) as error:
         raise StateError(f"{path} cannot be read: {error}") from error
     return {pin.cid: pin for pin in pins}
+
+
+def _of(row: dict[str, Any]) -> Pin:
+    return Pin(CID.parse(row["cid"]), str(row["name"]), int(row["time"]), row.get("partial") is True)

@@ -1,9 +1,9 @@
 """Public: which blocks anyone on this machine may read without a token.
 
 Here lives that question: content that a retained release of a site, a preview without password, or a pin reaches; and
-its neighbour, what a publisher may read: all that its own sites hold. Staged releases are not public yet, protected
-previews and control blocks never are. The set is made when somebody without a token first asks (nodes never do), and
-grows with new releases; when something is given up it is made anew. Not here: who asks (origin/gateway).
+its neighbours, what a gateway may show, and what a publisher may read: all that its own sites hold. Staged releases are
+not public yet, protected previews and control blocks never are. The set is made when somebody first asks, and grows
+with new releases; when something is given up it is made anew. Not here: who asks (origin/gateway, origin/api).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from content.catalog import Site
+from content.cbor import is_control
 from content.cid import CID
 from origin.catalog import Catalog
 from origin.pins import Pins
@@ -52,8 +53,17 @@ class Public:
 
     def has(self, cid: CID) -> bool:
         """Whether anyone may read it. Reads nodes when releases have come: call it in a thread."""
-        if cid.is_control:
+        return not cid.is_control and self._reaches(cid)
+
+    def shows(self, cid: CID) -> bool:
+        """The same for a gateway, which is a node and reads with its token: DAG-CBOR that somebody pinned is content
+        there. Our own control blocks never are, also where a pin reaches them."""
+        if not self._reaches(cid):
             return False
+        block = self._store.get(cid) if cid.is_control else None
+        return not cid.is_control or (block is not None and not is_control(block.data))
+
+    def _reaches(self, cid: CID) -> bool:
         with self._lock:
             roots = self._public_roots()
             if not roots >= self._roots:

@@ -12,7 +12,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from content.cid import CID
-from origin.api.asking import allowed_everywhere, body_json, origin_of, parse_cid, token_of, who
+from origin.api.asking import (
+    CIDS_BYTES,
+    allowed_everywhere,
+    allowed_node,
+    body_bytes,
+    body_chunks,
+    body_json,
+    origin_of,
+    parse_cid,
+    token_of,
+    who,
+)
 from origin.errors import Conflict
 from origin.gc import PIN_NAME
 from origin.origin import Origin
@@ -20,6 +31,7 @@ from origin.pins import Pin
 from origin.tokens import read_request
 
 NAME_CHARS = 200
+PINS = ""  # whose lease it is: no site is named so
 
 
 async def status(request: Request) -> Response:
@@ -52,10 +64,35 @@ async def pin(request: Request) -> Response:
     """PUT /api/v1/pins/{cid}: keep this DAG, all of which must be here."""
     allowed_everywhere(request, "pin")
     origin, cid = origin_of(request), parse_cid(request.path_params["cid"])
-    name = str((await body_json(request)).get("name") or "")[:NAME_CHARS]
+    body = await body_json(request)
+    name = str(body.get("name") or "")[:NAME_CHARS]
     async with origin.collector.hold(cid):
-        kept = await asyncio.to_thread(_pin, origin, cid, name)
+        kept = await asyncio.to_thread(_pin, origin, cid, name, body.get("partial") is True)
     return JSONResponse(kept.public())
+
+
+async def announce(request: Request) -> Response:
+    """POST /api/v1/pins/missing: blocks of DAGs to be pinned; which are lacking, and the lease to send them under."""
+    token = allowed_everywhere(request, "pin")
+    body = await body_bytes(request, CIDS_BYTES)
+    lease = request.query_params.get("lease")
+    return JSONResponse(await asyncio.to_thread(origin_of(request).uploads.announce, token, PINS, lease, body))
+
+
+async def send(request: Request) -> Response:
+    """POST /api/v1/pins/leases/{id}/blocks: those blocks, as a CAR."""
+    token, origin = allowed_everywhere(request, "pin"), origin_of(request)
+    received = await origin.uploads.receive(token, request.path_params["id"], body_chunks(request))
+    origin.counters.blocks_received += received["blocks"]
+    origin.counters.bytes_received += received["bytes"]
+    return JSONResponse(received)
+
+
+async def public(request: Request) -> Response:
+    """GET /api/v1/public/{cid}: for nodes: whether a gateway may show what this CID names."""
+    allowed_node(request)
+    origin, cid = origin_of(request), parse_cid(request.path_params["cid"])
+    return JSONResponse({"public": await asyncio.to_thread(origin.public.shows, cid)})
 
 
 async def unpin(request: Request) -> Response:
@@ -112,8 +149,12 @@ async def rotate(request: Request) -> Response:
     return JSONResponse({"catalog": new, "previous": old, "sequence": origin.catalog.world.sequence})
 
 
-def _pin(origin: Origin, cid: CID, name: str) -> Pin:
+def _pin(origin: Origin, cid: CID, name: str, partial: bool) -> Pin:
+    """Raises Conflict where blocks are lacking; with `partial`, only where the first one is."""
     lacking = origin.proofs.lacking(cid)
+    if partial and lacking and cid not in lacking:
+        with origin.gate:
+            return origin.pins.add(cid, name, partial=True)
     if lacking:
         missing = [str(block) for block in lacking]
         raise Conflict(f"{len(missing)} blocks below {cid} are not here", "incomplete", missing=missing)

@@ -15,15 +15,51 @@ Cid = Annotated[str, typer.Argument(metavar="CID", help="The CID, in any base.",
 
 
 def pin(
-    cid: Cid,
+    cid: Annotated[
+        str | None, typer.Argument(metavar="[CID]", help="The CID, in any base.", show_default=False)
+    ] = None,
     name: Annotated[str, typer.Option(help="What to call it.")] = "",
+    car: Annotated[
+        list[Path] | None,
+        typer.Option("--car", metavar="FILE", help="Send this CAR, and keep what it holds as far as it goes. Repeat."),
+    ] = None,
     origin: OriginUrl = None,
     as_json: AsJson = False,
 ) -> int:
-    """Keep a DAG whatever sites do; the origin must hold all of it."""
+    """Keep a DAG whatever sites do: one that the origin holds whole, or what a CAR file brings."""
+    if (cid is None) == (not car):
+        raise Usage("give a CID, or CAR files with --car", "rim pin CID, rim pin --car FILE")
+    if car:
+        return _pin_cars(car, name, origin, as_json)
+    cid = _checked(cid or "")
     with open_origin(origin) as open_:
-        answer = open_.send("PUT", f"/api/v1/pins/{_checked(cid)}", {"name": name}, timeout=300)
+        answer = open_.send("PUT", f"/api/v1/pins/{cid}", {"name": name}, timeout=300)
     output.result(f"pinned {cid}", {"cid": cid, "pinned": True, **answer}, as_json=as_json)
+    return OK
+
+
+def _pin_cars(paths: list[Path], name: str, origin: str | None, as_json: bool) -> int:
+    from rim.carfile import look
+    from rim.importing import import_car
+
+    files = [look(path) for path in paths]  # all, before anything is sent
+    with open_origin(origin) as open_:
+        for file in files:
+            done = import_car(open_, file, name or file.path.name)
+            left = "".join(f", left out {output.count(n, 'block')}: {why}" for why, n in file.left_out.items())
+            partial = f", {len(done.partial)} of them in part" * bool(done.partial)
+            sent = f"{output.count(done.blocks_sent, 'block')} sent, {output.size(done.bytes_sent)}"
+            value = {
+                "file": str(file.path),
+                "pinned": list(done.tops),
+                "partial": list(done.partial),
+                "blocks": len(file.places),
+                "blocks_sent": done.blocks_sent,
+                "bytes_sent": done.bytes_sent,
+                "left_out": dict(file.left_out),
+            }
+            text = f"{file.path}  pinned {output.count(len(done.tops), 'root')}{partial}  {sent}{left}"
+            output.result(text, value, as_json=as_json)
     return OK
 
 
