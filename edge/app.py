@@ -34,6 +34,7 @@ from edge.bodies import open_body
 from edge.cache.loader import Loader, Unavailable
 from edge.counting import Told
 from edge.denials import Denials
+from edge.gateway.app import Gateway
 from edge.guard import Guard
 from edge.http.answer import Answer, Asking, Redirection, is_shared_across_sites
 from edge.http.door import Door
@@ -67,19 +68,21 @@ class SiteApp:
         reloads: Reloads | None = None,
         door: Door | None = None,
         denials: Denials | None = None,
+        gateway: Gateway | None = None,
         development: bool = False,
         contact_age: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`contact_age`: seconds since the origin was last heard of, for sites with `max_stale`. `clock`: unix seconds,
         for what has an end. `reloads`: pages are sent with a script that reloads them, for development only.
-        `door`: knows the rates that hold."""
+        `door`: knows the rates that hold. `gateway`: answers for hosts that are no site's."""
         self.ready = ready
         self.router = ready.router
         self.loader = loader
         self.reloads = reloads
         self.door = door
         self.denials = Denials() if denials is None else denials
+        self.gateway = gateway
         self.development = development
         self.contact_age = contact_age
         self.clock = clock
@@ -122,6 +125,8 @@ class SiteApp:
 
     async def _reply(self, asked: Asked) -> Reply:
         self._count_in(asked)
+        if self.gateway is not None and (reply := await self._by_gateway(self.gateway, asked)) is not None:
+            return reply
         view = self._view(asked)
         path = self._path(asked)
         if path.startswith(RESERVED):
@@ -160,6 +165,21 @@ class SiteApp:
                 refusal = await self.loader.run(view.refusal_above(found))
         if refusal is not None:
             raise Denied(path, refusal)
+
+    async def _by_gateway(self, gateway: Gateway, asked: Asked) -> Reply | None:
+        """The gateway's answer; None for a host that is a site's, or nobody's. Sites are never shadowed."""
+        told, scheme = self.door.asked_as(asked.peer, asked.sent) if self.door is not None else (None, None)
+        try:
+            own = host_of(asked.host)
+            host, field = (own, asked.host) if told is None else (host_of(told), told)
+        except BadTarget:
+            return None
+        if self.router.view(own) is not None or self.router.lost_preview(own) is not None:
+            return None
+        if self.development and own in _LOOPBACK and asked.raw_path == b"/":
+            return None
+        place = await gateway.place(host, field.decode("latin-1"))
+        return None if place is None else await gateway.reply(asked, place, scheme or asked.scheme)
 
     def _count_in(self, asked: Asked) -> None:
         """Raises Problem where a rate does not allow one more request, whatever it asks for."""

@@ -44,7 +44,7 @@ async def open_body(loader: Loader, choice: Choice) -> Opened:
         data = loaded.block.data
         if len(data) != choice.size:
             raise BadNode(f"{choice.body}: {len(data)} bytes, the index says {choice.size}")
-        return Opened(_cut(choice, data), OF_SOURCE[loaded.source])
+        return Opened(cut(choice, data), OF_SOURCE[loaded.source])
     spans = [(part.start, part.stop) for part in choice.parts] or [(choice.start, choice.stop)]
     leaves, whole = await loader.run(_plan(choice.body, choice.size, spans))
     for leaf in (*whole, *leaves[:READY_LEAVES]):
@@ -59,8 +59,10 @@ async def open_body(loader: Loader, choice: Choice) -> Opened:
     return Opened(body, OF_SOURCE[source], whole)
 
 
-def _cut(choice: Choice, data: bytes) -> bytes:
-    """The chosen part or parts of a file that is one block."""
+def cut(choice: Choice, data: bytes) -> bytes:
+    """The chosen part or parts of bytes that are all at hand; none where the choice has no body."""
+    if choice.body is None:
+        return b""
     if choice.parts:
         return b"".join((*(part.prefix + data[part.start : part.stop] for part in choice.parts), choice.tail))
     return data if choice.stop - choice.start == choice.size else data[choice.start : choice.stop]

@@ -20,6 +20,8 @@ from content.errors import BadRecord
 from content.ipns import key_of
 from content.limits import DENYLISTS
 from edge.cache.inventory import Policy
+from edge.gateway.access import Mode
+from edge.gateway.hosts import GatewayHost, parse_hosts
 from edge.http.address import Trusted
 from edge.http.rates import Rate
 from edge.names.links import read_links
@@ -114,6 +116,32 @@ SETTINGS: tuple[Setting, ...] = (
         "Memory for blocks and ready answers. Raise it while rim_memory_evicted_total grows fast.",
     ),
     Setting("gateways", str, "names", "", "RIM_GATEWAYS", "URLs of trustless gateways, asked last, for content only."),
+    Setting(
+        "gateway_hosts",
+        str,
+        "hosts",
+        "",
+        "RIM_GATEWAY_HOSTS",
+        "Hosts of the IPFS gateway, comma separated: gw.example.com with CID.ipfs.gw.example.com below it, or "
+        "gw.example.com;paths without; *: paths on every host that is nobody's. Sites come first. Off unless set.",
+    ),
+    Setting(
+        "gateway",
+        str,
+        "pinned|open|off",
+        "pinned",
+        "RIM_GATEWAY",
+        "What the gateway shows: pinned, what public releases and pins of the origin reach; open, whatever can be had, "
+        "also from --gateways; off.",
+    ),
+    Setting(
+        "dnslink",
+        bool,
+        "",
+        False,
+        "RIM_DNSLINK",
+        "A host that is no site's and no gateway's is looked up as a DNSLink, and shown as the gateway's mode allows.",
+    ),
     Setting(
         "dnslinks",
         str,
@@ -285,6 +313,9 @@ class EdgeConfig:
     cache_min_free: int | None = None  # bytes; None: a small part of the filesystem
     memory_bytes: int = 512 * 1024**2
     gateways: tuple[str, ...] = ()
+    gateway_hosts: tuple[GatewayHost, ...] = ()
+    gateway: Mode = Mode.PINNED
+    dnslink: bool = False
     dnslinks: str = ""
     ipns_records: Path | None = None
     resolvers: tuple[str, ...] = ()
@@ -451,6 +482,13 @@ def _value(row: Setting, given: Any) -> Any:
     return given if given is None else row.type(given)
 
 
+def _mode(text: str) -> Mode:
+    try:
+        return Mode(text.strip().lower())
+    except ValueError:
+        raise ValueError(f"{text!r} is none of {', '.join(Mode)}") from None
+
+
 def _log_form(text: str) -> str:
     """A switch until 0.1: what turned it on means json, as that was the form."""
     form = {"yes": "json", "true": "json", "1": "json", "on": "json"}.get(text.lower(), text.lower())
@@ -470,4 +508,6 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "networks": Trusted.read,
     "rate": lambda text: Rate.read(text) if text else None,
     "off|combined|json": _log_form,
+    "hosts": parse_hosts,
+    "pinned|open|off": _mode,
 }

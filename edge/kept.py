@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from content.block import Block
 from content.cid import CID
@@ -21,7 +21,6 @@ from edge.counting import Tally
 from edge.http.answer import Answer, Redirection
 from edge.http.heads import LONGEST, without_query
 from edge.http.outcome import Outcome
-from edge.site.view import SiteView
 
 AnyAnswer: TypeAlias = Answer | Redirection
 Leaves: TypeAlias = Mapping[CID, Sequence[Leaf]]
@@ -109,14 +108,36 @@ class Known:
         self._bytes = 0
 
 
+class Tenant(Protocol):
+    """Whose answers are kept: a site as one view has it, or the gateway. `key`: of this among all that ever were;
+    `family`: what the keys of the same tenant begin with. `is_plain`: path alone means the same for every host and
+    query. `reads_accept`: fields beside those of Asking may choose the answer."""
+
+    @property
+    def key(self) -> bytes: ...
+
+    @property
+    def family(self) -> bytes: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_plain(self) -> bool: ...
+
+    @property
+    def reads_accept(self) -> bool: ...
+
+
 class Shelf:
     """What is kept of one view."""
 
-    __slots__ = ("is_plain", "kept", "view")
+    __slots__ = ("is_plain", "kept", "reads_accept", "view")
 
-    def __init__(self, view: SiteView) -> None:
+    def __init__(self, view: Tenant) -> None:
         self.view = view
         self.is_plain = view.is_plain
+        self.reads_accept = view.reads_accept
         self.kept: OrderedDict[bytes, Kept] = OrderedDict()
 
     def slot(self, host: bytes, path: bytes, query: bytes) -> bytes:
@@ -137,7 +158,7 @@ class Keeping:
         self._later = later
         self._burying = False
 
-    def shelf(self, view: SiteView) -> Shelf:
+    def shelf(self, view: Tenant) -> Shelf:
         """The shelf of this view."""
         shelf = self._shelves.get(view.key)
         if shelf is None:

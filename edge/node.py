@@ -19,6 +19,7 @@ import signal
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -38,6 +39,7 @@ from edge.control.asks import Answerer
 from edge.control.denylists import Sources
 from edge.control.head import Follower, Head
 from edge.control.identity import Identity, load
+from edge.control.public import PublicRoots
 from edge.control.report import Reporter
 from edge.control.staging import Stager
 from edge.control.stored import HeadStore, Unkept
@@ -48,6 +50,9 @@ from edge.control.watchdog import Watchdog
 from edge.denials import Denials
 from edge.explain import Explainer
 from edge.front import Front
+from edge.gateway.access import SHOWN_FOR, Access, Mode
+from edge.gateway.app import TENANT, Gateway
+from edge.gateway.hosts import GatewayHosts
 from edge.http.limits import LIMITS, Limits
 from edge.http.listener import BindError, Listener, bind
 from edge.naming import names_of
@@ -61,6 +66,7 @@ from edge.processes.part import Part
 from edge.processes.place import Place
 from edge.ready import SHARE, Ready
 from edge.reload import Reloads
+from edge.site.roots import LiveRoots
 from edge.site.router import Router
 from edge.state import State, StateError
 
@@ -149,6 +155,7 @@ class Node:
             self.watchdog.run(),
             self.pause.run(),
             self._tell_of_staleness(),
+            self._ask_again(),
         )
         for work in (*works, self._introduce(), *self.part.works()):
             self._tasks.append(asyncio.create_task(work))
@@ -171,6 +178,8 @@ class Node:
         await asyncio.gather(self._leave(), *(listener.stop() for listener in listeners))
         await self.front.close()
         await self.pause.close()
+        if self.gateway is not None:
+            await self.gateway.access.close()
         await self.names.close()
         await self.loader.close()
         await self.part.close()
@@ -313,12 +322,16 @@ class Node:
         self.tap = Tap(self.answers)
         self.explainer = Explainer(config.name, self.router, self.loader)
         self.reloads = Reloads(self.router) if config.reload else None
+        self.gateway = self._gateway()
+        self.answers.beside = None if self.gateway is None else self.gateway.tenant
+        self.denials.watchers.append(lambda lists: self.answers.drop_beside())
         self.site_app = SiteApp(
             self.answers,
             self.loader,
             reloads=self.reloads,
             door=self.front.door,
             denials=self.denials,
+            gateway=self.gateway,
             development=config.site_domain == "localhost",
             contact_age=self.source.contact_age,
         )
@@ -342,6 +355,7 @@ class Node:
             limits=self.limits,
             door=self.front.door,
             tls=self.front.context,
+            tunnels=None if self.gateway is None else self.gateway.is_at,
         )
         self.private = Listener(private_app(admin), private, limits=self.limits)
         self.numbers = Numbers(
@@ -358,6 +372,29 @@ class Node:
             self.denials,
             self.denylists,
         )
+
+    def _gateway(self) -> Gateway | None:
+        """The IPFS gateway, where it has a host."""
+        config = self.config
+        if config.gateway is Mode.OFF or not (config.gateway_hosts or config.dnslink):
+            return None
+        public = PublicRoots(config.origin, config.token, self.client)
+        access = Access(config.gateway, LiveRoots(self.router), public.ask)
+        return Gateway(
+            GatewayHosts(config.gateway_hosts),
+            self.loader,
+            self.names,
+            access,
+            dnslink=config.dnslink,
+            denials=self.denials,
+            keep=partial(self.answers.keep_beside, TENANT),
+        )
+
+    async def _ask_again(self) -> None:
+        """What the gateway shows may have been unpinned: let no ready answer outlast what is known of its root."""
+        while self.gateway is not None and self.gateway.access.changes:
+            await asyncio.sleep(SHOWN_FOR)
+            self.answers.drop_beside()
 
     def _answer(self, identity: Identity) -> None:
         """Answer what is asked through the origin."""

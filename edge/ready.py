@@ -24,7 +24,7 @@ from edge.http.answer import Choice
 from edge.http.heads import Head, Heads, is_query
 from edge.http.outcome import Outcome, cache_status
 from edge.http.status import STATUS_LINE
-from edge.kept import AnyAnswer, Keeping, Kept, Known, Leaves, Shelf, Shot
+from edge.kept import AnyAnswer, Keeping, Kept, Known, Leaves, Shelf, Shot, Tenant
 from edge.pause import Pause
 from edge.site.router import Router, Table
 from edge.site.view import SiteView
@@ -50,6 +50,8 @@ class Ready:
         self.load: Callable[[CID], Awaitable[Block]] | None = None  # a block that has left memory meanwhile
         self._is_stale = False
         self._lines = {o: f"cache-status: {cache_status(o, name)}\r\n".encode("latin-1") for o in Outcome}
+        self.beside: Callable[[bytes], Tenant | None] | None = None  # whose a Host field is that is no site's
+        self._beside_keys: frozenset[bytes] = frozenset()
         self._hosts: dict[bytes, Shelf] = {}
         router.watchers.append(self._turn)
 
@@ -58,7 +60,7 @@ class Ready:
     def shot(self, head: Head, target: bytes, is_get: bool) -> Shot | None:
         """What to write for this request; None where it does not wait here. Its body's blocks are in memory."""
         shelf = self._hosts.get(head.host) or self._shelf(head.host)
-        if shelf is None:
+        if shelf is None or (shelf.reads_accept and not head.is_plain):
             return None
         kept = shelf.kept.get(target) if shelf.is_plain else None
         if kept is None:
@@ -94,7 +96,7 @@ class Ready:
             return None
         told = self.outcome(Outcome.HIT)
         lines = STATUS_LINE[choice.status] + choice.head + self._lines[told]
-        kind = (shelf.view.site.name, choice.status, told)
+        kind = (shelf.view.name, choice.status, told)
         shot = Shot(lines, kept, kind, self.counts.tally(*kind), shelf.is_plain and kept.answer.shares_query)
         if choice.body is not None and not self._aim(shot, kept, choice):
             return None
@@ -132,16 +134,20 @@ class Ready:
         """Other views are there: let go of what was kept of those that are not."""
         self._hosts = {}
         self.known.clear()
-        self.keeping.retain(table.keys)
+        self.keeping.retain(table.keys | self._beside_keys)
 
     def _shelf(self, host: bytes) -> Shelf | None:
-        view = self.router.view_of_field(host)
+        view = self._tenant(host)
         if view is None:
             return None
         if len(self._hosts) >= _HOSTS:
             self._hosts.clear()
         shelf = self._hosts[host] = self.keeping.shelf(view)
         return shelf
+
+    def _tenant(self, host: bytes) -> Tenant | None:
+        view = self.router.view_of_field(host)
+        return view if view is not None or self.beside is None else self.beside(host)
 
     # What the app hands in.
 
@@ -163,6 +169,20 @@ class Ready:
         slot = shelf.slot(host, path, query)
         known = shelf.kept.get(slot)
         self.keeping.put(shelf, slot, answer, {**(known.leaves if known else {}), **(leaves or {})})
+
+    def keep_beside(
+        self, tenant: Tenant, host: bytes, path: bytes, query: bytes, answer: AnyAnswer, leaves: Leaves
+    ) -> None:
+        """The same for who is no site, until `drop_beside`."""
+        self._beside_keys |= {tenant.key}
+        shelf = self.keeping.shelf(tenant)
+        self.keeping.put(shelf, shelf.slot(host, path, query), answer, leaves)
+
+    def drop_beside(self) -> None:
+        """Let go of what is kept for those who are no sites: whether it may be shown is to be asked again."""
+        if self._beside_keys:
+            self._beside_keys = frozenset()
+            self._turn(self.router.table)
 
     def asked(self, site: str) -> dict[str, int]:
         """How often each path of a site has answered from here, as far as that is remembered: answers of views before
@@ -214,8 +234,8 @@ class Ready:
 
     def site_of(self, host: bytes) -> str:
         """The name of the site of a Host field."""
-        view = self.router.view_of_field(host)
-        return NOBODY if view is None else view.site.name
+        tenant = self._tenant(host)
+        return NOBODY if tenant is None else tenant.name
 
     def __repr__(self) -> str:
         return f"<Ready {len(self.keeping)} answers of {self.router!r}>"

@@ -13,6 +13,7 @@ from starlette.types import Scope
 
 from content.denylists import Refusal
 from edge.cache.loader import Unavailable
+from edge.http.address import of_peer
 from edge.http.answer import Asking
 from edge.http.fields import NOSNIFF
 from edge.http.outcome import Outcome
@@ -33,13 +34,17 @@ class Asked:
     asking: Asking
     client: str  # the visitor's address
     sent: Sequence[tuple[bytes, bytes]] = ()  # the fields as they came
+    peer: str = ""  # the address of the connection itself
+    scheme: str = "http"  # of the connection itself
 
     @classmethod
     def read(cls, scope: Scope) -> Asked:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         asking = Asking.read(scope["method"], headers)
         client = scope["extensions"]["rim"]["client"]
-        return cls(scope["method"], scope["raw_path"], scope["query_string"], dict(headers), asking, client, headers)
+        peer = of_peer(scope["client"][0]) if scope.get("client") else ""
+        said = (scope["method"], scope["raw_path"], scope["query_string"], dict(headers), asking, client, headers)
+        return cls(*said, peer, scope.get("scheme", "http"))
 
     @property
     def host(self) -> bytes:

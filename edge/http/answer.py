@@ -99,7 +99,7 @@ class Variant:
 class Answer:
     """What one asset answers under one path. Immutable in use."""
 
-    __slots__ = ("_codings", "_common", "_media_type", "status", "variants")
+    __slots__ = ("_codings", "_common", "_media_type", "_tag", "_tagged", "status", "variants")
     shares_query = True  # the query has no part in it
 
     def __init__(
@@ -112,16 +112,25 @@ class Answer:
         personal: bool = False,
         fields: Sequence[tuple[str, str | None]] = (),
         reason: str | None = None,
+        tag: str | None = None,
+        control: str | None = None,
     ) -> None:
         """`vary`: request fields that chose this asset for its path, beside the coding. `personal`: for this visitor's
         own cache only. `fields`: what the site's rules set (None: take away) in the answer's header. `reason`: why it
-        is a 404."""
+        is a 404. `tag`: the entity tag, where the bytes alone do not make it. `control`: the value of Cache-Control
+        whatever the status ("": none), for what is named by its hash and can be kept."""
         self.status = status
+        self._tag = tag
+        self._tagged = status == 200 or control is not None
         coded = asset.encodings
         self._codings = tuple(sorted((c for c in CODINGS if c in coded), key=lambda c: coded[c].size))  # stable sort
         made = initial(asset.media_type, immutable, status, personal)
         varies = [*(("Accept-Encoding",) if self._codings else ()), *vary]
         media_type = apply(made, fields, varies, status) or asset.media_type
+        if control is not None:
+            made["cache-control"] = control
+            if not control:
+                del made["cache-control"]
         self._media_type = header_safe(media_type)
         if varies:
             made["vary"] = ", ".join(dict.fromkeys(varies))
@@ -203,11 +212,11 @@ class Answer:
         return Choice(status, b"content-length: 0\r\ncache-control: no-store\r\n" + NOSNIFF + kept + line)
 
     def _variant(self, coding: str, cid: CID, size: int) -> Variant:
-        etag = b'"%s"' % str(cid).encode()
+        etag = b'"%s"' % (self._tag or str(cid)).encode()
         head = b"content-type: %s\r\ncontent-length: %d\r\n" % (self._media_type, size)
         if coding != negotiate.IDENTITY:
             head += b"content-encoding: %s\r\n" % coding.encode()
-        tag = b"etag: %s\r\n" % etag if self.status == 200 else b""
+        tag = b"etag: %s\r\n" % etag if self._tagged else b""
         ranged = b"accept-ranges: bytes\r\n" if self.status == 200 else b""
         head += tag + ranged + self._common
         return Variant(

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from edge.http.address import Trusted, key_of
-from edge.http.forwarded import Fields, client_of
+from edge.http.forwarded import Fields, client_of, host_and_scheme
 from edge.http.rates import Buckets, Held, Rate
 
 _CONNECTIONS_MAX = 32_768
@@ -87,6 +87,10 @@ class Door:
     def client(self, peer: str, fields: Fields) -> str:
         """Whose request this is, on a connection from `peer` (a socket's address, or what its PROXY header said)."""
         return client_of(peer, fields, self._trusted) if self._trusted else peer
+
+    def asked_as(self, peer: str, fields: Fields) -> tuple[bytes | None, str | None]:
+        """The Host and scheme that a proxy in front tells of, on a connection from this socket's address."""
+        return host_and_scheme(peer, fields, self._trusted) if self._trusted else (None, None)
 
     def allows(self, client: str, site: str) -> bool:
         """Whether one more request may be answered; then it is counted."""

@@ -9,8 +9,10 @@ unknown, obfuscated or malformed ends the walk: the last one that was told well 
 
 Where a request has both fields, one was written by the proxy and the other may be the client's own invention, and
 nobody can tell which (§7.4 has no answer either; tools that take the one before the other are fooled by a proxy that
-writes the other). So both must name the same client; else the peer itself stands. `X-Forwarded-Proto`, `-Host` and
-`-Port`, and Forwarded's `proto`, `host` and `by`, are not read: no answer depends on them.
+writes the other). So both must name the same client; else the peer itself stands.
+
+`X-Forwarded-Host` and `-Proto` of the nearest proxy are for the IPFS gateway alone, whose redirects name host and
+scheme; sites answer to Host. `X-Forwarded-Port`, and Forwarded's `proto`, `host` and `by`, are not read.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])
 _PAIR = rb"%s=(?:%s|%s)" % (_TOKEN, _TOKEN, _QUOTED)
 _ELEMENT = re.compile(rb"[ \t]*(?:%s(?:[ \t]*;[ \t]*%s)*[ \t]*)?" % (_PAIR, _PAIR))  # or nothing, as in any list
 _FOR = re.compile(rb"[ \t]*(%s)=(%s|%s)[ \t]*(?:;|\Z)" % (_TOKEN, _TOKEN, _QUOTED))
+_ASKED = (b"x-forwarded-host", b"x-forwarded-proto")
 _NODE = re.compile(r"\[([0-9a-fA-F:.]+)\](?::\d{1,5})?|([0-9.]+)(?::\d{1,5})?")  # §6, without names
 
 
@@ -45,6 +48,15 @@ def client_of(peer: str, fields: Fields, trusted: Trusted) -> str:
     if told:
         return _walk(peer, _forwarded(told), trusted)
     return _walk(peer, _x_forwarded_for(also), trusted) if also else peer
+
+
+def host_and_scheme(peer: str, fields: Fields, trusted: Trusted) -> tuple[bytes | None, str | None]:
+    """The Host and the scheme that a visitor used, as a trusted proxy tells them; None where none does."""
+    if not trusted.trusts(peer):
+        return None, None
+    told = {name: value.rpartition(b",")[2].strip(b" \t") for name, value in fields if name in _ASKED}
+    scheme = told.get(b"x-forwarded-proto", b"").lower()
+    return told.get(b"x-forwarded-host"), scheme.decode() if scheme in (b"http", b"https") else None
 
 
 def _walk(peer: str, hops: Iterable[str | None], trusted: Trusted) -> str:

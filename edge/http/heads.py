@@ -26,6 +26,8 @@ _VERSION = b" HTTP/1.1\r\n"
 _BLOCK = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)+\r\n")
 # What stands in a target after the question mark: RFC 3986's own characters and a little more, as the parser has it.
 _QUERY = re.compile(rb"[\x21\x22\x24-\x7e]*")
+_FORMS = re.compile(rb"application/(?!xhtml\+xml|xml|signed-exchange)", re.IGNORECASE)  # but what browsers send
+_CHOOSING = frozenset({b"service-worker", b"x-forwarded-host", b"x-forwarded-proto"})
 # Fields that change what is read after this head, or who is asked, or how it is answered: not plain.
 # The parser takes Proxy-Connection for Connection.
 _UNUSUAL = frozenset(
@@ -41,6 +43,7 @@ class Head:
     asking: Asking  # with the method GET
     key: tuple[bytes | None, bytes | None] | None
     fields: tuple[tuple[bytes, bytes], ...]
+    is_plain: bool = True  # it names no form of content, no other host, and lets caches ask: as browsers do
 
 
 class Plain(NamedTuple):
@@ -120,4 +123,12 @@ def _read(block: bytes) -> Head | None:
     asking = Asking.read("GET", fields)
     various = asking.range is not None or asking.if_range is not None or asking.if_match is not None
     key = None if various else (asking.accept_encoding, asking.if_none_match)
-    return Head(host, asking, key, tuple(fields))
+    return Head(host, asking, key, tuple(fields), not any(map(_chooses, fields)))
+
+
+def _chooses(field: tuple[bytes, bytes]) -> bool:
+    """Whether a field may choose another answer of an IPFS gateway than the plain one (edge/gateway/formats)."""
+    name, value = field
+    if name == b"accept":
+        return _FORMS.search(value) is not None
+    return name in _CHOOSING or (name == b"cache-control" and b"only-if-cached" in value.lower())

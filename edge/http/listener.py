@@ -11,7 +11,7 @@ import errno
 import functools
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -124,13 +124,15 @@ class Listener:
         limits: Limits = LIMITS,
         door: Door | None = None,
         tls: ssl.SSLContext | None = None,
+        tunnels: Callable[[bytes], bool] | None = None,
     ) -> None:
-        """`door` None: everybody is let in, under the address they come from. `tls` None: plain HTTP."""
+        """`door` None: everybody is let in, under the address they come from. `tls` None: plain HTTP. `tunnels`:
+        whether CONNECT to an authority leads here."""
         self.socket = sock
         host, port = sock.getsockname()[:2]
         scheme = "http" if tls is None else "https"
         self.url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-        protocol: Any = functools.partial(Protocol, ready=ready, limits=limits, door=door)
+        protocol: Any = functools.partial(Protocol, ready=ready, limits=limits, door=door, tunnels=tunnels)
         self._server = _Server(
             uvicorn.Config(
                 app,

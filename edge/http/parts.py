@@ -51,7 +51,7 @@ def framed(spans: Sequence[Span], cid: CID, size: int, media_type: bytes) -> Mul
     boundary = sha256(cid).hexdigest().encode()
     parts = tuple(
         Part(
-            b"%s--%s\r\ncontent-type: %s\r\ncontent-range: %s\r\n\r\n"
+            b"%s--%s\r\nContent-Type: %s\r\nContent-Range: %s\r\n\r\n"  # so spelled: not every reader of parts is lax
             % (b"\r\n" if number else b"", boundary, media_type, span.content_range(size)),
             span.start,
             span.stop,

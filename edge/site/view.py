@@ -180,6 +180,16 @@ class SiteView:
         return not any(t.redirects.reads_query or t.redirects.reads_host or t.headers.reads_host for t in tables)
 
     @property
+    def name(self) -> str:
+        """The site's name, previews' too."""
+        return self.site.name
+
+    @property
+    def reads_accept(self) -> bool:
+        """Whether fields beside those that every answer reads may choose one. None do: what they choose is not kept."""
+        return False
+
+    @property
     def max_stale(self) -> int | None:
         """Seconds without the origin after which this site asks for a 503 rather than its last state."""
         value = self.site.settings.get("max_stale")

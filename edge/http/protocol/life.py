@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum, auto
 from fcntl import ioctl
@@ -38,7 +38,8 @@ IDLE = Phase.IDLE
 
 
 class Life(HttpToolsProtocol):
-    """One connection. `ready` None: no hot path (the private listener). `door` None: everybody is let in."""
+    """One connection. `ready` None: no hot path (the private listener). `door` None: everybody is let in. `tunnels`:
+    whether CONNECT to this authority leads here; None: none does."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Life(HttpToolsProtocol):
         limits: Limits = LIMITS,
         door: Door | None = None,
         client: str | None = None,
+        tunnels: Callable[[bytes], bool] | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(*args, **rest)
@@ -54,6 +56,8 @@ class Life(HttpToolsProtocol):
         self._draining = False
         self._limits = limits
         self._door = door
+        self._tunnels = tunnels
+        self._opens_tunnel = False
         self._rates = door if door is not None and door.has_rates else None
         self._has_entered = False
         self._named = client

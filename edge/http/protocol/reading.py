@@ -66,6 +66,8 @@ class Reading(Entry):
             self._last_one()
             return False
         except httptools.HttpParserError:
+            if self._opens_tunnel:
+                return self._open_tunnel()
             self._refuse(self._refusal)
             return False
         if self._in_head:  # a field is reported when it is whole, so an endless one shows in the raw count only
@@ -152,7 +154,7 @@ class Reading(Entry):
             self._stop(400)
         self._check_codings(version)
         if self.parser.get_method() == b"CONNECT":
-            self._stop(405)
+            self._check_connect()
         if b"#" in self.url or not self.url.isascii():
             self._stop(400)
         if not self.url.startswith(b"/"):
@@ -163,6 +165,25 @@ class Reading(Entry):
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         if codings and (version != "1.1" or codings != [b"chunked"]):
             self._stop(501 if len(codings) == 1 and codings[0].endswith(b", chunked") else 400)
+
+    def _check_connect(self) -> None:
+        """CONNECT to a host that is ours may be granted (RFC 9110 §9.3.6): who has us for a proxy to our hosts means
+        this connection, which then goes on as one. It never leads anywhere else."""
+        has_body = any(name in _BODY_FIELDS for name, _ in self.headers)
+        self._opens_tunnel = (
+            self._hot is not None  # heads come one at a time: nothing behind this one has been parsed
+            and not has_body
+            and not self._is_asking()
+            and self._tunnels is not None
+            and self._tunnels(self.url)
+        )
+        self._stop(405)
+
+    def _open_tunnel(self) -> bool:
+        self._opens_tunnel = self._in_head = self._in_message = False
+        self.parser = httptools.HttpRequestParser(self)
+        self.transport.write(b"".join((STATUS_LINE[200], self._lines(), b"\r\n")))
+        return True
 
     def _to_origin_form(self) -> None:
         url = httptools.parse_url(self.url)  # raises an HttpParserError of its own: 400

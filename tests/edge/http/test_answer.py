@@ -223,9 +223,9 @@ def test_several_ranges() -> None:
     assert (choice.status, choice.body, choice.size) == (206, PLAIN, 1000)
     assert [(part.start, part.stop) for part in choice.parts] == [(0, 1), (999, 1000), (5, 7)]
     first, second, third = (part.prefix.decode() for part in choice.parts)
-    assert first == f"--{boundary}\r\ncontent-type: image/png\r\ncontent-range: bytes 0-0/1000\r\n\r\n"
+    assert first == f"--{boundary}\r\nContent-Type: image/png\r\nContent-Range: bytes 0-0/1000\r\n\r\n"
     assert second.startswith(f"\r\n--{boundary}\r\n")
-    assert third.endswith("content-range: bytes 5-6/1000\r\n\r\n")
+    assert third.endswith("Content-Range: bytes 5-6/1000\r\n\r\n")
     assert choice.tail == f"\r\n--{boundary}--\r\n".encode()
     sent = sum(len(part.prefix) + part.stop - part.start for part in choice.parts) + len(choice.tail)
     assert headers["content-length"] == str(sent)

@@ -78,7 +78,7 @@ def _slices(status: int, fields: dict[str, str], body: bytes) -> list[tuple[int,
         before, *pieces, after = (b"\r\n" + body).split(delimiter)
         assert (before, after) == (b"", b"--\r\n")
         heads = [piece.partition(b"\r\n\r\n") for piece in pieces]
-        parts = [(head.partition(b"content-range: ")[2].decode(), data) for head, _, data in heads]
+        parts = [(head.partition(b"Content-Range: ")[2].decode(), data) for head, _, data in heads]
     found = []
     for said, data in parts:
         numbers = re.fullmatch(r"bytes (\d+)-(\d+)/\d+", said)

@@ -1,0 +1,40 @@
+"""Folders: a UnixFS folder's own page, or its listing.
+
+Here lives the choice, and the slash that a folder is asked for with. Not here: the table (edge/gateway/listing), files
+(edge/gateway/files).
+"""
+
+from __future__ import annotations
+
+from content.errors import NotFound
+from content.walk import Entry, find, list_dir, stat
+from edge.gateway import listing, pages
+from edge.gateway.answered import Case, redirect
+from edge.gateway.files import Made, file
+
+INDEX = "index.html"
+
+
+async def folder(case: Case, entry: Entry) -> Made:
+    """The answer of a folder."""
+    wanted = case.wanted
+    if not wanted.slash:  # relative links of what is in it would lead astray
+        query = wanted.raw_query.decode("latin-1")
+        location = f"{wanted.own_address}/{'?' * bool(query)}{query}"
+        control = case.shown.fresh()
+        fields = (*(("Cache-Control", control),) * bool(control), *case.shown.fields())
+        return Made(redirect(301, location, fields))
+    page = await _page(case, entry)
+    if page is not None:
+        return await file(case, page, tag=entry.cid, name=INDEX)
+    entries = await case.reader.run(list_dir(entry.cid))
+    tag = f"DirIndex-{pages.VERSION}_CID-{entry.cid}"
+    return Made(case.page(tag, lambda: listing.page(wanted, entry.cid, entries)))
+
+
+async def _page(case: Case, entry: Entry) -> Entry | None:
+    try:
+        page = await case.reader.run(stat(await case.reader.run(find(entry.cid, [INDEX]))))
+    except NotFound:
+        return None
+    return page if page.kind == "file" else None

@@ -1,0 +1,80 @@
+"""Reader: the blocks of one request, from the loader, each looked at before it counts.
+
+Here lives the driving of walks under the gateway's rules: no control block, nothing denied, and with only-if-cached
+nothing that is not here. Not here: where blocks come from (edge/cache/loader), which roots are shown
+(edge/gateway/access), what is denied (edge/denials).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeVar
+
+from content.block import Block
+from content.cbor import is_control
+from content.cid import CID, IDENTITY
+from content.denylists import Denied
+from content.errors import NotFound
+from content.limits import BLOCKS_BEFORE_FIRST_BYTE, check
+from content.walk import Walk
+from edge.cache.loader import Loader, Source
+from edge.denials import Denials
+from edge.http.outcome import OF_SOURCE, Outcome
+
+T = TypeVar("T")
+_SLICE = 64  # blocks of a walk between two breaths of the event loop
+_FARTHEST = (Source.GATEWAY, Source.ORIGIN, Source.PEER, Source.DISK, Source.MEMORY)
+
+
+class NotHeld(Exception):
+    """It is not here, and nobody else may be asked."""
+
+
+class Reader:
+    """Brings blocks for one request."""
+
+    def __init__(self, loader: Loader, denials: Denials, *, held_only: bool = False) -> None:
+        self.loader = loader
+        self._denials = denials
+        self._held_only = held_only
+        self._seen: set[Source] = set()
+
+    @property
+    def outcome(self) -> Outcome:
+        """Where the farthest of the blocks came from."""
+        source = next((source for source in _FARTHEST if source in self._seen), Source.MEMORY)
+        return OF_SOURCE[source]
+
+    async def block(self, cid: CID) -> Block:
+        """The block. Raises Unavailable, Denied, NotHeld, or NotFound for what is in no mode shown."""
+        if (refusal := self._denials.refusal(cid)) is not None:
+            raise Denied(cid, refusal)
+        if cid.hash_code == IDENTITY:
+            return Block(cid, cid.digest)
+        if self._held_only:
+            loaded = await self.loader.held(cid)
+            if loaded is None:
+                raise NotHeld(str(cid))
+        else:
+            loaded = await self.loader.get(cid)
+        if cid.is_control and is_control(loaded.block.data):
+            raise NotFound(str(cid))
+        self._seen.add(loaded.source)
+        return loaded.block
+
+    async def run(self, walk: Walk[T], limit: int = BLOCKS_BEFORE_FIRST_BYTE) -> T:
+        """Drive a walk to its end. Raises as `block` does, and what the walk raises."""
+        asked = 0
+        try:
+            cid = next(walk)
+            while True:
+                asked += 1
+                check("blocks looked at before the first byte", asked, limit)
+                if asked % _SLICE == 0:
+                    await asyncio.sleep(0)
+                cid = walk.send(await self.block(cid))
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        finally:
+            walk.close()
