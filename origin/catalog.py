@@ -13,9 +13,9 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -30,7 +30,7 @@ from origin.feed import Feed, Head
 from origin.keys import Keys
 from origin.log import By, Entry, Log
 from origin.plans import Plans
-from origin.reading import Absent
+from origin.reading import Absent, Readable
 from origin.records import RENEW_AT, VALIDITY, Clock, Records
 from origin.state import State, replace_file
 from origin.steps import step
@@ -125,6 +125,8 @@ class Catalog:
         while self._queue:
             batch, self._queue = self._queue, []
             try:
+                for head, control in await self._in_thread(self._finish_rotation):
+                    self.feed.push(head, control)
                 answers, heads = await self._in_thread(self._commit, [waiting.change for waiting in batch])
             except Exception as error:
                 if not isinstance(error, OriginError):
@@ -190,6 +192,8 @@ class Catalog:
 
     def _rotate(self, by: By) -> list[tuple[Head, list[Block]]]:
         with self._gate:
+            if unfinished := self._finish_rotation():
+                return unfinished
             successor = self._keys.make_successor()
             step("successor key made")
             draft = Draft(self.world, self._store, self.plans, self._keys.site_name, again=True)
@@ -211,9 +215,25 @@ class Catalog:
             draft.note(Entry("", "adopt", {"catalog": self._keys.name}))
             return self._write(draft, self._keys.catalog)
 
-    def _finish_rotation(self) -> None:
-        if self.world.catalog.successor is not None:
-            self._hand_over(self.world)
+    def _finish_rotation(self) -> list[tuple[Head, list[Block]]]:
+        """What a full disk or a kill left of one. Before anything else is signed: nodes that have taken the old key's
+        last Catalog believe its successor, and that key no more."""
+        with self._gate:
+            return [] if self.world.catalog.successor is None else [self._hand_over(self.world)]
+
+    def restored(self, detail: Mapping[str, Any], by: By, successor: bool = False) -> None:
+        """The commit that a restore ends with, before anyone follows. All that was lost may be held by nodes and
+        resolvers, so all of it is said anew and ahead of that: the Head and every site's record by a sequence of now,
+        every site by a generation of now (else a purge could get a number that a lost one had, and a node that had
+        seen that would take it for done). `successor`: the key of a rotation after the backup is at hand; hand over."""
+        with self._gate:
+            draft = Draft(self.world, self._store, self.plans, self._keys.site_name, again=True)
+            for site in self.world.sites.values():
+                draft.put(replace(site, generation=max(site.generation + 1, int(self._clock()))))
+            draft.note(Entry("", "restore", detail, by))
+            self._write(draft, self._keys.catalog)
+            if successor:
+                self._rotate(by)
 
     def _open(self) -> Head:
         """The Head on disk, or the first one."""
@@ -233,18 +253,24 @@ class Catalog:
         return head
 
     def _verified(self, record: bytes) -> Head:
-        """Read the Head of our own folder: signed by the catalog key, or by one whose rotation was cut short."""
-        for name in (self._keys.name, *self.records.last_words()):
-            try:
-                found = ipns.verify(name, record)
-                world = worlds.load(CID.parse(found.value.removeprefix("/ipfs/")), self._store)
-            except BadRecord:
-                continue
-            except (Absent, ContentError) as error:
-                raise StateError(f"the catalog is damaged ({error}): run `rim origin fsck`") from error
-            if name == self._keys.name or world.catalog.successor == self._keys.name:
-                return Head(name, record, found.eol, world)
-        raise StateError(f"{self._head_path} is not signed by this folder's catalog key: restore the two together")
+        try:
+            return read_head(record, self._keys.name, self.records.last_words(), self._store)
+        except (Absent, ContentError) as error:
+            raise StateError(f"the catalog is damaged ({error}): run `rim origin fsck`") from error
+
+
+def read_head(record: bytes, key: str, rotated: Iterable[str], store: Readable) -> Head:
+    """The Head of a folder with this catalog key: signed by it, or by one whose rotation to it was cut short.
+    Raises StateError, and what is wrong with the world it names: Absent, ContentError."""
+    for name in (key, *rotated):
+        try:
+            found = ipns.verify(name, record)
+        except BadRecord:
+            continue
+        world = worlds.load(CID.parse(found.value.removeprefix("/ipfs/")), store)
+        if name == key or world.catalog.successor == key:
+            return Head(name, record, found.eol, world)
+    raise StateError("the head is not signed by this folder's catalog key: restore the two together")
 
 
 def _attempt(change: Change[Any], draft: Draft) -> Any:

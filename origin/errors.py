@@ -113,3 +113,7 @@ class StoreFailed(OriginError):
 
 class StateError(Exception):
     """The state folder cannot be used: the origin does not start, prints this sentence and exits with 1."""
+
+
+class BackupError(Exception):
+    """A backup or a restore that was not made: the sentence says why, and nothing of it is left behind."""

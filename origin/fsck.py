@@ -71,12 +71,25 @@ def _look(state: State, store: Store, tell: Say) -> Iterator[str]:
     yield from _modes(state)
     catalog = Catalog(state, store, Keys(state / "keys"), threading.RLock())
     tell(f"head {catalog.head.name} at {catalog.world.sequence}, {len(catalog.world.sites)} sites")
+    yield from contents(state, store, catalog)
+
+
+def contents(state: State, store: Store, catalog: Catalog) -> Iterator[str]:
+    """What is wrong below the Head and the pins, and with the log, as sentences. Blocks are not hashed here."""
     yield from log.broken(state / "log.jsonl", catalog.world.sequence)
     proofs = check.Proofs(store)
     wanted = {release: site.name for site in catalog.world.sites.values() for release in named(site)}
     yield from (f"site {wanted[cid]}, release {cid}: Kubo does not pin it" for cid in store.unpinned(wanted))
+    sick = False
     for site in catalog.world.sites.values():
-        yield from _site(store, proofs, site)
+        for finding in _site(store, proofs, site):
+            sick = True
+            yield finding
+    if not sick:  # else it says the same again, and names no site
+        yield from _incomplete(proofs, "the catalog", catalog.world.cid)
+    for name, last in catalog.last_words.items():
+        if not store.has(last.catalog):
+            yield f"the last catalog of the rotated key {name} is missing: nodes that were away cannot follow it"
     for pin in Pins(state / "pins.json").all():
         if not pin.partial:
             yield from _incomplete(proofs, f"pin {pin.cid}", pin.cid)

@@ -71,14 +71,27 @@ def _load_or_make(path: Path) -> Ed25519PrivateKey:
     return key
 
 
+def parse(pem: bytes, what: object) -> Ed25519PrivateKey:
+    """The key in this PEM. Raises StateError, saying what it is that cannot be read."""
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError) as error:  # TypeError: it is encrypted
+        raise StateError(f"key {what} cannot be read: {error}") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise StateError(f"key {what} is not an Ed25519 key")
+    return key
+
+
+def name_of(pem: bytes, what: object) -> str:
+    """The IPNS name of the key in this PEM. Raises StateError."""
+    return ipns.name_of(parse(pem, what).public_key())
+
+
 def _load(path: Path) -> Ed25519PrivateKey:
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError) as error:
+        return parse(path.read_bytes(), path)
+    except OSError as error:
         raise StateError(f"key {path} cannot be read: {error}") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise StateError(f"key {path} is not an Ed25519 key")
-    return key
 
 
 def _pem(key: Ed25519PrivateKey) -> bytes:

@@ -68,7 +68,7 @@ class Log:
         """Open it, as of a Head of this sequence: lines above it, and a torn last one, were never acknowledged."""
         self._path = path
         try:
-            self._end, last = _acknowledged(path, head)
+            self._end, last = acknowledged(path, head)
             if last is None:  # a new origin, or one whose Rim kept no log yet
                 first = _line(Entry("", "begin").to_row(), head, now, FIRST)
                 replace_file(path, first + b"\n")
@@ -140,7 +140,7 @@ def broken(path: Path, head: int) -> Iterator[str]:
         yield f"{path.name} ends at {sequence}, and the Head is at {head}: its last lines were taken out"
 
 
-def _acknowledged(path: Path, head: int) -> tuple[int, bytes | None]:
+def acknowledged(path: Path, head: int) -> tuple[int, bytes | None]:
     """Where the lines end that were acknowledged, and the last of them."""
     try:
         end = _after_last_line(path)

@@ -66,15 +66,22 @@ class Pins:
         self._pins = pins
 
 
+def parse(data: bytes, what: object) -> list[Pin]:
+    """The pins in the bytes of a pins.json. Raises StateError."""
+    try:
+        rows = json.loads(data)["pins"]
+        return [_of(row) for row in rows]
+    except (ValueError, KeyError, TypeError, BadCID) as error:
+        raise StateError(f"{what} cannot be read: {error}") from error
+
+
 def _load(path: Path) -> dict[CID, Pin]:
     try:
-        rows = json.loads(path.read_bytes())["pins"]
-        pins = [_of(row) for row in rows]
+        return {pin.cid: pin for pin in parse(path.read_bytes(), path)}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, BadCID) as error:
+    except OSError as error:
         raise StateError(f"{path} cannot be read: {error}") from error
-    return {pin.cid: pin for pin in pins}
 
 
 def _of(row: dict[str, Any]) -> Pin:

@@ -6,15 +6,21 @@ Here lives the driver for content's walks over this origin's own blocks. Not her
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from content import tree
 from content.asking import Walk, drive
 from content.block import Block
 from content.cid import CID
-from origin.store import Store
 
 T = TypeVar("T")
+
+
+class Readable(Protocol):
+    """All that a walk needs of a store."""
+
+    def get(self, cid: CID) -> Block | None:
+        """The block, verified, or None."""
 
 
 class Absent(Exception):
@@ -25,7 +31,7 @@ class Absent(Exception):
         self.cid = cid
 
 
-def source(store: Store) -> Callable[[CID], Block]:
+def source(store: Readable) -> Callable[[CID], Block]:
     """Blocks for `drive`. Raises Absent. The empty tree is known without being stored."""
 
     def get(cid: CID) -> Block:
@@ -39,6 +45,6 @@ def source(store: Store) -> Callable[[CID], Block]:
     return get
 
 
-def read(store: Store, walk: Walk[T]) -> T:
+def read(store: Readable, walk: Walk[T]) -> T:
     """Run a walk over the store. Raises Absent."""
     return drive(walk, source(store))

@@ -69,7 +69,7 @@ class Records:
 
     def last_words(self) -> dict[str, LastWord]:
         """The last records of catalog keys that were rotated away, by name."""
-        return {path.stem: _last_word(path) for path in self._previous.glob("*.ipns")}
+        return {path.stem: _load_last_word(path) for path in self._previous.glob("*.ipns")}
 
     def keep_previous(self, name: str, record: bytes) -> None:
         replace_file(self._previous / f"{name}.ipns", record, what="last record")
@@ -102,10 +102,14 @@ class Records:
         return self._sites / f"{name}.ipns"
 
 
-def _last_word(path: Path) -> LastWord:
+def last_word(name: str, data: bytes) -> LastWord:
+    """The last word of the key of this name. Raises BadRecord, BadCID."""
+    record = ipns.verify(name, data)
+    return LastWord(data, CID.parse(record.value.removeprefix("/ipfs/")), record.sequence)
+
+
+def _load_last_word(path: Path) -> LastWord:
     try:
-        data = path.read_bytes()
-        record = ipns.verify(path.stem, data)
-        return LastWord(data, CID.parse(record.value.removeprefix("/ipfs/")), record.sequence)
+        return last_word(path.stem, path.read_bytes())
     except (OSError, BadRecord, BadCID) as error:
         raise StateError(f"{path} cannot be read: {error}") from error

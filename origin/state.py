@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +24,8 @@ from origin.steps import step
 
 VERSION = "1"
 FOLDERS = ("keys", "keys/sites", "records", "sites", "leases", "packs")
-_NOBODYS = ("lock", "lost+found")  # in an empty folder of ours, or at the top of a fresh disk
+NOBODYS = ("lock", "lost+found")  # in an empty folder of ours, or at the top of a fresh disk
+RESTORING = ".restoring"  # where a restore builds; while it is there and VERSION is not, the folder is no origin's yet
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -44,6 +46,7 @@ class State:
             sync_folder(self.path)
             for leftover in self.path.glob("**/*.tmp"):
                 leftover.unlink()  # a replacement that was cut short; the old file stands
+            shutil.rmtree(self.path / RESTORING, ignore_errors=True)  # of a restore that was killed when it was done
         except StateError:
             self._release()
             raise
@@ -69,23 +72,16 @@ class State:
         return self.path / name
 
     def _take_lock(self) -> None:
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "?"
-            os.close(descriptor)
-            raise StateError(f"state folder is in use by process {owner}: {self.path}") from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        self._lock = descriptor
+        self._lock = take_lock(self.path)
 
     def _check_version(self) -> None:
         path = self.path / "VERSION"
         try:
             found = path.read_text("utf-8", errors="replace").strip()
         except FileNotFoundError:
-            if any(entry.name not in _NOBODYS and entry.suffix != ".tmp" for entry in self.path.iterdir()):
+            if (self.path / RESTORING).exists():
+                raise StateError(f"a restore into {self.path} was cut short: run `rim origin restore` again") from None
+            if any(entry.name not in NOBODYS and entry.suffix != ".tmp" for entry in self.path.iterdir()):
                 raise StateError(
                     f"{self.path} is not empty and has no VERSION: choose an empty folder, or an origin's own"
                 ) from None
@@ -96,6 +92,20 @@ class State:
                 f"state folder {self.path} is of version {found[:20]!r}; this Rim reads version {VERSION}. "
                 "Start it with the Rim that wrote it, or choose another folder with --state"
             )
+
+
+def take_lock(folder: Path) -> int:
+    """A descriptor that holds the folder's lock. Raises StateError, naming the process that has it."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "?"
+        os.close(descriptor)
+        raise StateError(f"state folder is in use by process {owner}: {folder}") from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
 
 
 def replace_file(path: Path, data: bytes, sync: bool = True, what: str = "") -> None:

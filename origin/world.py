@@ -22,7 +22,7 @@ from origin.changes import create
 from origin.errors import Conflict, Missing
 from origin.log import Entry
 from origin.plans import Plans
-from origin.reading import read, source
+from origin.reading import Readable, read, source
 from origin.store import Store
 
 
@@ -228,7 +228,7 @@ def empty(sequence: int) -> tuple[World, list[Block]]:
     return World(block.cid, catalog, {}, {}), [tree.EMPTY, block]
 
 
-def load(cid: CID, store: Store) -> World:
+def load(cid: CID, store: Readable) -> World:
     """The World of this Catalog. Raises Absent, BadNode."""
     get = source(store)
     catalog = Catalog.from_block(get(cid))

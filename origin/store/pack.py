@@ -47,8 +47,8 @@ class Pack:
         return cls(path, descriptor, len(HEADER))
 
     @classmethod
-    def open(cls, path: Path) -> Pack:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    def open(cls, path: Path, write: bool = True) -> Pack:
+        descriptor = os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC)
         return cls(path, descriptor, os.fstat(descriptor).st_size)
 
     def __del__(self) -> None:
@@ -60,6 +60,11 @@ class Pack:
     @property
     def number(self) -> int:
         return int(self.path.stem)
+
+    @property
+    def inode(self) -> int:
+        """Of the open file, whatever has its name by now."""
+        return os.fstat(self._descriptor).st_ino
 
     def append(self, parts: Sequence[bytes], at: int) -> int:
         """Write these pieces one after another from this offset (past the good length); the offset past them."""

@@ -13,7 +13,7 @@ import typer
 
 from rim import output
 from rim.commands.options import AsJson, Spa
-from rim.exits import OK, Failed, Usage
+from rim.exits import OK, Usage
 
 EDGE_FILE = "edge.json"  # an edge's settings in its state folder, written by `rim up`
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -85,6 +85,7 @@ def _origin(context: typer.Context, **flags: Any) -> int:
         return OK
     from origin import node
     from origin.config import SETTINGS, OriginConfig
+    from rim.commands.state import origin_state
 
     values: dict[str, Any] = {}
     for row in SETTINGS:
@@ -94,7 +95,7 @@ def _origin(context: typer.Context, **flags: Any) -> int:
                 values[row.name] = _paths(text) if row.unit == "files" else row.type(text)
         except ValueError as error:
             raise Usage(f"--{row.name}: {error}", "`rim origin --help` lists all settings") from error
-    config = OriginConfig(**{"state": _origin_state(None), **values})
+    config = OriginConfig(**{"state": origin_state(None), **values})
     try:
         _ = config.port
     except ValueError as error:
@@ -140,26 +141,6 @@ def _stored(state: str | None) -> dict[str, Any]:
     return {**values, "state": state} if isinstance(values, dict) else {}
 
 
-def _fsck(
-    state: Annotated[Path | None, typer.Option(metavar="DIR", help="The origin's folder; or RIM_ORIGIN_STATE.")] = None,
-    as_json: AsJson = False,
-) -> int:
-    """Read every block of a stopped origin, and name what is damaged or missing."""
-    from origin.errors import StateError
-    from origin.fsck import fsck
-
-    lines: list[str] = []
-    try:
-        code = fsck(_origin_state(state), lines.append if as_json else None)
-    except StateError as error:
-        raise Failed(str(error), "name an origin's folder with --state; one that is in use: stop its origin") from error
-    if not as_json:
-        return code
-    bad = [line.removeprefix("BAD").strip() for line in lines if line.startswith("BAD")]
-    output.result("", {"ok": code == OK, "findings": bad, "lines": lines}, as_json=True)
-    return code
-
-
 def edge_command() -> Callable[..., int]:
     """`rim edge`, made when it is wanted: its table imports half the edge."""
     from edge.config import SETTINGS
@@ -170,21 +151,14 @@ def edge_command() -> Callable[..., int]:
 def origin_command() -> typer.Typer:
     """`rim origin` and what else is done with an origin's folder."""
     from origin.config import SETTINGS
+    from rim.commands import state
 
     context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     app = typer.Typer(invoke_without_command=True)
     app.callback()(_flags_of(SETTINGS, _origin, context))
-    app.command("fsck")(_fsck)
+    for command in (state.fsck, state.backup, state.restore):
+        app.command(command.__name__)(command)
     return app
-
-
-def _origin_state(flag: Path | None) -> Path:
-    given = flag or os.environ.get("RIM_ORIGIN_STATE")
-    if given:
-        return Path(given)
-    from rim.settings import state_home
-
-    return state_home() / "origin"
 
 
 def completions(
