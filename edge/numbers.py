@@ -103,6 +103,7 @@ class Numbers:
             "rim_head_sequence": follower.sequence,
             "rim_head_ends_seconds": follower.seconds_left,
             "rim_head_stale": int(follower.is_stale),
+            "rim_head_ahead": int(follower.is_ahead),
             "rim_head_contact_seconds": follower.source.contact_age(),
             "rim_head_swaps_total": counts.swaps,
             "rim_head_refused_total": dict(counts.refused),

@@ -47,6 +47,7 @@ class Edge:
     key: str | None = None  # the one its name belongs to; None: of a Rim that does not sign yet
     heard: float = -math.inf  # its last word to this process, of the monotonic clock
     waiting: int = 0
+    ahead: bool = False  # of anything this origin has signed, when it last asked
     staged: dict[str, dict[str, Any]] = field(default_factory=dict)  # site → what it said of the last staged release
 
     @property
@@ -135,6 +136,20 @@ class Edges:
         if before[:2] != (sequence, leaving):
             self.signal.notify()
         return edge
+
+    def compare(self, edge: Edge, sequence: int) -> None:
+        """Note whether it serves what this origin, now at this sequence, has never signed: then the origin was put back
+        to an older state. Said once for each time it comes about."""
+        ahead = edge.sequence > sequence
+        if ahead and not edge.ahead:
+            log.warning(
+                "edge %s serves %d, which is ahead of this origin (%d): was it put back to an older copy? Edges keep "
+                "what they have until the next commit, which is ahead of them",
+                edge.node,
+                edge.sequence,
+                sequence,
+            )
+        edge.ahead = ahead
 
     def check_holder(self, node: str, key: str | None) -> None:
         """Raise Forbidden when this name belongs to another key than the one that was proved."""

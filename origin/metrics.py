@@ -64,6 +64,12 @@ METRICS: tuple[Row, ...] = (
         lambda o: sum(edge["present"] for edge in o.edges.all()),
     ),
     Row(
+        "rim_origin_edges_ahead",
+        "gauge",
+        "Known nodes that serve a Head this origin has never signed. Alert on it: it was put back to an older copy.",
+        lambda o: sum(edge["sequence"] > o.catalog.world.sequence for edge in o.edges.all()),
+    ),
+    Row(
         "rim_origin_refused_total",
         "counter",
         "Requests refused, by the error code of the answer.",

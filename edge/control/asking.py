@@ -22,7 +22,9 @@ from edge.peers.client import PeerClient
 PATIENCE = 10.0  # s beyond the waiting until a request counts as dead
 CONNECT = 2.0
 ANSWER_MAX = 256 * MiB  # of one CAR of control blocks; the Catalog of 10,000 sites is a tenth of it
+_NUMBER = re.compile(r"[0-9]{1,19}\Z")
 _ASK = re.compile(r"[0-9a-f]{16}\Z")
+TEXT = 600  # characters of a refusal that are told: the origin's sentence names two keys
 RECORD_READ = 64 * 1024  # of which 10 KiB may be a record
 
 
@@ -44,6 +46,7 @@ class HeadClient:
     # What is reported when so much is stored here; None: nothing, another process speaks for this node
     reports: Callable[[int], int | None] = lambda stored: stored
     contact: float | None = None  # when it last answered, of the loop's clock
+    sequence: int | None = None  # what it was at then, if it said so
 
     @property
     def _headers(self) -> dict[str, str]:
@@ -66,8 +69,10 @@ class HeadClient:
         url = f"{self.origin}/api/v1/head"
         async with self.client.session.get(url, params=query, headers=headers, timeout=timeout) as response:
             if response.status not in (200, 204):
-                raise HeadError(f"{url}: {response.status} {(await response.text())[:200]}")
+                raise HeadError(f"{url}: {response.status} {(await response.text())[:TEXT]}")
             self.contact = asyncio.get_running_loop().time()
+            said = response.headers.get("Rim-Sequence", "")
+            self.sequence = int(said) if _NUMBER.match(said) else None
             if reported is not None and (asked := response.headers.get("Rim-Ask")):
                 self.on_ask([ask.strip() for ask in asked.split(",") if _ASK.match(ask.strip())])
             return None if response.status == 204 else await self._read(response)

@@ -34,7 +34,7 @@ from edge.cache.loader import Loader, Unavailable
 from edge.control.asking import HeadClient, HeadError
 from edge.control.purge import purged, softened
 from edge.control.stored import HeadStore, StoredHead
-from edge.control.trust import Trust
+from edge.control.trust import Handover, Retired, Trust
 from edge.control.views import World, build
 from edge.denials import Denials
 from edge.site.router import Router
@@ -60,7 +60,7 @@ def _unheard(name: str, site: str | None = None, **detail: Any) -> None:
 
 @dataclass(slots=True)
 class HeadCounts:
-    """What following came to, ever. `refused` by reason: signature, expired, lower, fork, broken."""
+    """What following came to, ever. `refused` by reason: signature, retired, expired, lower, fork, broken."""
 
     swaps: int = 0
     errors: int = 0
@@ -114,6 +114,8 @@ class Follower:
         self._hinted = 0
         self._taking = asyncio.Lock()
         self._owed: dict[str, SiteView] = {}  # sites whose purge is not done yet, as they were before it
+        self._met = False  # the origin has answered, and no request has failed since
+        self._said_ahead = False
         self._heir: str | None = None  # the key that the last believed Catalog with a successor named
 
     @property
@@ -129,6 +131,11 @@ class Follower:
     def following(self) -> str:
         """The name whose Heads are looked for."""
         return self._newest_key()
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the origin is at a lower sequence than what is served: it was put back to an older state."""
+        return self.head is not None and self.source.sequence is not None and self.source.sequence < self.sequence
 
     @property
     def is_stale(self) -> bool:
@@ -149,7 +156,7 @@ class Follower:
 
     async def restore(self) -> bool:
         """Serve the stored Head, if there is one. Its end is not looked at: an old truth is better than none."""
-        self.trust.successors = await asyncio.to_thread(self.store.trusted)
+        self.trust.handovers = await asyncio.to_thread(self.store.trusted)
         if record := await asyncio.to_thread(self.store.record):
             self.floor = self.trust.sequence_of(record)
         stored = await asyncio.to_thread(self.store.load)
@@ -173,7 +180,7 @@ class Follower:
 
     async def follow(self) -> None:
         """Follow the Head for ever."""
-        backoff = FIRST_BACKOFF
+        backoff, said = FIRST_BACKOFF, ""
         while True:
             try:
                 if await self._ask() and self.stored >= self.sequence:
@@ -181,8 +188,11 @@ class Follower:
                     continue
             except (aiohttp.ClientError, TimeoutError, OSError, HeadError, ContentError, Verdict) as error:
                 self.counts.errors += 1
-                if backoff == FIRST_BACKOFF:
-                    logger.warning("following the Head: %s", error or type(error).__name__)
+                self._met = False
+                trouble = str(error) or type(error).__name__
+                if backoff == FIRST_BACKOFF or trouble != said:  # an origin that is down, and then up and refuses us
+                    logger.warning("following the Head: %s", trouble)
+                said = trouble
             await self._pause(backoff)
             backoff = min(backoff * 2, LAST_BACKOFF)
 
@@ -224,16 +234,29 @@ class Follower:
             for task in (asking, hinted):
                 task.cancel()
             await asyncio.gather(asking, hinted, return_exceptions=True)
+        self._met = True
         taken = answer is None or await self.take(answer)
+        self._say_if_ahead()
         if answer is None and self.head is not None and self.seconds_left < RENEW_BELOW:
             await self._renew()
         if taken and (answer is None or self.head is not None):
             self.ready.set()
         return taken
 
+    def _say_if_ahead(self) -> None:
+        """Once for each time it comes about. What is served stays: a Head that was signed is not taken back."""
+        if self.is_ahead and not self._said_ahead:
+            behind = f"{self.source.sequence}, {self.sequence} is served here"
+            logger.error(
+                "the origin is at an older Head: %s; was it restored from a copy? Its next commit ends this", behind
+            )
+            self.on_event("origin behind", sequence=self.source.sequence)
+        self._said_ahead = self.is_ahead
+
     def _patience(self) -> float:
-        """How long the origin may stay silent. Sites that limit their staleness must hear of it well within that."""
-        if self.head is None:
+        """How long the origin may stay silent. Sites that limit their staleness must hear of it well within that. Who
+        has just come or comes back says at once where it stands."""
+        if self.head is None or not self._met:
             return 0.0
         limits = [view.max_stale for view in self.router.sites.values() if view.max_stale is not None]
         return min([WAIT, *(limit / 3 for limit in limits)])
@@ -266,6 +289,8 @@ class Follower:
             record = self.trust.verify(offered.record, self.clock())
         except ipns.Expired as error:
             return self._refuse("expired", error)
+        except Retired as error:
+            return self._refuse("retired", error)
         except BadRecord as error:
             return self._refuse("signature", error)
         if record.sequence < max(self.sequence, self.floor):
@@ -293,12 +318,12 @@ class Follower:
             return False
         catalog = Catalog.from_block(block)
         self._check_named(record, offered.catalog, catalog)
-        if catalog.successor is None or catalog.successor == self._heir:
+        if catalog.successor in (None, self._heir, record.name):
             return False
-        if catalog.successor not in self.trust.names:
-            names = self.trust.successors | {catalog.successor}
-            await asyncio.to_thread(self.store.trust, names)
-            self.trust.successors = names
+        if all(kept.old != record.name for kept in self.trust.handovers):
+            handovers = (*self.trust.handovers, Handover(record.name, catalog.successor, record.sequence))
+            await asyncio.to_thread(self.store.trust, handovers)
+            self.trust.handovers = handovers
         self._heir = catalog.successor
         return True
 

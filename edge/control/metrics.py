@@ -58,6 +58,10 @@ METRICS: tuple[Metric, ...] = (
     Metric("rim_head_sequence", "Sequence of the Head that this edge serves."),
     Metric("rim_head_ends_seconds", "Seconds until the Head's record ends; below 0 it is served as stale."),
     Metric("rim_head_stale", "1 while the Head is past its end. Alert on it: the origin has been away for long."),
+    Metric(
+        "rim_head_ahead",
+        "1 while the origin is at an older Head than this edge serves. Alert on it: the origin was put back to a copy.",
+    ),
     Metric("rim_head_contact_seconds", "Seconds since the origin was last heard of."),
     Metric("rim_head_swaps_total", "Heads taken."),
     Metric(

@@ -25,6 +25,7 @@ from content.errors import ContentError
 from content.ipns import key_of
 from content.limits import MiB
 from edge.cache.steps import step
+from edge.control.trust import Handover
 from edge.state import replace_file
 
 CONTROL, HEAD, TRUSTED, RESERVE = "control.car", "head", "trusted", "reserve"
@@ -106,13 +107,14 @@ class HeadStore:
         """The last record stored, should `load` have nothing."""
         return self._read(HEAD)
 
-    def trust(self, names: Iterable[str]) -> None:
-        """Keep the names that verified Catalogs have named as successors."""
-        replace_file(self._folder / TRUSTED, "".join(f"{name}\n" for name in sorted(names)).encode())
+    def trust(self, handovers: Iterable[Handover]) -> None:
+        """Keep which keys have handed over to which: a line each, OLD NEW SEQUENCE."""
+        lines = (f"{kept.old} {kept.new} {kept.sequence}".strip() for kept in handovers)
+        replace_file(self._folder / TRUSTED, "".join(f"{line}\n" for line in lines).encode())
 
-    def trusted(self) -> frozenset[str]:
+    def trusted(self) -> tuple[Handover, ...]:
         text = (self._read(TRUSTED) or b"").decode("ascii", "replace")
-        return frozenset(name for name in text.split() if _is_name(name))
+        return tuple(kept for kept in map(_handover, text.splitlines()) if kept is not None)
 
     def _read(self, name: str) -> bytes | None:
         try:
@@ -127,8 +129,22 @@ class Unkept(HeadStore):
     def save(self, head: StoredHead) -> None:
         return
 
-    def trust(self, names: Iterable[str]) -> None:
+    def trust(self, handovers: Iterable[Handover]) -> None:
         return
+
+
+def _handover(line: str) -> Handover | None:
+    """A line of `trusted`. One name alone is a successor, as an earlier Rim wrote it."""
+    names = [word for word in line.split() if _is_name(word)]
+    last = line.split()[-1:]
+    sequence = int(last[0]) if last and last[0].isascii() and last[0].isdigit() else 0
+    match names:
+        case [new]:
+            return Handover("", new, 0)
+        case [old, new]:
+            return Handover(old, new, sequence)
+        case _:
+            return None
 
 
 def _is_name(text: str) -> bool:

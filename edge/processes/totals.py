@@ -38,6 +38,7 @@ _LEAST = frozenset(
 _MOST = frozenset(
     {
         "rim_head_stale",
+        "rim_head_ahead",
         "rim_head_contact_seconds",
         "rim_loop_lag_seconds",
         "rim_peers_ejected",

@@ -48,6 +48,7 @@ async def head(request: Request) -> Response:
     allowed_node(request)
     origin, since = origin_of(request), whole(request, "since")
     edge = _edge(request, origin, whole(request, "serves") if "serves" in request.query_params else since)
+    origin.edges.compare(edge, origin.catalog.world.sequence)
     feed, until = origin.catalog.feed, time.monotonic() + number(request, "wait", 0.0, WAIT_MAX)
     with origin.edges.waits(edge):
         while feed.head.sequence <= since and not origin.stopping and not origin.asks.has_for(edge.node):
@@ -125,7 +126,8 @@ def key_of(request: Request, node: str, sequence: int, catalog: str, body: bytes
     if catalog != ours.head.name and catalog not in ours.last_words:
         raise Forbidden(
             f"node {node!r} follows catalog {catalog or '?'}, which is none of this origin's: start it with "
-            f"--catalog {ours.head.name}",
+            f"--catalog {ours.head.name}. Was this origin restored from before its key was rotated? Then restore it "
+            "with the key of now (--key)",
             "other_catalog",
         )
     if not receipt.verifies(key or "", signature or "", node, sequence, catalog, body):

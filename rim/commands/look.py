@@ -13,6 +13,9 @@ from rim.commands.options import AsJson, OriginUrl, open_origin
 from rim.exits import OK, Failed
 
 _WATCH_SECONDS = 1.0
+_AHEAD = """\
+! Edges serve what this origin has never signed: it was put back to an older copy. They keep it until the next commit,
+  which is ahead of them; what was published since the copy was made has to be published again."""
 _SHOWN = 20  # differences told one by one
 
 
@@ -118,7 +121,10 @@ def _edges_of(site: str, url: str | None) -> list[Any]:
 def _status_text(url: str, state: dict[str, Any]) -> str:
     held = f"{output.count(state['blocks'], 'block')}  {output.size(state['bytes'])}"
     head = f"{url}  sequence {state['sequence']}  {output.count(state['sites'], 'site')}  {held}"
-    return head + "\n" + edges_table(state["sequence"], state["edges"])
+    lines = [head, edges_table(state["sequence"], state["edges"])]
+    if any(edge["sequence"] > state["sequence"] for edge in state["edges"]):
+        lines.append(_AHEAD)
+    return "\n".join(lines)
 
 
 def edges_table(sequence: int, edges: list[dict[str, Any]]) -> str:
@@ -143,4 +149,6 @@ def _state(edge: dict[str, Any]) -> str:
 
 
 def _lag(sequence: int, edge: dict[str, Any]) -> str:
-    return "latest" if edge["sequence"] >= sequence else f"{edge['sequence']}"
+    if edge["sequence"] > sequence:
+        return f"{edge['sequence']} (ahead)"
+    return "latest" if edge["sequence"] == sequence else f"{edge['sequence']}"

@@ -27,6 +27,7 @@ class TinyOrigin:
         self.reports: list[dict[str, Any]] = []
         self.reported = asyncio.Condition()
         self.moved = asyncio.Condition()
+        self.says: int | None = None  # the sequence on its answers, and that there is nothing new
         self.mute = False  # takes connections and never answers
         self.lacking: set[CID] = set()
         self.last_words: dict[str, bytes] = {}  # a key rotated away → the CAR that answers who still asks by it
@@ -93,6 +94,9 @@ class TinyOrigin:
         while self.mute:
             await asyncio.sleep(3600)
         since = int(request.query["since"])
+        if self.says is not None:
+            await asyncio.sleep(0.01)
+            return web.Response(status=204, headers={"Rim-Sequence": str(self.says)})
         if last := self.last_words.get(request.query["key"]):
             return web.Response(body=last, content_type="application/vnd.ipld.car")
         try:

@@ -20,6 +20,7 @@ from content.cid import CID, RAW
 from content.release import Release
 from edge.control import stored
 from edge.control.stored import CONTROL, HEAD, RESERVE, HeadStore, StoredHead
+from edge.control.trust import Handover, Trust
 from edge.control.warm import AT_ONCE
 from edge.node import Node
 from tests.edge.origin import TinyOrigin
@@ -408,6 +409,112 @@ def test_a_successor_is_believed_from_the_named_catalog_only(tmp_path: Path) -> 
         assert not await node.follower.take(StoredHead(head, block.cid, (block,)))
         assert node.follower.counts.refused["broken"] == 1
         assert stranger not in node.follower.trust.names
+
+    play(tmp_path, act)
+
+
+def test_a_key_that_has_handed_over_is_believed_no_more(tmp_path: Path) -> None:
+    """The old key leaked, which is why it was rotated: what it signs from then on is refused and counted, on the real
+    wire, after a restart too; and so is a successor that it names. The new key goes on."""
+
+    async def run() -> None:
+        world = new_world()
+        world.sign()
+        origin = await TinyOrigin(world).start()
+        config = config_of(tmp_path, origin)
+        leaked, successor = world.key, Ed25519PrivateKey.generate()
+        async with running(config) as node:
+            await origin.serving(world.sequence)
+            world.successor = ipns.name_of(successor.public_key())
+            await origin.serving(await origin.sign())
+            world.key, world.successor = successor, None
+            world.publish("demo", {"index.html": b"by the successor"})
+            good = await origin.sign()
+            await origin.serving(good)
+        shown = b"by the successor"
+        for number in (1, 2):
+            async with running(config) as node:
+                forged = World()
+                forged.key, forged.store = leaked, world.store
+                forged.publish("demo", {"index.html": b"forged"})
+                forged.successor = ipns.name_of(Ed25519PrivateKey.generate().public_key()) if number == 1 else None
+                forged.sign(sequence=good + 100 * number)
+                origin.world = forged
+                await origin.announce()
+                await until(lambda node=node: node.follower.counts.refused["retired"] > 0)
+                assert (await fetch(node, "/")).body == shown
+                assert forged.successor not in node.follower.trust.names
+                origin.world, shown = world, b"round %d" % number
+                world.publish("demo", {"index.html": shown})
+                good = await origin.sign(sequence=good + 1)
+                await origin.serving(good)
+                assert (await fetch(node, "/")).body == shown
+        await origin.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_forged_successor_is_refused(tmp_path: Path) -> None:
+    """A stranger's Catalog that names the stranger's key, signed by it: neither is believed."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        forged = World()
+        forged.store = world.store
+        forged.publish("demo", {"index.html": b"forged"})
+        forged.successor = forged.name
+        forged.sign(sequence=world.sequence + 100)
+        origin.world = forged
+        await origin.announce()
+        await until(lambda: node.follower.counts.refused["signature"] > 1)
+        assert (await fetch(node, "/")).body == b"one"
+        assert node.follower.trust.names == (world.name,)
+        assert node.follower.following == world.name
+
+    play(tmp_path, act)
+
+
+def names_of(count: int) -> list[str]:
+    return [ipns.name_of(Ed25519PrivateKey.generate().public_key()) for _ in range(count)]
+
+
+def test_whom_a_chain_of_handovers_makes_believed(tmp_path: Path) -> None:
+    """Whoever follows from a configured key, and nobody that another catalog's keys have named."""
+    a, b, c, d = names_of(4)
+    chain = (Handover(a, b, 5), Handover(b, c, 9))
+    for configured, believed in (([a], {a, b, c}), ([b], {b, c}), ([c], {c}), ([d], {d}), ([d, a], {a, b, c, d})):
+        trust = Trust(configured)
+        trust.handovers = chain
+        assert set(trust.names) == believed
+    store = HeadStore(tmp_path)
+    store.trust(chain)
+    assert store.trusted() == chain
+    (tmp_path / "trusted").write_text(f"{b}\nrubbish\n{a} {b} {c} 5\n\n", encoding="ascii")
+    assert store.trusted() == (Handover("", b, 0),), "as an earlier Rim wrote it"
+    trust = Trust([a])
+    trust.handovers = store.trusted()
+    assert trust.names == (a, b)
+
+
+def test_an_origin_that_went_back_is_told_of(tmp_path: Path) -> None:
+    """Its answers say a lower sequence than what is served: that is counted once, served on, and over with a commit."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        events: list[str] = []
+        node.follower.on_event = lambda name, site=None, **detail: events.append(name)
+        assert not node.follower.is_ahead
+        origin.says = world.sequence - 10
+        node.follower.hint(world.sequence + 1)  # ends the waiting request
+        await origin.announce()
+        await until(lambda: node.follower.is_ahead)
+        node.follower.hint(world.sequence + 2)
+        asked = len(origin.head_requests)
+        await until(lambda: len(origin.head_requests) > asked + 1)
+        assert events.count("origin behind") == 1
+        assert (await fetch(node, "/")).body == b"one"
+        origin.says = None
+        world.publish("demo", {"index.html": b"two"})
+        await origin.serving(await origin.sign())
+        assert not node.follower.is_ahead
 
     play(tmp_path, act)
 
