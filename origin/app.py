@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from content.catalog import BadName
 from content.errors import BadBlock, ContentError
 from origin import gateway, metrics, routing
-from origin.api import admin, asks, deny, follow, log, publish, sites, trials
+from origin.api import admin, asks, deny, follow, log, publish, services, sites, trials
 from origin.api.asking import origin_of, token_of
 from origin.errors import BadRequest, OriginError, Stopping, Unprocessable
 from origin.origin import Origin
@@ -27,6 +27,7 @@ from origin.reading import Absent
 Handler = Callable[[Request], Awaitable[Response]]
 _V1 = "/api/v1"
 _SITE = f"{_V1}/sites/{{name}}"
+_SERVICE = f"{_V1}/services/{{name}}"
 
 ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/ipfs/{cid}", gateway.ipfs),
@@ -66,6 +67,16 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", f"{_V1}/public/{{cid}}", admin.public),
     ("PUT", f"{_V1}/pins/{{cid}}", admin.pin),
     ("DELETE", f"{_V1}/pins/{{cid}}", admin.unpin),
+    ("GET", f"{_V1}/services", services.index),
+    ("POST", f"{_V1}/services", services.add),
+    ("GET", _SERVICE, services.show),
+    ("PATCH", _SERVICE, services.change),
+    ("DELETE", _SERVICE, services.remove),
+    ("POST", f"{_SERVICE}/check", services.check),
+    ("GET", f"{_SERVICE}/pins", services.pins),
+    ("GET", f"{_SERVICE}/pins/{{cid}}", services.show_pin),
+    ("PUT", f"{_SERVICE}/pins/{{cid}}", services.pin),
+    ("DELETE", f"{_SERVICE}/pins/{{cid}}", services.unpin),
     ("POST", f"{_V1}/gc", admin.collect),
     ("GET", f"{_V1}/denied", deny.denied),
     ("POST", f"{_V1}/deny", deny.deny),

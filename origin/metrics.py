@@ -21,12 +21,12 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One metric. `read` gives a number, or one per label value."""
+    """One metric. `read` gives a number, or one per label value (a pair of them where `label` names two)."""
 
     name: str
     kind: Literal["counter", "gauge"]
     help: str
-    read: Callable[[Origin], float | Mapping[str, float]]
+    read: Callable[[Origin], float | Mapping[str, float] | Mapping[tuple[str, str], float]]
     label: str = ""
 
 
@@ -98,6 +98,28 @@ METRICS: tuple[Row, ...] = (
     Row("rim_origin_collections_total", "counter", "Garbage collections.", lambda o: o.counters.collections),
     Row("rim_origin_collected_blocks_total", "counter", "Blocks removed.", lambda o: o.counters.collected_blocks),
     Row("rim_origin_collected_bytes_total", "counter", "Disk bytes freed.", lambda o: o.counters.collected_bytes),
+    Row(
+        "rim_origin_remote_pins",
+        "gauge",
+        "Pins at pinning services; waiting: not asked for yet, leaving: to go and not seen gone.",
+        lambda o: {(f.service.name, status): n for f in o.keeper.all() for status, n in f.table.counts().items()},
+        "service, status",
+    ),
+    Row(
+        "rim_origin_remote_failures_total",
+        "counter",
+        "What failed there; down, limited (429), denied (the token): the service; refused, failed: a pin; lost: a pin "
+        "that stood is gone.",
+        lambda o: {(f.service.name, kind): n for f in o.keeper.all() for kind, n in f.failures.items()},
+        "service, kind",
+    ),
+    Row(
+        "rim_origin_remote_service_up",
+        "gauge",
+        "1: the service answered when it was last asked; 0: it did not, or was not asked yet.",
+        lambda o: {f.service.name: float(f.state == "ok") for f in o.keeper.all()},
+        "service",
+    ),
 )
 
 
@@ -110,10 +132,10 @@ class _Origins(Collector):
     def collect(self) -> Iterator[Metric]:
         for row in METRICS:
             family = CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily
-            metric = family(row.name, row.help, labels=[row.label] if row.label else [])
+            metric = family(row.name, row.help, labels=row.label.split(", ") if row.label else [])
             value = row.read(self._origin)
-            for label, number in value.items() if isinstance(value, Mapping) else [("", value)]:
-                metric.add_metric([label] if row.label else [], number)
+            for label, number in value.items() if isinstance(value, Mapping) else [((), value)]:
+                metric.add_metric([label] if isinstance(label, str) else label, number)
             yield metric
 
 

@@ -35,6 +35,7 @@ from origin.showing import Showing
 from origin.staging import Staging
 from origin.state import State, replace_file
 from origin.store.opening import open_store
+from origin.store.pinning.keeper import Keeper
 from origin.tokens import Tokens
 from origin.upload import Uploads
 from origin.views import Views
@@ -71,6 +72,7 @@ class Origin:
         self.staging = Staging(self.store, self.catalog, self.leases, self.collector, self.proofs, self.denials)
         self.showing = Showing(self.staging)
         self.views = Views(self.store)
+        self.keeper = Keeper(state, self.catalog, self.views.root)
         self.costs = Costs(self.store, self.catalog)
         self.follower = Follower(self.store, self.catalog, self.collector)
         self.first_token = _first_token(self.tokens, state / "admin-token")
@@ -94,7 +96,14 @@ class Origin:
 
     def works(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside requests, until it is cancelled."""
-        return [self.chores(), self.roll.keep(), self.follower.keep(), self.denials.keep(), self.announcer.run()]
+        return [
+            self.chores(),
+            self.roll.keep(),
+            self.follower.keep(),
+            self.denials.keep(),
+            self.announcer.run(),
+            self.keeper.run(),
+        ]
 
     async def chores(self) -> None:
         """What is done beside requests, until cancelled: renewal, expiry, and collection where it is switched on."""
@@ -123,6 +132,7 @@ class Origin:
 
     async def close(self) -> None:
         self.roll.close()
+        await self.keeper.close()
         await self.catalog.close()
         await asyncio.to_thread(self.store.close)
 

@@ -4,7 +4,7 @@ Here live VERSION, the lock and the durable replacement of small files. Not here
 leases, pins, catalog) nor the packs (store/embedded).
 
 Layout: VERSION · lock · head · store.json · log.jsonl · keys/ · records/ · sites/ · leases/ · packs/ · tokens.json ·
-pins.json · admin-token · edges.json.
+pins.json · admin-token · edges.json · services.json · remote/.
 Everything is 0700/0600: it holds keys.
 """
 
@@ -23,7 +23,7 @@ from origin.errors import StateError, StoreFailed, StoreFull
 from origin.steps import step
 
 VERSION = "1"
-FOLDERS = ("keys", "keys/sites", "records", "sites", "leases", "packs")
+FOLDERS = ("keys", "keys/sites", "records", "sites", "leases", "packs", "remote")
 NOBODYS = ("lock", "lost+found")  # in an empty folder of ours, or at the top of a fresh disk
 RESTORING = ".restoring"  # where a restore builds; while it is there and VERSION is not, the folder is no origin's yet
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)

@@ -50,6 +50,10 @@ class Views:
         live = None if site.live is None else site.live.release
         return [{**(self._item(item) or {}), "live": item.release == live} for item in site.retained]
 
+    def root(self, release: CID) -> CID:
+        """The Root of a release that is here. Raises Absent."""
+        return self._release(release).root
+
     def _item(self, item: Retained | None) -> dict[str, Any] | None:
         if item is None:
             return None

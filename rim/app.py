@@ -44,6 +44,7 @@ _PANELS: dict[str, dict[str, str]] = {  # as `rim --help` shows them: command â†
         "pin": "keep:pin",
         "unpin": "keep:unpin",
         "pins": "keep:pins",
+        "service": "services:service_app",
         "gc": "keep:gc",
         "export": "keep:export",
         "deny": "deny:deny",

@@ -49,6 +49,7 @@ async def status(request: Request) -> Response:
             "pins": len(origin.pins),
             "leases": len(origin.leases.all()),
             "edges": origin.edges.all(),
+            "services": origin.keeper.summary(),
             "version": _version(),
         }
     )

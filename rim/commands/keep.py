@@ -13,6 +13,8 @@ from rim.exits import OK, Usage
 
 Cid = Annotated[str, typer.Argument(metavar="CID", help="The CID, in any base.", show_default=False)]
 
+At = Annotated[str | None, typer.Option("--service", metavar="NAME", help="At this remote pinning service.")]
+
 
 def pin(
     cid: Annotated[
@@ -23,16 +25,31 @@ def pin(
         list[Path] | None,
         typer.Option("--car", metavar="FILE", help="Send this CAR, and keep what it holds as far as it goes. Repeat."),
     ] = None,
+    service: At = None,
+    wait: Annotated[bool, typer.Option("--wait", help="With --service: end when it is pinned there.")] = False,
+    timeout: Annotated[float, typer.Option(metavar="S", help="Seconds to wait for that.", min=0)] = 300.0,
     origin: OriginUrl = None,
     as_json: AsJson = False,
 ) -> int:
-    """Keep a DAG whatever sites do: one that the origin holds whole, or what a CAR file brings."""
+    """Keep a DAG whatever sites do: one that the origin holds whole, or what a CAR file brings. With --service, have it
+    pinned at a remote pinning service (`rim service`)."""
     if (cid is None) == (not car):
         raise Usage("give a CID, or CAR files with --car", "rim pin CID, rim pin --car FILE")
+    if wait and service is None:
+        raise Usage("--wait is for --service", "a pin at the origin is done when the command ends")
     if car:
+        if service is not None:
+            raise Usage(
+                "--car sends blocks to the origin, not to a service", "pin the file's root with --service after"
+            )
         return _pin_cars(car, name, origin, as_json)
     cid = _checked(cid or "")
     with open_origin(origin) as open_:
+        if service is not None:
+            from rim.commands.services import pin_at
+
+            output.result(*pin_at(open_, service, cid, name, wait, timeout), as_json=as_json)
+            return OK
         answer = open_.send("PUT", f"/api/v1/pins/{cid}", {"name": name}, timeout=300)
     output.result(f"pinned {cid}", {"cid": cid, "pinned": True, **answer}, as_json=as_json)
     return OK
@@ -63,17 +80,27 @@ def _pin_cars(paths: list[Path], name: str, origin: str | None, as_json: bool) -
     return OK
 
 
-def unpin(cid: Cid, origin: OriginUrl = None, as_json: AsJson = False) -> int:
+def unpin(cid: Cid, service: At = None, origin: OriginUrl = None, as_json: AsJson = False) -> int:
     """Let a pinned DAG go; `rim gc` frees what nothing else needs."""
     with open_origin(origin) as open_:
+        if service is not None:
+            from rim.commands.services import unpin_at
+
+            output.result(*unpin_at(open_, service, _checked(cid)), as_json=as_json)
+            return OK
         open_.send("DELETE", f"/api/v1/pins/{_checked(cid)}")
     output.result(f"unpinned {cid}", {"cid": cid, "pinned": False}, as_json=as_json)
     return OK
 
 
-def pins(origin: OriginUrl = None, as_json: AsJson = False) -> int:
-    """List the pins."""
+def pins(service: At = None, origin: OriginUrl = None, as_json: AsJson = False) -> int:
+    """List the pins: the origin's own, or those at a service and how far each is."""
     with open_origin(origin) as open_:
+        if service is not None:
+            from rim.commands.services import pins_at
+
+            output.result(*pins_at(open_, service), as_json=as_json)
+            return OK
         found = open_.get("/api/v1/pins")["pins"]
     text = output.table([(p["cid"], p.get("name", "")) for p in found], ("CID", "NAME"))
     output.result(text, {"pins": found}, as_json=as_json)

@@ -124,6 +124,10 @@ def _status_text(url: str, state: dict[str, Any]) -> str:
     lines = [head, edges_table(state["sequence"], state["edges"])]
     if any(edge["sequence"] > state["sequence"] for edge in state["edges"]):
         lines.append(_AHEAD)
+    if state.get("services"):
+        from rim.commands.services import services_text
+
+        lines.append(services_text(state["services"]))
     return "\n".join(lines)
 
 
