@@ -16,6 +16,7 @@ import asyncio
 import json
 import os
 import re
+import secrets
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
@@ -47,7 +48,7 @@ PAUSE_MAX = 8.0
 READS_AT_ONCE = 64
 _FULL = re.compile(r"no space left|disk quota|ENOSPC|storage limit", re.I)
 _LACKS = re.compile(r"could not find (\S+)|block was not found locally")
-_BOUNDARY = "rim-1c5f0c9be2"
+_BOUNDARY = f"rim-{secrets.token_hex(16)}"  # no file can hold what nobody knew when it was written
 
 T = TypeVar("T")
 
