@@ -31,6 +31,7 @@ _SERVICE = f"{_V1}/services/{{name}}"
 
 ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/ipfs/{cid}", gateway.ipfs),
+    ("GET", "/ipfs/{cid}/{path:path}", gateway.ipfs),
     ("GET", "/ipns/{name}", gateway.ipns),
     ("GET", "/routing/v1/ipns/{name}", routing.ipns_record),
     ("GET", f"{_V1}/head", follow.head),

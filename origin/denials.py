@@ -89,12 +89,14 @@ class Denials:
                 self._make()
             return self._lists
 
-    def check(self, cid: CID) -> None:
-        """Raises Gone where a block is denied."""
+    def check(self, cid: CID, segments: Sequence[str] = ()) -> None:
+        """Raises Gone where a block is denied, or a path below it."""
         lists = self.lists
-        if lists.mark and (refusal := lists.refusal(cid)):
+        if not lists.mark:
+            return
+        if refusal := lists.refusal(cid) or (lists.refusal_of_path(cid, segments) if segments else None):
             self.refused += 1
-            raise Gone(f"block {cid}", refusal)
+            raise Gone("/".join((f"/ipfs/{cid}", *segments)) if segments else f"block {cid}", refusal)
 
     def check_release(self, release: Release, base: Release | None, rows: Difference) -> None:
         """Raises Unprocessable where a release holds what is denied. `rows`: how it differs from `base`; where that is

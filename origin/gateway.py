@@ -1,8 +1,9 @@
 """Gateway: the trustless gateway of the origin, and the IPNS records it answers for.
 
-Here lives GET /ipfs/{cid} as raw block or CAR, GET /ipns/{name} as record, and who may read what. Everything it sends
-is verified bytes named by their hash, so it may be kept for ever. Not here: paths below a CID and HTML, which nobody
-between nodes asks for (the public gateway is the edge's).
+Here lives GET /ipfs/{cid}[/{path}] as raw block or CAR, GET /ipns/{name} as record, and who may read what. Everything
+it sends is verified bytes named by their hash, so it may be kept for ever. Not here: what a request asks
+(content/trustless), which blocks a CAR holds (content/carwalk), or HTML, which nobody between nodes asks for (the
+public gateway is the edge's).
 
 Spec: https://specs.ipfs.tech/http-gateways/trustless-gateway/
 """
@@ -10,29 +11,32 @@ Spec: https://specs.ipfs.tech/http-gateways/trustless-gateway/
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from content import car
+from content import car, trustless
+from content.asking import drive
 from content.block import Block
-from content.cid import CID, RAW
+from content.carwalk import car as blocks_of_car
+from content.cid import CID, IDENTITY, RAW
+from content.errors import BadRecord, NotFound
 from content.limits import MiB
-from content.walk import reachable
+from content.paths import Place, follow
+from content.peerkey import parse_name
+from content.trustless import RAW_TYPE, RECORD_TYPE, Asked, Terms
 from origin.api.asking import optional_token, origin_of, parse_cid
 from origin.api.sites import seen
 from origin.check import release_of
-from origin.errors import Forbidden, Missing, OriginError, Unauthorized
+from origin.errors import BadRequest, Forbidden, Missing, OriginError, Unauthorized
 from origin.origin import Origin
-from origin.reading import source
+from origin.reading import Absent, source
 
-RAW_TYPE = "application/vnd.ipld.raw"
-CAR_TYPE = "application/vnd.ipld.car; version=1; order=dfs; dups=n"
-RECORD_TYPE = "application/vnd.ipfs.ipns-record"
 SLICE_BYTES = 1 * MiB  # of a CAR made in one go, in a thread
-_FORMATS = {RAW_TYPE: "raw", "application/vnd.ipld.car": "car", RECORD_TYPE: "ipns-record"}
-_IMMUTABLE = {"Cache-Control": "public, max-age=29030400, immutable", "X-Content-Type-Options": "nosniff"}
+_SAFE = {"X-Content-Type-Options": "nosniff"}
 
 
 class NotAcceptable(OriginError):
@@ -42,40 +46,92 @@ class NotAcceptable(OriginError):
     code = "not_acceptable"
 
 
+class NotHeld(OriginError):
+    """`Cache-Control: only-if-cached` for what is not here (trustless gateway spec)."""
+
+    status = 412
+    code = "not_held"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What whoever asks may read besides the block that was asked for. `control`: control blocks below it too.
+    `below`: anything at all below it; not behind an identity CID, which anybody can make to lead anywhere. `judged`:
+    what is denied is kept from it; not from a site's owner who takes the site away."""
+
+    origin: Origin
+    control: bool
+    below: bool = True
+    judged: bool = True
+
+    @property
+    def get(self) -> Callable[[CID], Block]:
+        """Blocks for a walk. Raises Absent, also for what this reader may not have, and Gone."""
+        stored, denials = source(self.origin.store), self.origin.denials
+
+        def get(cid: CID) -> Block:
+            if not self.below or (cid.is_control and not self.control):
+                raise Absent(cid)
+            block = stored(cid)
+            if self.judged and not cid.is_control:  # what is denied comes to nodes in control blocks
+                denials.check(cid)
+            return block
+
+        return get
+
+
 async def ipfs(request: Request) -> Response:
-    """GET /ipfs/{cid}?format=raw|car"""
-    origin, cid = origin_of(request), parse_cid(request.path_params["cid"])
-    format_ = _format(request, ("raw", "car"))
-    await _check_reader(request, origin, cid)
-    if not (cid.is_control and origin.store.has(cid)):  # what is denied comes to nodes in control blocks
-        origin.denials.check(cid)
-    etag = f'"{cid}.{format_}"'
-    headers = {**_IMMUTABLE, "ETag": etag, "X-Ipfs-Path": f"/ipfs/{cid}", "Vary": "Accept, Authorization"}
-    if etag in request.headers.get("if-none-match", ""):
+    """GET /ipfs/{cid}[/{path}]?format=raw|car"""
+    origin, root = origin_of(request), parse_cid(request.path_params["cid"])
+    try:
+        asked = trustless.read(request.query_params, request.headers.get("accept", ""), ("raw", "car"))
+        segments = trustless.segments_of(request.scope["raw_path"], "/ipfs/")[1:]
+    except trustless.NotSpoken as error:
+        raise NotAcceptable(str(error)) from error
+    except trustless.BadQuestion as error:
+        raise BadRequest(str(error)) from error
+    try:
+        reader = await _reader(request, origin, root)
+        if not (root.is_control and origin.store.has(root)):  # what is denied comes to nodes in control blocks
+            origin.denials.check(root, segments)
+        place, block = await asyncio.to_thread(_find, reader, root, segments)
+    except Missing as error:
+        if "only-if-cached" in request.headers.get("cache-control", ""):
+            raise NotHeld(error.message) from error
+        raise
+    headers = _headers(request, asked, root, segments, place)
+    if trustless.is_match(request.headers.get("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    block = await asyncio.to_thread(origin.store.get, cid)
-    if block is None:
-        raise Missing(f"block {cid} is not here")
-    headers["Content-Disposition"] = f'attachment; filename="{cid}.{"bin" if format_ == "raw" else "car"}"'
-    if format_ == "raw":
+    name = request.query_params.get("filename") or asked.filename(root, place.cid, segments)
+    headers["Content-Disposition"] = trustless.attachment(name)
+    if asked.format == "raw":
         if request.method == "GET":
-            origin.counters.sent(cid.is_control, len(block.data))
+            origin.counters.sent(place.cid.is_control, len(block.data))
         return Response(block.data, media_type=RAW_TYPE, headers=headers)
+    headers["Accept-Ranges"] = "none"
     if request.method == "HEAD":
-        return Response(media_type=CAR_TYPE, headers=headers)
-    return StreamingResponse(car_of(origin, cid), media_type=CAR_TYPE, headers=headers)
+        return Response(media_type=asked.media_type, headers=headers)
+    stream = car_of(reader, root, segments, asked.terms, place.cid)
+    return StreamingResponse(stream, media_type=asked.media_type, headers=headers)
 
 
 async def ipns(request: Request) -> Response:
     """GET /ipns/{name}?format=ipns-record: of the catalog (also by rotated names) and of every site."""
-    origin, name = origin_of(request), parse_cid(request.path_params["name"]).base36()
-    _format(request, ("ipns-record",))
+    origin, text = origin_of(request), request.path_params["name"]
+    if (wanted := request.query_params.get("format")) not in (None, "ipns-record"):
+        raise NotAcceptable(f"format {wanted!r}: a name answers with its ipns-record here")
+    try:
+        name = parse_name(text).base36()
+    except BadRecord as error:
+        raise Missing(f"{parse_cid(text)} names no key: there is no record of it") from error
     record = await asyncio.to_thread(record_of, origin, name)
     if record is None:
         raise Missing(f"no record of {name} here")
-    headers = {"Cache-Control": "public, max-age=5", "X-Content-Type-Options": "nosniff", "Vary": "Accept"}
-    headers["ETag"] = f'"{CID.of(RAW, record)}"'
-    headers["Content-Disposition"] = f'attachment; filename="{name}.ipns-record"'
+    headers = {"Cache-Control": "public, max-age=5", **_SAFE, "Vary": "Accept", "ETag": f'"{CID.of(RAW, record)}"'}
+    if trustless.is_match(request.headers.get("if-none-match"), headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    filename = request.query_params.get("filename") or f"{name}.ipns-record"
+    headers["Content-Disposition"] = trustless.attachment(filename)
     return Response(record, media_type=RECORD_TYPE, headers=headers)
 
 
@@ -85,16 +141,18 @@ async def export(request: Request) -> Response:
     if site.live is None:
         raise Missing(f"site {site.name!r} has no live release", "no_release")
     root = release_of(origin.store, site.live.release).root
-    headers = {"Content-Disposition": f'attachment; filename="{site.name}.car"', "X-Content-Type-Options": "nosniff"}
-    return StreamingResponse(car_of(origin, root), media_type=CAR_TYPE, headers=headers)
+    headers = {"Content-Disposition": f'attachment; filename="{site.name}.car"', **_SAFE}
+    stream = car_of(_Reader(origin, control=False, judged=False), root, (), Terms(), root)
+    return StreamingResponse(stream, media_type=Terms().media_type, headers=headers)
 
 
-async def car_of(origin: Origin, root: CID) -> AsyncIterator[bytes]:
-    """The DAG below root as a CAR, depth first, every block once.
+async def car_of(reader: _Reader, root: CID, segments: Sequence[str], terms: Terms, top: CID) -> AsyncIterator[bytes]:
+    """The CAR that is asked for, slice by slice. `top`: where the path ends, its root.
 
-    A block that is not here ends the answer without its last chunk, so that no client takes a cut CAR for whole.
+    A block that is not here, or that this reader may not have, ends the answer without its last chunk, so that no
+    client takes a cut CAR for whole.
     """
-    slices = _slices(origin, root)
+    slices = _slices(reader, root, segments, terms, top)
     while True:
         data = await asyncio.to_thread(next, slices, b"")
         if not data:
@@ -102,46 +160,71 @@ async def car_of(origin: Origin, root: CID) -> AsyncIterator[bytes]:
         yield data
 
 
-def _slices(origin: Origin, root: CID) -> Iterator[bytes]:
-    parts, size = [car.header([root])], 0
-    for block in _blocks(origin, root):
-        origin.counters.sent(block.cid.is_control, len(block.data))
-        parts.append(car.section(block.cid, block.data))
-        size += len(parts[-1])
-        if size >= SLICE_BYTES:
-            yield b"".join(parts)
-            parts, size = [], 0
-    yield b"".join(parts)
-
-
-def _blocks(origin: Origin, root: CID) -> Generator[Block, None, None]:
-    """Every block of the DAG, each once, as the walk asks for it."""
-    get = source(origin.store)
-    walk = reachable((root,), lambda cid: None, ask_leaves=True)
+def _slices(reader: _Reader, root: CID, segments: Sequence[str], terms: Terms, top: CID) -> Iterator[bytes]:
+    get, counters = reader.get, reader.origin.counters
+    walk = blocks_of_car(root, segments, terms.scope, terms.bytes, terms.dups)
+    parts, size = [car.header([top])], 0
     try:
-        wanted = next(walk)
+        want = next(walk)
         while True:
-            origin.denials.check(wanted)
-            block = get(wanted)
-            yield block
-            wanted = walk.send(block)
+            block = get(want.cid)
+            if want.write:
+                counters.sent(want.cid.is_control, len(block.data))
+                parts.append(car.section(want.cid, block.data))
+                size += len(parts[-1])
+            if size >= SLICE_BYTES:
+                yield b"".join(parts)
+                parts, size = [], 0
+            want = walk.send(block)
     except StopIteration:
-        return
+        yield b"".join(parts)
 
 
-async def _check_reader(request: Request, origin: Origin, cid: CID) -> None:
-    """Nodes read all; a publisher reads what its own sites hold, control blocks too (`rim publish --diff` needs their
-    Indexes). Off loopback nobody else reads anything; on it, public content is for anyone."""
+def _find(reader: _Reader, root: CID, segments: Sequence[str]) -> tuple[Place, Block]:
+    """Where the path ends, and the block there. Raises Missing."""
+    try:
+        place = drive(follow(root, segments), reader.get)
+        if place.cid.hash_code == IDENTITY:
+            return place, Block(place.cid, place.cid.digest)
+        return place, reader.get(place.cid)
+    except Absent as error:
+        raise Missing(f"block {error.cid} is not here") from error
+    except NotFound as error:
+        raise Missing(f"{error} is not below {root}") from error
+
+
+def _headers(request: Request, asked: Asked, root: CID, segments: Sequence[str], place: Place) -> dict[str, str]:
+    path = f"/ipfs/{root}" + "".join(f"/{quote(segment, safe='')}" for segment in segments)
+    headers = {
+        **_SAFE,
+        "Cache-Control": trustless.IMMUTABLE,
+        "ETag": asked.etag(root, place.cid, segments),
+        "Vary": "Accept, Authorization",
+        "X-Ipfs-Path": path,
+        "X-Ipfs-Roots": ",".join(map(str, place.passed)),
+    }
+    if "format" not in request.query_params:
+        headers["Content-Location"] = f"{path}?{asked.query}"
+    return headers
+
+
+async def _reader(request: Request, origin: Origin, cid: CID) -> _Reader:
+    """What this request may read. Nodes read all; a publisher reads what its own sites hold, control blocks too (`rim
+    publish --diff` needs their Indexes). Off loopback nobody else reads anything; on it, public content is for anyone.
+    """
     token = optional_token(request)
     if token is not None:
         if token.is_node or (token.allows("publish") and await asyncio.to_thread(origin.public.holds, token, cid)):
-            return
+            return _Reader(origin, control=True)
         if cid.is_control or not origin.config.loopback:
             raise Forbidden(f"token {token.name!r} may not read this: a token of scope edge may", scope="edge")
     if cid.is_control or not origin.config.loopback:
         raise Unauthorized("a token of scope edge is needed to read this", "no_token")
+    if cid.hash_code == IDENTITY:
+        return _Reader(origin, control=False, below=False)
     if not await asyncio.to_thread(origin.public.has, cid):
         raise Missing(f"block {cid} is not here")  # the same words as for a block that is not: it gives nothing away
+    return _Reader(origin, control=False)
 
 
 def record_of(origin: Origin, name: str) -> bytes | None:
@@ -154,16 +237,3 @@ def record_of(origin: Origin, name: str) -> bytes | None:
     world = catalog.world
     site = next((site for site in world.sites.values() if site.ipns == name), None)
     return None if site is None else catalog.records.of_site(site, world.sequence)
-
-
-def _format(request: Request, known: tuple[str, ...]) -> str:
-    """The format asked for: the query wins over Accept, as the spec says."""
-    wanted = request.query_params.get("format")
-    if wanted is None:
-        accepts = [part.partition(";")[0].strip() for part in request.headers.get("accept", "").split(",")]
-        wanted = next((_FORMATS[accept] for accept in accepts if accept in _FORMATS), None)
-    if wanted is None and known == ("ipns-record",):
-        return "ipns-record"
-    if wanted not in known:
-        raise NotAcceptable(f"ask for ?format={' or '.join(known)}: this is a trustless gateway")
-    return wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,13 @@ def kubo(tmp_path_factory: pytest.TempPathFactory) -> Kubo:
     """One Kubo repository for the whole run, under the profile `unixfs-v1-2025`. Mark the test `needs("ipfs")`."""
     folder: Path = tmp_path_factory.mktemp("kubo")
     return Kubo(folder / "repo")
+
+
+@pytest.fixture(scope="session")
+def kubo_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubo]:
+    """A Kubo that serves until the end of the run, the oracle for CARs, TARs and conversions between codecs, which it
+    is told to make. Mark the test `needs("ipfs")`."""
+    kubo = Kubo(tmp_path_factory.mktemp("kubo-gateway") / "repo")
+    kubo.run("config", "--json", "Gateway.AllowCodecConversion", "true")
+    with kubo.serving():
+        yield kubo
