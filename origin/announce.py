@@ -63,7 +63,7 @@ class Listener(Protocol):
 @dataclass(slots=True, eq=False)
 class _Told:
     record: bytes
-    due: float = 0.0  # of the loop's clock; without end while it is being told
+    due: float = 0.0  # of the loop's clock
     pause: float = 0.0
     heard: bool = False
 
@@ -123,6 +123,7 @@ class _Desk:
         self.listener = listener
         self.book: dict[str, _Told] = {}
         self.bell = asyncio.Event()
+        self._flying: set[str] = set()  # names being told: two records of one name must not overtake each other
         self._counts = counts
         self._lock = lock
 
@@ -131,16 +132,21 @@ class _Desk:
         now = asyncio.get_running_loop().time
         while True:
             self.bell.clear()
-            with self._lock:
-                name, told = min(self.book.items(), key=lambda row: row[1].due, default=("", _Told(b"", math.inf)))
+            name, told = self._next()
             if told.due > now():
                 await _sleep(self.bell, None if told.due == math.inf else told.due - now())
                 continue
-            told.due = math.inf
+            self._flying.add(name)
             try:
                 told.due = now() + await self._tell(name, told)
             finally:
+                self._flying.discard(name)
                 self.bell.set()  # the others sleep until what was due next when they looked
+
+    def _next(self) -> tuple[str, _Told]:
+        with self._lock:
+            rows = [row for row in self.book.items() if row[0] not in self._flying]
+        return min(rows, key=lambda row: row[1].due, default=("", _Told(b"", math.inf)))
 
     async def _tell(self, name: str, told: _Told) -> float:
         """Tell one record; in how many seconds it is due again."""
