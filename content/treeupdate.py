@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from content.block import Block
 from content.cid import CID
+from content.errors import BadNode
 from content.treenode import EMPTY, Dealer, Emit, Node, Row, Value, grow, load, load_child, read, row
 from content.walk import Walk
 
@@ -69,6 +70,14 @@ class _Tree:
             return None
         return (yield from self._descend(level, node.keys[0], bisect_left))
 
+    def after(self, level: int, node: Node) -> Walk[Node]:
+        """The node right of this one, which must begin where this one ends: a node that two parents share may not, and
+        who went on from it would go round for ever. Raises BadNode."""
+        found = yield from self.at(level, node.high or "")
+        if found.keys[:1] != [node.high]:
+            raise BadNode("tree node that does not begin where the one before it ends")
+        return found
+
     def _descend(self, level: int, key: str, bisect: Callable[[list[str], str], int]) -> Walk[Node]:
         node = self.root
         while node.level > level:
@@ -101,7 +110,7 @@ class _Edit:
         while self.done < len(self.keys):
             node = yield from self._start(self.keys[self.done])
             while not (yield from self._through(node)):
-                node = yield from self.tree.at(self.level, node.high or "")
+                node = yield from self.tree.after(self.level, node)
 
     def _start(self, key: str) -> Walk[Node]:
         """The node to deal anew from. One that ended because the row after it was too large may take that row now."""
@@ -123,7 +132,7 @@ class _Edit:
             self.dealer.cut()
         if not self.dealer.is_open:
             return True
-        following = yield from self.tree.at(self.level, node.high or "")
+        following = yield from self.tree.after(self.level, node)
         if self._stop(following) == self.done and self.dealer.overflows(following.row(0)):
             self.dealer.cut()
         return not self.dealer.is_open

@@ -314,6 +314,18 @@ def test_nodes_that_lie_are_refused(block: Block) -> None:
             blocks.run(walk)
 
 
+def test_an_update_of_a_tree_that_names_one_node_twice_ends() -> None:
+    """The second place of a node that was read under its first is not where it begins: BadNode. Found by fuzzing: the
+    update went from the node's end to its beginning for ever, without asking for another block."""
+    blocks = Blocks()
+    leaf = node(0, [["a", 1]])
+    lying = node(1, [["a", leaf.cid], ["b", leaf.cid], ["c", leaf.cid]])
+    for each in (lying, leaf):
+        blocks.emit(each)
+    with pytest.raises(BadNode):
+        blocks.run(tree.update(lying.cid, {"a": "x", "b": None}, blocks.emit))
+
+
 def test_values_nested_to_the_readers_end_are_refused_not_crashed() -> None:
     """A value as deep as the decoder just takes is BadNode where it would have to be written again."""
     blocks = Blocks()
