@@ -23,8 +23,8 @@ from typing import Protocol
 import aiohttp
 
 from content.cid import CID
+from content.trustless import RECORD_TYPE
 
-RECORD_TYPE = "application/vnd.ipfs.ipns-record"
 PUT_SECONDS = 30.0  # for one; a router that puts into the DHT takes its time
 CONNECT_SECONDS = 5.0
 FIRST_PAUSE, LAST_PAUSE = 1.0, 300.0  # s between tries, doubled; the record has a day left when it is made

@@ -16,9 +16,10 @@ from starlette.responses import JSONResponse, Response
 
 from content import ipns
 from content.cid import CID, RAW
+from content.trustless import RECORD_TYPE
 from origin.api.asking import origin_of, parse_cid
 from origin.errors import Missing, OriginError
-from origin.gateway import RECORD_TYPE, NotAcceptable, record_of
+from origin.gateway import NotAcceptable, record_of
 
 UNKNOWN_SECONDS = 60  # the spec's max-age where there is no TTL to go by
 _CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "GET, OPTIONS"}
