@@ -36,7 +36,7 @@ class Child:
         self.ended = False  # we ended it, or are about to
         with open(log, "wb") as stderr:
             self.process = subprocess.Popen(  # noqa: S603 - ourselves
-                [sys.executable, "-m", "rim", *arguments],
+                [sys.executable, "-P", "-m", "rim", *arguments],  # -P: a folder here may be named "content"
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

@@ -186,6 +186,7 @@ class Ring:
             "cache": self._plan.cache or _cache(self._state),
             "processes": self._plan.processes,
             "reload": self._plan.watch,
+            "gateway_hosts": "localhost",  # http://localhost:8080/ipfs/ROOT, of what is published and pinned here
         }
         edges = []
         for name, port, inner in zip(names, public, private, strict=True):

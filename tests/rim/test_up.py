@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from content.cid import CID, RAW
 from rim import dev
+from rim.children import Child, end
 from tests.kit.nodes import RIM, fetch, until
 from tests.kit.ring import Up, free_ports
 from tests.rim.conftest import site_folder
@@ -322,3 +324,29 @@ def test_inner_ports_are_none_of_the_public_ones(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("rim.dev._INNER_PORTS", range(first, first + 6))
     public = [first, first + 2, first + 4]
     assert sorted(dev._free_ports(3, public)) == [first + 1, first + 3, first + 5]
+
+
+def test_a_folder_named_as_one_of_our_packages_is_no_trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`rim up` in a folder that holds `content/` and `origin/`: what it starts imports ours, not those."""
+    for name in ("content", "edge", "origin", "rim"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('a stranger was imported')\n")
+    monkeypatch.chdir(tmp_path)
+    state = ("--state", str(tmp_path / "state"))
+    origin = Child("origin", ("origin", *state, "--listen", "127.0.0.1:0", "--json"), tmp_path / "origin.log")
+    try:
+        assert origin.ready()["catalog"].startswith("k51")
+    finally:
+        end([origin])
+
+
+def test_a_ring_is_an_ipfs_gateway_of_what_it_serves(ring: Up) -> None:
+    """The root that `rim up` names is on localhost, led to an origin of its own; what was not published is nowhere."""
+    root, public = ring.info["sites"][0]["root"], ring.edges[0]["public"]
+    host = f"localhost:{ring.port}"
+    moved = fetch(public, f"/ipfs/{root}/", host)
+    assert (moved.status, moved.headers["location"]) == (301, f"http://{root}.ipfs.{host}/")
+    page = (ring.root / "hello/index.html").read_bytes()
+    assert fetch(public, "/", f"{root}.ipfs.{host}").body == page
+    strange = CID.of(RAW, b"never published")
+    assert fetch(public, "/", f"{strange}.ipfs.{host}").status == 404
