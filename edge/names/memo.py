@@ -64,7 +64,9 @@ class Memo(Generic[V]):
         self.look = look
         self.clock = clock
         self.served_stale = 0
-        self._entries: OrderedDict[str, _Entry[V]] = OrderedDict()
+        # Apart, so that names which visitors make up push no good answer out
+        self._good: OrderedDict[str, _Entry[V]] = OrderedDict()
+        self._none: OrderedDict[str, _Entry[V]] = OrderedDict()
         self._flights: dict[str, asyncio.Task[None]] = {}
 
     async def find(self, name: str) -> Got[V]:
@@ -83,13 +85,13 @@ class Memo(Generic[V]):
 
     def expire(self, name: str, younger: float) -> None:
         """What is known of this name is outdated, unless it is younger than so many seconds."""
-        entry = self._entries.get(name)
+        entry = self._entry(name)
         if entry is not None and self.clock() - entry.at >= younger:
             entry.fresh = 0.0
 
     def value(self, name: str) -> V | None:
         """What is known now, fresh or not."""
-        entry = self._entries.get(name)
+        entry = self._entry(name)
         return None if entry is None else entry.looked.value
 
     async def close(self) -> None:
@@ -104,7 +106,7 @@ class Memo(Generic[V]):
         flight = self._begin(name)
         if flight is not None and not entry.stale:
             await asyncio.wait({flight}, timeout=PATIENCE)
-        if self._entries.get(name) is entry and self.clock() >= entry.fresh:
+        if self._good.get(name) is entry and self.clock() >= entry.fresh:
             entry.stale = True  # it still flies, or there was no room for it
 
     def _answer(self, name: str) -> Got[V]:
@@ -124,10 +126,19 @@ class Memo(Generic[V]):
         return Got(looked.value, min(RECHECK, entry.at + looked.good - now), stale=True)
 
     def _entry(self, name: str) -> _Entry[V] | None:
-        entry = self._entries.get(name)
-        if entry is not None:
-            self._entries.move_to_end(name)
-        return entry
+        for book in (self._good, self._none):
+            if (entry := book.get(name)) is not None:
+                book.move_to_end(name)
+                return entry
+        return None
+
+    def _put(self, name: str, entry: _Entry[V]) -> None:
+        book, other = (self._none, self._good) if entry.looked.value is None else (self._good, self._none)
+        other.pop(name, None)
+        book[name] = entry
+        book.move_to_end(name)
+        while len(book) > NAMES_KEPT:
+            book.popitem(last=False)
 
     def _begin(self, name: str) -> asyncio.Task[None] | None:
         """The lookup of this name, joined or begun; None when too many are under way."""
@@ -147,24 +158,21 @@ class Memo(Generic[V]):
             logger.exception("looking up %s", name)
             self._note_trouble(name, f"{name}: the lookup failed")
             return
-        entry, now = self._entries.get(name), self.clock()
+        entry, now = self._entry(name), self.clock()
         if looked.stale and entry is not None and now < entry.fresh and not entry.stale:
             return  # looked up ahead of time, and in vain so far
-        self._entries[name] = _Entry(looked, now, now + min(max(looked.ttl, TTL_MIN), TTL_MAX), looked.stale)
-        self._entries.move_to_end(name)
-        while len(self._entries) > NAMES_KEPT:
-            self._entries.popitem(last=False)
+        self._put(name, _Entry(looked, now, now + min(max(looked.ttl, TTL_MIN), TTL_MAX), looked.stale))
 
     def _note_trouble(self, name: str, said: str) -> None:
-        entry, now = self._entries.get(name), self.clock()
+        entry, now = self._entry(name), self.clock()
         if entry is None or entry.looked.value is None or now >= entry.at + entry.looked.good:
             nothing: Looked[V] = Looked(None, 0.0)
-            self._entries[name] = _Entry(nothing, now, now + FAILURE_KEPT, trouble=said)
+            self._put(name, _Entry(nothing, now, now + FAILURE_KEPT, trouble=said))
         elif now >= entry.fresh or entry.stale:
             entry.stale, entry.fresh = True, now + RECHECK
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._good) + len(self._none)
 
 
 def _ahead(entry: _Entry[V]) -> float:

@@ -46,7 +46,7 @@ class Kubo:
         self._env = {**os.environ, "IPFS_PATH": str(repo), "IPFS_TELEMETRY": "off"}
         if not (repo / "config").exists():
             self.run("init", "--profile=unixfs-v1-2025")
-            self._configure(_QUIET)
+            self.configure(_QUIET)
 
     def run(self, *arguments: str | Path, stdin: bytes | None = None) -> bytes:
         """The stdout of this command. A failure is an AssertionError with its stderr."""
@@ -84,18 +84,20 @@ class Kubo:
         return self.run("cat", path)
 
     @contextlib.contextmanager
-    def serving(self) -> Iterator[Kubo]:
-        """Run the daemon (`--offline`) until the block ends; `gateway` and `api` say where."""
+    def serving(self, *, online: bool = False) -> Iterator[Kubo]:
+        """Run the daemon (`--offline`) until the block ends; `gateway` and `api` say where. `online`: it asks those
+        whom its configuration names, which is nobody unless a play has named one."""
         try:
-            self.start()
+            self.start(online=online)
             yield self
         finally:
             self.end()
 
-    def start(self) -> None:
+    def start(self, *, online: bool = False) -> None:
         """Start the daemon; on return it answers."""
+        mode = [] if online else ["--offline"]
         self.daemon = subprocess.Popen(
-            [needed("ipfs"), "daemon", "--offline"], env=self._env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            [needed("ipfs"), "daemon", *mode], env=self._env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         assert self.daemon.stdout is not None
         said = []
@@ -121,9 +123,10 @@ class Kubo:
     def stay(self) -> None:
         """Listen at addresses that are the same after each start: the ones of the daemon that runs now."""
         ports = {"Addresses.API": self.api, "Addresses.Gateway": self.gateway}
-        self._configure({name: f"/ip4/127.0.0.1/tcp/{url.rpartition(':')[2]}" for name, url in ports.items()})
+        self.configure({name: f"/ip4/127.0.0.1/tcp/{url.rpartition(':')[2]}" for name, url in ports.items()})
 
-    def _configure(self, settings: Mapping[str, object]) -> None:
+    def configure(self, settings: Mapping[str, object]) -> None:
+        """Set these in its configuration, before it starts; "A.B" is B of A."""
         path = self.repo / "config"
         config = json.loads(path.read_text())
         for name, value in settings.items():

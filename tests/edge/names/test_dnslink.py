@@ -380,6 +380,28 @@ def test_names_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     run(play)
 
 
+def test_names_that_are_made_up_push_no_good_answer_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What leads nowhere is kept apart, and bounded as well."""
+    monkeypatch.setattr("edge.names.memo.NAMES_KEPT", 8)
+
+    async def play() -> None:
+        dns = Asked(Texts((f"dnslink={HOME}".encode(),), 60))
+        found = DNSLinks("", dns)
+        await found.find("a.example")
+        dns.answer = Texts((), 60)
+        for n in range(100):
+            with pytest.raises(NameNotFound):
+                await found.find(f"n{n}.example")
+        dns.answer = NameTrouble("gone")
+        for n in range(100):
+            with pytest.raises(NameTrouble):
+                await found.find(f"m{n}.example")
+        assert (await found.find("a.example")).path == HOME
+        assert (dns.times, len(found.memo)) == (201, 9)
+
+    run(play)
+
+
 def test_lookups_under_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """64 at a time (here 4): one more is told to come again, unless it asks for one of those."""
     monkeypatch.setattr("edge.names.memo.LOOKUPS", 4)
