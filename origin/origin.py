@@ -36,6 +36,7 @@ from origin.staging import Staging
 from origin.state import State, replace_file
 from origin.store.opening import open_store
 from origin.store.pinning.keeper import Keeper
+from origin.store.pinning.wanted import Judge
 from origin.tokens import Tokens
 from origin.upload import Uploads
 from origin.views import Views
@@ -72,7 +73,7 @@ class Origin:
         self.staging = Staging(self.store, self.catalog, self.leases, self.collector, self.proofs, self.denials)
         self.showing = Showing(self.staging)
         self.views = Views(self.store)
-        self.keeper = Keeper(state, self.catalog, self.views.root)
+        self.keeper = Keeper(state, self.catalog, Judge(self.views.release, self.denials))
         self.costs = Costs(self.store, self.catalog)
         self.follower = Follower(self.store, self.catalog, self.collector)
         self.first_token = _first_token(self.tokens, state / "admin-token")

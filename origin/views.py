@@ -50,14 +50,10 @@ class Views:
         live = None if site.live is None else site.live.release
         return [{**(self._item(item) or {}), "live": item.release == live} for item in site.retained]
 
-    def root(self, release: CID) -> CID:
-        """The Root of a release that is here. Raises Absent."""
-        return self._release(release).root
-
     def _item(self, item: Retained | None) -> dict[str, Any] | None:
         if item is None:
             return None
-        release = self._release(item.release)
+        release = self.release(item.release)
         return {
             "release": str(item.release),
             "root": str(release.root),
@@ -71,7 +67,8 @@ class Views:
             "generation": item.generation,
         }
 
-    def _release(self, cid: CID) -> Release:
+    def release(self, cid: CID) -> Release:
+        """A Release that is here. Raises Absent."""
         release = self._releases.get(cid)
         if release is None:
             if len(self._releases) >= CACHED:

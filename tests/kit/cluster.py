@@ -12,12 +12,11 @@ import contextlib
 import json
 import os
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.kit.kubo import Kubo
-from tests.kit.nodes import fetch, free_port, listens
+from tests.kit.nodes import fetch, free_port, listens, until
 from tests.kit.programs import needed
 
 _USER, _PASSWORD = "rim", "only-for-this-play"
@@ -27,26 +26,14 @@ _START_SECONDS = 60
 class Node(Kubo):
     """A Kubo that others can fetch from: it listens on loopback, and finds nobody by itself."""
 
+    mode = ()
+
     def __init__(self, repo: Path) -> None:
         super().__init__(repo)
-        path = repo / "config"
-        config = json.loads(path.read_text())
-        self.port = free_port()
-        config["Addresses"]["Swarm"] = [f"/ip4/127.0.0.1/tcp/{self.port}"]
-        path.write_text(json.dumps(config))
-        self.address = f"/ip4/127.0.0.1/tcp/{self.port}/p2p/{config['Identity']['PeerID']}"
-
-    @contextlib.contextmanager
-    def online(self) -> Iterator[Node]:
-        """Run the daemon until the block ends."""
-        log = self.repo / "daemon.log"
-        with _daemon([needed("ipfs"), "daemon"], {"IPFS_PATH": str(self.repo)}, log) as process:
-            _ready(process, log, lambda: "Daemon is ready" in log.read_text())
-            yield self
-
-    @property
-    def api(self) -> str:
-        return (self.repo / "api").read_text().strip()
+        port = free_port()
+        self._configure({"Addresses.Swarm": [f"/ip4/127.0.0.1/tcp/{port}"]})
+        name = json.loads((repo / "config").read_text())["Identity"]["PeerID"]
+        self.address = f"/ip4/127.0.0.1/tcp/{port}/p2p/{name}"
 
     def pinned(self) -> list[str]:
         """The CIDs it pins recursively."""
@@ -79,10 +66,21 @@ class Cluster:
     @contextlib.contextmanager
     def serving(self) -> Iterator[Cluster]:
         """Run it until the block ends."""
-        self._log.unlink(missing_ok=True)
-        with _daemon([needed("ipfs-cluster-service"), "daemon"], self._env, self._log) as process:
-            _ready(process, self._log, lambda: listens(self.port) and "Cluster is READY" in self._log.read_text())
+        with self._log.open("wb") as log:
+            process = subprocess.Popen(
+                [needed("ipfs-cluster-service"), "daemon"],
+                env={**os.environ, **self._env},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            until("IPFS Cluster to be ready", lambda: process.poll() is not None or self._is_ready(), _START_SECONDS)
+            assert process.poll() is None, self._log.read_text()
             yield self
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
 
     def token(self) -> str:
         """A bearer token, as its users get one: for name and password."""
@@ -90,6 +88,9 @@ class Cluster:
         answer = fetch(self.url, "/token", headers={"Authorization": f"Basic {basic}"}, method="POST")
         assert answer.status == 200, answer
         return str(json.loads(answer.body)["token"])
+
+    def _is_ready(self) -> bool:
+        return listens(self.port) and "Cluster is READY" in self._log.read_text()
 
     def _configure(self, node: Node) -> None:
         path = self._folder / "service.json"
@@ -101,35 +102,6 @@ class Cluster:
         service["http_listen_multiaddress"] = f"/ip4/127.0.0.1/tcp/{self.port}"
         service["basic_auth_credentials"] = {_USER: _PASSWORD}
         config["api"] = {"pinsvcapi": service}
-        config["ipfs_connector"]["ipfshttp"]["node_multiaddress"] = node.api
+        config["ipfs_connector"]["ipfshttp"]["node_multiaddress"] = (node.repo / "api").read_text().strip()
         config["datastore"]["pebble"]["pebble_options"].update(cache_size_bytes=1 << 24, mem_table_size=1 << 22)
         path.write_text(json.dumps(config))
-
-
-@contextlib.contextmanager
-def _daemon(command: list[str], env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, "IPFS_TELEMETRY": "off", **env},
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _ready(process: subprocess.Popen[bytes], log: Path, ready: Callable[[], bool]) -> None:
-    end = time.monotonic() + _START_SECONDS
-    while not ready():
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < end, f"not ready in {_START_SECONDS} s:\n{log.read_text()}"
-        time.sleep(0.05)

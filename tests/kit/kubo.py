@@ -38,6 +38,8 @@ _QUIET = {  # no peers, no resolvers, no discovery, no telemetry: what a test sa
 class Kubo:
     """`ipfs` over one repository. Commands work with or without the daemon; `serving` starts it."""
 
+    mode: tuple[str, ...] = ("--offline",)  # of a daemon that is not said to be online
+
     def __init__(self, repo: Path) -> None:
         self.repo = repo
         self.gateway = ""  # "http://127.0.0.1:PORT" while serving
@@ -95,7 +97,7 @@ class Kubo:
 
     def start(self, *, online: bool = False) -> None:
         """Start the daemon; on return it answers."""
-        mode = [] if online else ["--offline"]
+        mode = () if online else self.mode
         self.daemon = subprocess.Popen(
             [needed("ipfs"), "daemon", *mode], env=self._env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )

@@ -20,14 +20,21 @@ __all__ = ["shell"]  # the fixture of the command line's tests
 PROGRAMS = pytest.mark.needs("ipfs", "ipfs-cluster-service")
 
 
+def over(store: str) -> pytest.MarkDecorator:
+    """The origin's store in this play."""
+    return pytest.mark.parametrize("world", [store], indirect=True)
+
+
 class World:
-    """Our origin; Kubo one beside it, which holds what it publishes; IPFS Cluster over Kubo two."""
+    """Our origin; Kubo one beside it, which holds what it publishes; IPFS Cluster over Kubo two. Kubo one is the
+    origin's own store, or with an embedded store is given each release as a CAR."""
 
     def __init__(
-        self, folder: Path, shell: Shell, ours: Node, theirs: Node, cluster: Cluster, service: ExitStack
+        self, folder: Path, store: str, shell: Shell, ours: Node, theirs: Node, cluster: Cluster, service: ExitStack
     ) -> None:
-        self.ours, self.theirs, self.cluster, self.shell = ours, theirs, cluster, shell
+        self.ours, self.theirs, self.cluster, self.shell, self.store = ours, theirs, cluster, shell, store
         self.origin = Origin(folder / "state")
+        self.origin.command += ["--store", store, "--kubo-api", ours.api, "--kubo-gateway", ours.gateway]
         self.folder = folder
         self.token = cluster.token()
         self.service = service  # closed: the service is down
@@ -40,6 +47,8 @@ class World:
         """Publish this; Kubo one has it before the service is likely to ask. The Root."""
         folder = site_folder(self.folder / site, {"index.html": text * 100, "big.bin": text.encode() * 300_000})
         root = str(self.shell.result("publish", folder, "--site", site, "--encode", "none")["root"])
+        if self.store == "kubo":
+            return root
         done = self.shell.rim("export", site, "-o", self.folder / "site.car")
         assert done.returncode == 0, done.stderr
         self.ours.dag_import((self.folder / "site.car").read_bytes())
@@ -58,13 +67,13 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, shell: Shell) -> Iterator[World]:
+def world(tmp_path: Path, shell: Shell, request: pytest.FixtureRequest) -> Iterator[World]:
     """All of it, on loopback. The two Kubos do not know each other: only the hint in our requests joins them."""
     ours, theirs = Node(tmp_path / "ours"), Node(tmp_path / "theirs")
-    with ours.online(), theirs.online(), ExitStack() as service:
+    with ours.serving(), theirs.serving(), ExitStack() as service:
         cluster = Cluster(tmp_path / "cluster", theirs)
         service.enter_context(cluster.serving())
-        made = World(tmp_path, shell, ours, theirs, cluster, service)
+        made = World(tmp_path, request.param, shell, ours, theirs, cluster, service)
         made.start()
         try:
             yield made
@@ -73,6 +82,7 @@ def world(tmp_path: Path, shell: Shell) -> Iterator[World]:
 
 
 @PROGRAMS
+@over("kubo")
 def test_a_real_service_pins_and_reports_our_releases(world: World) -> None:
     """Published, pinned by the service's own node, reported by us and by `ipfs pin remote`; the next one follows."""
     rim, token_file = world.shell, world.folder / "token"
@@ -108,6 +118,7 @@ def test_a_real_service_pins_and_reports_our_releases(world: World) -> None:
 
 
 @PROGRAMS
+@over("embedded")
 def test_pins_by_hand_survive_the_death_of_everybody(world: World) -> None:
     """`rim pin --service --wait`; the service stopped, the origin killed, both back: all pinned in the end."""
     rim, root = world.shell, world.publish("by hand ")
@@ -139,6 +150,7 @@ def test_pins_by_hand_survive_the_death_of_everybody(world: World) -> None:
 
 
 @PROGRAMS
+@over("kubo")
 def test_nobody_can_fetch_what_never_left(world: World) -> None:
     """Of a release the service gets the Root's files alone: its node holds no control block of ours."""
     root = world.publish("open ")

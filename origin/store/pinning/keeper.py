@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 from content.cid import CID
 from content.errors import ContentError
 from origin.catalog import Catalog
-from origin.errors import BadRequest, Conflict, Missing, OriginError
+from origin.errors import BadRequest, Conflict, Forbidden, Missing, OriginError
 from origin.reading import Absent
 from origin.state import State
 from origin.store.pinning import plan
@@ -28,29 +28,22 @@ from origin.store.pinning.follower import Follower
 from origin.store.pinning.pace import Pace
 from origin.store.pinning.service import Service, Services
 from origin.store.pinning.table import Remote, Table
-from origin.store.pinning.wanted import wanted
+from origin.store.pinning.wanted import Judge, wanted
 from origin.waiting import Signal
 
-PLAN_SECONDS = 600.0  # without a reason to: what failed (a full disk) is tried again
+PLAN_SECONDS = 60.0  # without a reason to: a denylist in a file has changed, a disk was full
 log = logging.getLogger("rim.origin")
-
-
-def _nothing(_: CID) -> bool:
-    return False
 
 
 class Keeper:
     """The services, and who works at each. All methods are called in the loop's thread."""
 
-    def __init__(
-        self, state: State, catalog: Catalog, root_of: Callable[[CID], CID], denied: Callable[[CID], bool] = _nothing
-    ) -> None:
+    def __init__(self, state: State, catalog: Catalog, judge: Judge) -> None:
         self.services = Services(state / "services.json")
         self.pace = Pace()
         self._folder = state / "remote"
         self._catalog = catalog
-        self._root_of = root_of
-        self._denied = denied
+        self._judge = judge
         self._signal = Signal()
         self._changing = asyncio.Lock()
         self._running = False
@@ -92,13 +85,12 @@ class Keeper:
 
     async def _plan(self, follower: Follower) -> None:
         service, world = follower.service, self._catalog.world
-        if not service.auto and not service.leaving:
-            return
-        desired = await asyncio.to_thread(wanted, world, service, self._root_of, self._denied)
+        desired = await asyncio.to_thread(wanted, world, service, self._judge)
+        denied = await asyncio.to_thread(self._judge.denied, follower.table.rows)
         if self._followers.get(service.name) is not follower:
             return  # it was changed meanwhile, and the next plan knows how
         now = int(time.time())
-        await follower.table.commit(lambda rows: plan.settled(rows, service, desired, now))
+        await follower.table.commit(lambda rows: plan.settled(rows, service, desired, denied, now))
         follower.wake()
         if service.leaving and not follower.table.rows:
             async with self._changing:
@@ -111,8 +103,8 @@ class Keeper:
         """A new service. The same again is no change: its answer may have been lost. Raises BadRequest, Conflict."""
         async with self._changing:
             service = Service.made(name, given)
-            if self.services.has(name):
-                if self.services.get(name) == service:
+            if name in self._followers:
+                if self._followers[name].service == service:
                     return service
                 raise Conflict(f"there is a service {name!r} already: `rim service set` changes it", "service_exists")
             self._file(name).unlink(missing_ok=True)  # of one that was removed, had we ended in the middle of it
@@ -121,15 +113,15 @@ class Keeper:
     async def change(self, name: str, given: Mapping[str, Any]) -> Service:
         """Other settings for a service. Raises Missing, BadRequest."""
         async with self._changing:
-            return await self._put(self.services.get(name).changed(given))
+            return await self._put(self._of(name).service.changed(given))
 
     async def remove(self, name: str, unpin: bool) -> int:
         """Forget a service; with `unpin`, once our pins at it are gone. How many pins there are."""
         async with self._changing:
-            service, follower = self.services.get(name), self._followers[name]
+            follower = self._of(name)
             left = len(follower.table.rows)
             if unpin and left:
-                await self._put(replace(service, leaving=True))
+                await self._put(replace(follower.service, leaving=True))
             else:
                 await self._drop(name)
             return left
@@ -143,7 +135,7 @@ class Keeper:
         return {**follower.service.public(), **self._condition(follower)}
 
     def all(self) -> list[Follower]:
-        return [self._followers[service.name] for service in self.services]
+        return [self._followers[name] for name in sorted(self._followers)]
 
     def summary(self) -> list[dict[str, Any]]:
         """How each service is, for whoever may see the origin's status."""
@@ -164,8 +156,10 @@ class Keeper:
         return row
 
     async def pin(self, name: str, cid: CID, label: str) -> Remote:
-        """Have this pinned; durable on return. Raises Missing, BadRequest."""
+        """Have this pinned; durable on return. Raises Missing, BadRequest, Conflict, Forbidden."""
         follower = self._of(name)
+        if self._judge.denied([cid]):
+            raise Forbidden(f"{cid} is denied here: `rim allow` it first, if it may be kept elsewhere", "denied")
         if follower.service.leaving:
             raise Conflict(f"service {name!r} is being removed", "service_leaving")
         if len(label.encode()) > NAME_BYTES:
@@ -193,8 +187,10 @@ class Keeper:
         return self._folder / f"{name}.json"
 
     def _of(self, name: str) -> Follower:
-        self.services.get(name)
-        return self._followers[name]
+        follower = self._followers.get(name)
+        if follower is None:
+            raise Missing(f"no pinning service {name[:80]!r}: `rim service list` shows them", "no_service")
+        return follower
 
     def _condition(self, follower: Follower) -> dict[str, Any]:
         return {

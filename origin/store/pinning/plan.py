@@ -9,7 +9,7 @@ service: until then the service would hold nothing of the site.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from content.cid import CID
@@ -19,8 +19,10 @@ from origin.store.pinning.table import PINS_MAX, WAITING, Remote, Rows
 from origin.store.pinning.wanted import Wanted, label
 
 
-def settled(rows: Rows, service: Service, desired: Wanted, now: int) -> Rows:
-    """The rows as they should be. Where nothing is pinned by itself (any more), what was stays as it is."""
+def settled(rows: Rows, service: Service, desired: Wanted, denied: Collection[CID], now: int) -> Rows:
+    """The rows as they should be. Where nothing is pinned by itself (any more), what was stays as it is; what is denied
+    goes, whoever asked for it."""
+    rows = {cid: _away(row) if cid in denied else row for cid, row in rows.items()}
     if service.leaving:
         return _present(replace(row, site="", asked=False, going=True) for row in rows.values())
     if not service.auto:

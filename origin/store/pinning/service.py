@@ -18,7 +18,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from content.limits import RETAINED_MAX
-from origin.errors import BadRequest, Missing, StateError
+from origin.errors import BadRequest, StateError
 from origin.state import replace_file
 
 SERVICES_MAX = 20  # each is a worker, and a label value of metrics
@@ -79,15 +79,6 @@ class Services:
 
     def __iter__(self) -> Any:
         return iter(sorted(self._by_name.values(), key=lambda service: service.name))
-
-    def get(self, name: str) -> Service:
-        service = self._by_name.get(name)
-        if service is None:
-            raise Missing(f"no pinning service {name[:80]!r}: `rim service list` shows them", "no_service")
-        return service
-
-    def has(self, name: str) -> bool:
-        return name in self._by_name
 
     def put(self, service: Service) -> None:
         """Durable on return; in a thread."""

@@ -8,29 +8,70 @@ ask. So it is the Root, which is nothing but the published files, never the Rele
 for nodes only. Live and retained releases are public already (origin/public); what is staged, rolled out to some, or
 shown as a preview is not pinned, password or none. What HTTP rules hide is no exception: a file that a redirect or a
 rule keeps from visitors is in the Root all the same, and whoever may not see it must not be published: a site of that
-kind is left out of the service's sites. A denied Root is not wanted, and one that becomes so is unpinned.
+kind is left out of the service's sites. A release with anything in it that is denied is not wanted, and one that was
+pinned before is unpinned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from content.catalog import Site
 from content.cid import CID
+from content.release import Release
+from origin.denials import Denials
+from origin.errors import Unprocessable
 from origin.store.pinning.service import Service
 from origin.world import World
 
 Wanted = dict[CID, str]
 
 
-def wanted(world: World, service: Service, root_of: Callable[[CID], CID], denied: Callable[[CID], bool]) -> Wanted:
+class Judge:
+    """What is known of releases: their Roots, and whether anything in one is denied, until the lists change."""
+
+    def __init__(self, release_of: Callable[[CID], Release], denials: Denials) -> None:
+        self._release_of = release_of
+        self._denials = denials
+        self._mark = b""
+        self._denied: dict[CID, bool] = {}
+
+    def __repr__(self) -> str:
+        return f"<Judge of {len(self._denied)}>"
+
+    def root(self, release: CID) -> CID:
+        """Its Root. Raises Absent."""
+        return self._release_of(release).root.v1
+
+    def denied(self, cids: Iterable[CID]) -> set[CID]:
+        """Which of these CIDs are denied themselves."""
+        lists = self._denials.lists
+        return {cid for cid in cids if lists.refusal(cid)} if lists.mark else set()
+
+    def denies(self, release: CID) -> bool:
+        """Whether it holds anything that is denied. The first time it reads the whole Index: call it in a thread."""
+        mark = self._denials.lists.mark
+        if mark != self._mark:
+            self._mark, self._denied = mark, {}
+        if not mark:
+            return False
+        if release not in self._denied:
+            try:
+                self._denials.check_release(self._release_of(release), None, [])
+                self._denied[release] = False
+            except Unprocessable:
+                self._denied[release] = True
+        return self._denied[release]
+
+
+def wanted(world: World, service: Service, judge: Judge) -> Wanted:
     """Root → its site, of all that is to be pinned here. Two sites of one Root: the first by name has it."""
     found: Wanted = {}
     for name in sorted(world.sites):
         if service.takes(name):
-            for root in (root_of(release) for release in _releases(world.sites[name], service.keep)):
-                if not denied(root):
-                    found.setdefault(root.v1, name)
+            for release in _releases(world.sites[name], service.keep):
+                if not judge.denies(release):
+                    found.setdefault(judge.root(release), name)
     return found
 
 
