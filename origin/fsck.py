@@ -31,6 +31,7 @@ from origin.store.opening import open_store
 from origin.tokens import Tokens
 from origin.world import named
 
+_SECRETS = ("tokens.json", "admin-token", "services.json")
 Say = Callable[[str], None]
 NAMED = 20  # missing blocks named per root
 
@@ -128,6 +129,6 @@ def _incomplete(proofs: check.Proofs, what: str, root: CID) -> Iterator[str]:
 
 def _modes(state: State) -> Iterator[str]:
     """Keys and tokens that others may read."""
-    for path in (*(state / "keys").glob("**/*"), state / "tokens.json", state / "admin-token"):
+    for path in (*(state / "keys").glob("**/*"), *(state / name for name in _SECRETS)):
         if path.exists() and path.stat().st_mode & 0o077:
             yield f"{path.relative_to(state.path)} can be read by others: chmod go= it"

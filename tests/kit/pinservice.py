@@ -230,6 +230,21 @@ class PinService:
         self.pins.clear()
         return web.json_response({"count": 10**9, "results": [{**pin, "created": "2026-01-01T00:00:00Z"}]})
 
+    async def _ancient(self, request: web.Request, asked: Asked) -> web.Response:
+        """From before time can be counted, and from after."""
+        pins = [self.put("bafkqaaa", "x") for _ in range(2)]
+        self.pins.clear()
+        pins[0]["created"], pins[1]["created"] = "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"
+        return web.json_response({"count": 10**9, "results": pins})
+
+    async def _timeless(self, request: web.Request, asked: Asked) -> web.Response:
+        pin = {**self.put("bafkqaaa", "x"), "created": "yesterday"}
+        self.pins.clear()
+        return web.json_response({"count": 2, "results": [pin]})
+
+    async def _paused(self, request: web.Request, asked: Asked) -> web.Response:
+        return web.Response(status=503, headers={"Retry-After": self.after})
+
     async def _other(self, request: web.Request, asked: Asked) -> web.Response:
         """Another CID's pin in answer to everything."""
         pin = self.put("bafkqaaa", "x")

@@ -8,7 +8,7 @@ here: the requests (store/pinning/client).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from content.cid import CID
@@ -40,9 +40,10 @@ class PinStatus:
 
     @property
     def moment(self) -> datetime:
-        """When it was created. Raises BadAnswer."""
+        """When it was created; a time without a zone is UTC. Raises BadAnswer."""
         try:
-            return datetime.fromisoformat(self.created)
+            moment = datetime.fromisoformat(self.created)
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         except ValueError:
             raise BadAnswer(f"`created` is no time: {cleaned(self.created)[:40]}") from None
 

@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
@@ -88,7 +89,7 @@ class Client:
         """All pins of these CIDs (at most 10), whatever their status and whoever made them."""
         query = {"cid": ",".join(map(str, cids)), "status": ",".join(STATUSES), "limit": str(PAGE)}
         found: dict[CID, list[PinStatus]] = {cid: [] for cid in cids}
-        seen, last = 0, None
+        seen, last = 0, datetime.max.replace(tzinfo=UTC)
         for _ in range(PAGES_MAX):
             count, page = read_list(await self._ask("GET", "/pins", query))
             page = [self._shown(pin) for pin in page]
@@ -98,10 +99,10 @@ class Client:
                     found[pin.cid].append(pin)
             if not page or count <= seen:
                 return found
-            oldest = min(page, key=lambda pin: pin.moment.timestamp())
-            if last is not None and oldest.moment.timestamp() >= last:
+            oldest = min(page, key=lambda pin: pin.moment)
+            if oldest.moment >= last:
                 break
-            last = oldest.moment.timestamp()
+            last = oldest.moment
             query["before"] = oldest.created
         raise BadAnswer("its pages have no end")
 
