@@ -19,7 +19,7 @@ from edge.names.dnslink import DNSLinks
 from edge.names.names import Names
 from edge.names.records import Records, Source
 from edge.names.servers import OFF
-from edge.names.shelf import Shelf
+from edge.names.shelf import LinkShelf, Shelf
 from edge.names.txt import Resolver
 from edge.site.router import Router, Table
 
@@ -68,4 +68,4 @@ def names_of(config: EdgeConfig, loader: Loader, router: Router) -> Names:
 
     ask = None if config.resolvers == (OFF,) else Resolver(config.resolvers)
     records = Records(config.ipns_records, Shelf(config.state / FOLDER), sources, sites.live)
-    return Names(DNSLinks(config.dnslinks, ask), records)
+    return Names(DNSLinks(config.dnslinks, ask, LinkShelf(config.state / FOLDER)), records)

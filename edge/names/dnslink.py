@@ -15,9 +15,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from edge.names.faults import NameNotFound, NameTrouble
-from edge.names.limits import NEGATIVE_MAX, STALE_MAX
+from edge.names.limits import NEGATIVE_MAX, RECHECK, STALE_MAX
 from edge.names.links import best_link, read_links
 from edge.names.memo import Looked, Memo
+from edge.names.shelf import LinkShelf
 
 logger = logging.getLogger("rim.edge")
 
@@ -45,12 +46,19 @@ class Link:
 class DNSLinks:
     """All domains."""
 
-    def __init__(self, setting: str = "", ask: Ask | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        setting: str = "",
+        ask: Ask | None = None,
+        shelf: LinkShelf | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`setting` as of `--dnslinks`, checked already; `ask` None: DNS is not asked."""
         self.counts: Counter[tuple[str, str]] = Counter()  # (source, result)
         self.memo: Memo[str] = Memo(self._look, clock)
         self._setting = setting
         self._ask = ask
+        self._shelf = shelf
         self._map: Mapping[str, str] = read_links(setting)
 
     async def find(self, domain: str) -> Link:
@@ -80,13 +88,33 @@ class DNSLinks:
             texts = await self._ask(f"_dnslink.{domain}")
         except NameTrouble:
             self.counts["dns", "failed"] += 1
+            if (kept := await self._kept(domain)) is not None:
+                return kept
             raise
         path = best_link(texts.values)
         self.counts["dns", "absent" if path is None else "found"] += 1
+        await self._keep(domain, path)
         if path is None:
             what = "holds no DNSLink that can be followed" if texts.values else "is not there"
             return Looked(None, min(texts.ttl, NEGATIVE_MAX), said=f"{domain}: the TXT record of _dnslink {what}")
         return Looked(path, texts.ttl, STALE_MAX)
+
+    async def _kept(self, domain: str) -> Looked[str] | None:
+        """The last good answer from before this edge was started; memory, where it has one, knows it itself."""
+        if self._shelf is None or self.memo.value(domain) is not None:
+            return None
+        kept = await asyncio.to_thread(self._shelf.load, domain)
+        if kept is None or kept[1] >= STALE_MAX:
+            return None
+        return Looked(kept[0], RECHECK, STALE_MAX - kept[1], stale=True)
+
+    async def _keep(self, domain: str, path: str | None) -> None:
+        if self._shelf is None:
+            return
+        if path is not None:
+            await asyncio.to_thread(self._shelf.keep, domain, path)
+        elif self.memo.value(domain) is not None:
+            await asyncio.to_thread(self._shelf.forget, domain)
 
     def __repr__(self) -> str:
         return f"<DNSLinks {len(self._map)} set, {len(self.memo)} known>"

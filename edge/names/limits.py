@@ -10,7 +10,8 @@ from typing import Final
 HOPS: Final = 32  # names in a row until one leads to /ipfs/: the figure of the DNSLink gateway spec
 PATH_BYTES: Final = 2_048  # of a content path that a name leads to: longer ones serve nobody
 NAMES_KEPT: Final = 4_096  # of each kind; with a record of 400 bytes each that is under 2 MiB
-LOOKUPS: Final = 64  # under way at a time; one more is told to come again
+LOOKUPS: Final = 256  # under way at a time; one more is told to come again. A silent server holds one for 5 s
+RESOLVE: Final = 15.0  # s for a whole chain of names: each of 32 slow ones may take 5
 SEEDS: Final = 10_000  # records of the operator's folder that are read
 LINKS: Final = 10_000  # rows of the operator's map
 

@@ -73,14 +73,14 @@ class Memo(Generic[V]):
         """The value of this name. Raises NameNotFound, NameTrouble."""
         entry, now = self._entry(name), self.clock()
         if entry is None or (now >= entry.fresh and entry.looked.value is None):
-            flight = self._begin(name)
+            flight = self._begin(name, LOOKUPS)
             if flight is None:
                 raise NameTrouble(f"{name[:80]}: too many names are being looked up", 1.0)
             await asyncio.wait({flight})
         elif now >= entry.fresh:
             await self._renew(name, entry)
         elif entry.looked.value is not None and not entry.stale and now >= _ahead(entry):
-            self._begin(name)
+            self._begin(name, 2 * LOOKUPS)
         return self._answer(name)
 
     def expire(self, name: str, younger: float) -> None:
@@ -103,9 +103,10 @@ class Memo(Generic[V]):
 
     async def _renew(self, name: str, entry: _Entry[V]) -> None:
         """Ask again, but let nobody wait long who can have the last good answer; at once where the last try failed."""
-        flight = self._begin(name)
-        if flight is not None and not entry.stale:
-            await asyncio.wait({flight}, timeout=PATIENCE)
+        flight = self._begin(name, 2 * LOOKUPS)
+        too_old = self.clock() >= entry.at + entry.looked.good
+        if flight is not None and (too_old or not entry.stale):
+            await asyncio.wait({flight}, timeout=None if too_old else PATIENCE)
         if self._good.get(name) is entry and self.clock() >= entry.fresh:
             entry.stale = True  # it still flies, or there was no room for it
 
@@ -140,10 +141,11 @@ class Memo(Generic[V]):
         while len(book) > NAMES_KEPT:
             book.popitem(last=False)
 
-    def _begin(self, name: str) -> asyncio.Task[None] | None:
-        """The lookup of this name, joined or begun; None when too many are under way."""
+    def _begin(self, name: str, room: int) -> asyncio.Task[None] | None:
+        """The lookup of this name, joined or begun; None when too many are under way. Names that led somewhere have
+        twice the room of those that never did: who makes up names cannot keep the others from being renewed."""
         flight = self._flights.get(name)
-        if flight is None and len(self._flights) < LOOKUPS:
+        if flight is None and len(self._flights) < room:
             flight = self._flights[name] = asyncio.create_task(self._fly(name))
             flight.add_done_callback(lambda _: self._flights.pop(name, None))
         return flight

@@ -6,11 +6,12 @@ asking DNS (edge/names/dnslink), records (edge/names/records), or what may be se
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from edge.names.dnslink import DNSLinks
-from edge.names.faults import NameLoop, NameNotFound
-from edge.names.limits import HOPS
+from edge.names.faults import NameLoop, NameNotFound, NameTrouble
+from edge.names.limits import HOPS, RESOLVE
 from edge.names.records import Records
 from edge.names.spelling import content_path, domain_name, key_name
 
@@ -45,6 +46,13 @@ class Names:
 
         `max_age` is the shortest of the chain: the whole can be believed no longer than its weakest link.
         """
+        try:
+            async with asyncio.timeout(RESOLVE):
+                return await self._follow(name)
+        except TimeoutError as error:
+            raise NameTrouble(f"{name[:80]}: no end within {RESOLVE:.0f} s") from error
+
+    async def _follow(self, name: str) -> Named:
         rest, ages, stale = "", [], False
         seen: set[str] = set()
         for _ in range(HOPS):

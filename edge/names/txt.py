@@ -7,6 +7,7 @@ short, and asks the next server after one that fails.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import dns.asyncresolver
@@ -17,10 +18,11 @@ import dns.resolver
 
 from edge.names.dnslink import Texts
 from edge.names.faults import NameTrouble
-from edge.names.limits import DNS_ALIASES, DNS_LIFETIME, DNS_TIMEOUT
+from edge.names.limits import DNS_ALIASES, DNS_LIFETIME, DNS_TIMEOUT, TTL_MAX
 from edge.names.nameserver import Bounded
 from edge.names.servers import PORT, server_address
 
+SYSTEM = "/etc/resolv.conf"
 UDP_PAYLOAD = 1232  # bytes that we say a datagram may have: it fits every path unfragmented (DNS flag day 2020)
 
 
@@ -31,11 +33,15 @@ class Resolver:
         """`servers`: addresses with or without port; none: those of the system. Raises ValueError."""
         self._servers = [Bounded(*server_address(server)) for server in servers]
         self._resolver: dns.asyncresolver.Resolver | None = None
+        self._read = 0  # which version of the system's settings that one is of
 
     async def __call__(self, name: str) -> Texts:
         """The TXT records of this name. Raises NameTrouble when no server could tell."""
         try:
             wanted = dns.name.from_text(name)
+        except dns.exception.DNSException:
+            return Texts((), TTL_MAX)  # longer than DNS has names: there can be none
+        try:
             ttl = float("inf")
             for _ in range(DNS_ALIASES + 1):
                 answer = await self._ask(wanted)
@@ -58,14 +64,23 @@ class Resolver:
         )
 
     def _at_hand(self) -> dns.asyncresolver.Resolver:
-        """Made at the first question: a machine without resolv.conf can serve all that needs no DNS."""
-        if self._resolver is None:
+        """Made at the first question: a machine without resolv.conf can serve all that needs no DNS. Made anew when
+        that file is another: addresses change while an edge runs."""
+        version = 0 if self._servers else _version()
+        if self._resolver is None or version != self._read:
             resolver = dns.asyncresolver.Resolver(configure=not self._servers)
             resolver.nameservers = self._servers or [Bounded(server, PORT) for server in map(str, resolver.nameservers)]
             resolver.timeout = DNS_TIMEOUT
             resolver.use_edns(0, 0, UDP_PAYLOAD)
-            self._resolver = resolver
+            self._resolver, self._read = resolver, version
         return self._resolver
+
+
+def _version() -> int:
+    try:
+        return os.stat(SYSTEM).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _negative_ttl(error: dns.resolver.NXDOMAIN) -> float:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +15,11 @@ from edge.names import limits, txt
 from edge.names.dnslink import DNSLinks, Link, Texts
 from edge.names.faults import NameNotFound, NameTrouble
 from edge.names.links import best_link
+from edge.names.shelf import LinkShelf
 from edge.names.txt import Resolver
 from tests.edge.names.play import Asked, Clock, Key, path, run
 from tests.kit.dns import Zone, dns_server
+from tests.kit.nodes import free_port
 
 HOME, OTHER = path("home"), path("other")
 
@@ -169,6 +173,16 @@ def test_eight_cnames_are_followed_by_us_and_nine_are_not(zone: Zone) -> None:
 FAULTS = ["servfail", "refused", "silent", "other_id", "other_question", "garbage", "cut"]
 
 
+def test_a_server_that_is_not_there_is_found_out_at_once(zone: Zone) -> None:
+    """The port is closed, and the system says so: no waiting."""
+
+    async def play() -> None:
+        with pytest.raises(NameTrouble, match="DNS could not be asked"):
+            await DNSLinks("", Resolver((f"127.0.0.1:{free_port()}",))).find("a.example")
+
+    run(play)
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_server_that_fails_or_lies_is_trouble(zone: Zone, fault: str) -> None:
     """Nothing is taken from an answer that is not to our question; the failure is kept for 5 s (RFC 9520, 3.2)."""
@@ -264,6 +278,80 @@ def test_the_last_good_answer_is_served_while_dns_fails(zone: Zone) -> None:
         clock.now += limits.STALE_MAX
         with pytest.raises(NameTrouble):
             await found.find("a.example")
+
+    run(play)
+
+
+def test_an_answer_too_old_to_be_served_is_waited_for(zone: Zone) -> None:
+    """Nobody asked for three days, DNS failed when last asked, and is well now: the visitor gets the new answer."""
+
+    async def play() -> None:
+        zone.link("a.example", HOME, ttl=60)
+        found = links(zone, clock := Clock())
+        await found.find("a.example")
+        zone.faults["_dnslink.a.example"] = "servfail"
+        clock.now += 61
+        assert (await found.find("a.example")).stale
+        zone.faults.clear()
+        zone.link("a.example", OTHER, ttl=60)
+        clock.now += limits.STALE_MAX
+        assert await found.find("a.example") == Link(OTHER, 60)
+
+    run(play)
+
+
+LONGEST = ".".join(["l" * 60] * 3 + ["m" * 53]) + ".example"  # 244: with `_dnslink.` before it, what RFC 1035 allows
+
+
+def test_a_domain_that_is_too_long_for_a_dnslink(zone: Zone) -> None:
+    """No DNS name could hold its record: it has none, and nobody is asked."""
+
+    async def play() -> None:
+        zone.link(LONGEST, HOME)
+        assert (await links(zone).find(LONGEST)).path == HOME
+        asked = zone.asked.total()
+        with pytest.raises(NameNotFound):
+            await links(zone).find(LONGEST.replace("m.", "mm."))
+        assert zone.asked.total() == asked
+
+    run(play)
+
+
+def test_an_edge_started_while_dns_is_away_has_the_last_good_answer(zone: Zone, tmp_path: Path) -> None:
+    """From its state folder, stale, for three days since DNS gave it; what DNS took back is gone there, too."""
+
+    async def play() -> None:
+        wall = Clock(time.time())
+
+        def started() -> DNSLinks:
+            return DNSLinks("", Resolver((zone.address,)), LinkShelf(tmp_path / "names", wall))
+
+        long = LONGEST
+        for domain in ("a.example", long):
+            zone.link(domain, HOME)
+            assert not (await started().find(domain)).stale
+            zone.faults[f"_dnslink.{domain}"] = "servfail"
+            wall.now += 60
+            assert await started().find(domain) == Link(HOME, limits.RECHECK, stale=True)
+        wall.now += limits.STALE_MAX
+        with pytest.raises(NameTrouble):
+            await started().find("a.example")
+        zone.faults.clear()
+        found = started()
+        found.memo.clock = clock = Clock()
+        await found.find("a.example")
+        zone.drop("_dnslink.a.example")
+        clock.now += 61
+        with pytest.raises(NameNotFound):
+            await found.find("a.example")
+        zone.faults["_dnslink.a.example"] = "servfail"
+        with pytest.raises(NameTrouble):
+            await started().find("a.example")
+        for file in (tmp_path / "names").glob("*.link"):
+            file.write_bytes(b"\xff damaged")
+        zone.faults[f"_dnslink.{long}"] = "servfail"
+        with pytest.raises(NameTrouble):
+            await started().find(long)
 
     run(play)
 
@@ -403,22 +491,29 @@ def test_names_that_are_made_up_push_no_good_answer_out(monkeypatch: pytest.Monk
 
 
 def test_lookups_under_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """64 at a time (here 4): one more is told to come again, unless it asks for one of those."""
+    """256 at a time (here 4): one more is told to come again, unless it asks for one of those. A name that has led
+    somewhere is renewed all the same."""
     monkeypatch.setattr("edge.names.memo.LOOKUPS", 4)
 
     async def play() -> None:
-        dns = Asked(Texts((f"dnslink={HOME}".encode(),), 60), gate=asyncio.Event())
+        dns = Asked(Texts((f"dnslink={HOME}".encode(),), 60))
         found = DNSLinks("", dns)
+        found.memo.clock = clock = Clock()
+        await found.find("old.example")
+        dns.gate, dns.times = asyncio.Event(), 0
+        clock.now += 61
         waiting: list[Awaitable[Link]] = [asyncio.create_task(found.find(f"n{n}.example")) for n in range(4)]
         while dns.times < 4:
             await asyncio.sleep(0)
         with pytest.raises(NameTrouble, match="too many") as trouble:
             await found.find("n4.example")
         assert trouble.value.retry_after == 1
-        waiting.append(asyncio.create_task(found.find("n3.example")))
-        assert dns.gate is not None
+        waiting += [asyncio.create_task(found.find(name)) for name in ("n3.example", "old.example")]
+        while dns.times < 5:
+            await asyncio.sleep(0)
         dns.gate.set()
-        assert [link.path for link in await asyncio.gather(*waiting)] == [HOME] * 5
+        links_ = await asyncio.gather(*waiting)
+        assert [(link.path, link.stale) for link in links_] == [(HOME, False)] * 6
         assert (await found.find("n4.example")).path == HOME
 
     run(play)
@@ -436,7 +531,15 @@ def test_a_fault_of_ours_is_trouble_and_is_logged(caplog: pytest.LogCaptureFixtu
     run(play)
 
 
-def test_the_systems_resolver_is_the_default() -> None:
-    """Made at the first question only: a machine without resolv.conf serves what needs no DNS."""
+def test_the_systems_resolver_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made at the first question only: a machine without resolv.conf serves what needs no DNS. Read again when it
+    changes."""
+    system = tmp_path / "resolv.conf"
+    monkeypatch.setattr(txt, "SYSTEM", str(system))
+    resolver = Resolver()
+    first = resolver._at_hand()
+    assert resolver._at_hand() is first
+    system.write_text("nameserver 127.0.0.1\n")
+    assert resolver._at_hand() is not first
     assert Resolver()._resolver is None
     assert [server.address for server in Resolver(("[::1]:5353", "127.0.0.1"))._servers] == ["::1", "127.0.0.1"]

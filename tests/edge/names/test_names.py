@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
-from edge.names.dnslink import DNSLinks
-from edge.names.faults import NameFault, NameLoop, NameNotFound
+from edge.names.dnslink import DNSLinks, Texts
+from edge.names.faults import NameFault, NameLoop, NameNotFound, NameTrouble
 from edge.names.limits import HOPS
 from edge.names.names import Named, Names
 from edge.names.records import Records
-from tests.edge.names.play import HOUR, Key, path, run
+from tests.edge.names.play import HOUR, Asked, Key, path, run
 from tests.edge.sites import World
 from tests.edge.wire import edge
 
@@ -92,6 +93,23 @@ def test_32_names_in_a_row_are_followed_and_33_are_not() -> None:
         found = await names(",".join([*rows, f"n{HOPS}.example={HOME}"]))
         with pytest.raises(NameLoop, match="more than 32 names"):
             await found.resolve("n0.example")
+
+    run(play)
+
+
+def test_a_chain_of_slow_names_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """15 s for all of it (here 0.1): the visitor is told to come again, and the lookup goes on for him."""
+    monkeypatch.setattr("edge.names.names.RESOLVE", 0.1)
+
+    async def play() -> None:
+        dns = Asked(Texts((f"dnslink={HOME}".encode(),), 60), gate=asyncio.Event())
+        found = Names(DNSLinks("", dns), Records())
+        with pytest.raises(NameTrouble, match="no end within"):
+            await found.resolve("a.example")
+        assert dns.gate is not None
+        dns.gate.set()
+        assert (await found.resolve("a.example")).path == HOME
+        assert dns.times == 1
 
     run(play)
 
@@ -188,8 +206,6 @@ def test_sighup_reaches_a_whole_edge(tmp_path: Path) -> None:
         links = tmp_path / "links"
         links.write_text(f"a.example={HOME}\n")
         async with edge(tmp_path, World(), dnslinks=str(links), resolvers=("off",)) as (node, _):
-            import asyncio
-
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, node.reload)
             links.write_text(f"b.example={HOME}\n")
             os.kill(os.getpid(), signal.SIGHUP)

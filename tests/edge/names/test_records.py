@@ -13,10 +13,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from content import ipns
 from content.limits import IPNS_RECORD
 from edge.names import limits
 from edge.names.asking import RECORD_TYPE, Asker
 from edge.names.faults import NameNotFound, NameTrouble
+from edge.names.record import Held
 from edge.names.records import Records, Source, SourceTrouble
 from edge.names.shelf import Shelf
 from tests.edge.names.play import HOUR, Asked, Clock, Key, path, run
@@ -402,3 +404,14 @@ def test_two_processes_of_an_edge_share_the_memory_of_sequences(tmp_path: Path) 
         assert second.refused == {"older": 1}
 
     run(play)
+
+
+def test_a_fork_between_two_processes_leaves_the_old_record_on_disk(tmp_path: Path) -> None:
+    """Both had looked before either kept: the second does not replace the first, whatever its end says."""
+    shelf = Shelf(tmp_path / "names")
+    for value, left in ((ONE, HOUR), (TWO, 2 * HOUR)):
+        raw = KEY.sign(value, 6, left)
+        shelf.keep(Held(KEY.name, ipns.verify(KEY.name, raw), raw))
+    kept = shelf.load(KEY.name)
+    assert kept is not None
+    assert kept.record.value == ONE
