@@ -87,8 +87,9 @@ def resolve(root: CID, segments: Sequence[str]) -> Walk[Entry]:
     return (yield from stat(cid))
 
 
-def list_dir(cid: CID) -> Walk[dict[str, tuple[CID, int]]]:
-    """A folder's entries, name → (CID, tsize); a HAMT is flattened. Raises BadNode on what is no folder.
+def list_dir(cid: CID, most: int = RELEASE_ENTRIES) -> Walk[dict[str, tuple[CID, int]]]:
+    """A folder's entries, name → (CID, tsize); a HAMT is flattened. Raises BadNode on what is no folder, LimitExceeded
+    past `most` entries.
 
     Strict, because two readers must never see two folders in one CID: a name twice, a name that is no path segment
     and a HAMT entry that a lookup would not find are refused.
@@ -98,6 +99,7 @@ def list_dir(cid: CID) -> Walk[dict[str, tuple[CID, int]]]:
     if data.kind == DIRECTORY:
         for link in node.links:
             _add(entries, link.name, link.cid, link.tsize)
+        check("entries of a folder", len(entries), most)
         return entries
     shard, path, used = read_shard(cid, node, data), 0, 0  # path: the hash bits that lead here, so many of them
     below: list[tuple[CID, int, int]] = []
@@ -110,6 +112,7 @@ def list_dir(cid: CID) -> Walk[dict[str, tuple[CID, int]]]:
                 _add(entries, name, child, tsize)
             else:
                 raise BadNode(f"HAMT {cid}: {name!r} stands where no lookup finds it")
+        check("entries of a folder", len(entries), most)
         if not below:
             return entries
         at, path, used = below.pop()

@@ -11,6 +11,7 @@ the last good answer stands. Only the root of a request is asked about: what a s
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection
@@ -21,6 +22,7 @@ from edge.cache.flight import Flight, Verdict
 
 SHOWN_FOR = 60.0  # s that a yes is believed
 HIDDEN_FOR = 5.0  # s that a no is: what has just been pinned is there soon
+ASKED_MAX = 64  # questions to the origin at a time: who makes up CIDs waits for others of his kind
 KNOWN_MAX = 65_536  # roots of which it is remembered, each way together: some 15 MB
 
 
@@ -53,6 +55,7 @@ class Access:
         self._clock = clock
         self._known: OrderedDict[CID, tuple[bool, float]] = OrderedDict()
         self._flight: Flight[CID, bool] = Flight()
+        self._places = asyncio.Semaphore(ASKED_MAX)
 
     @property
     def changes(self) -> bool:
@@ -77,7 +80,8 @@ class Access:
             raise
 
     async def _look(self, root: CID) -> bool:
-        shown = await self._ask(root)
+        async with self._places:
+            shown = await self._ask(root)
         self._known[root] = (shown, self._clock() + (SHOWN_FOR if shown else HIDDEN_FOR))
         self._known.move_to_end(root)
         while len(self._known) > KNOWN_MAX:

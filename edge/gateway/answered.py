@@ -55,15 +55,18 @@ class Case:
         return generated(self.asking, tag, common, make, self.reader.outcome)
 
 
+def has(asking: Asking, tag: str) -> bool:
+    """Whether the client says that it has what is tagged so."""
+    return asking.if_none_match is not None and conditions.none_match(asking.if_none_match, f'"{tag}"'.encode())
+
+
 def generated(asking: Asking, tag: str, fields: Fields, make: Callable[[], str], outcome: Outcome) -> Reply:
     """HTML that this edge writes."""
-    etag = f'"{tag}"'.encode()
-    head = b"etag: %s\r\n" % etag + lines((*fields, ("Content-Security-Policy", OWN_PAGE))) + NOSNIFF
-    if asking.if_none_match is not None and conditions.none_match(asking.if_none_match, etag):
+    head = lines((("ETag", f'"{tag}"'), *fields, ("Content-Security-Policy", OWN_PAGE))) + NOSNIFF
+    if has(asking, tag):
         return Reply(304, head, outcome)
     body = make().encode()
-    told = lines((("Content-Type", HTML), ("Content-Length", str(len(body)))))
-    return Reply(200, told + head, outcome, body if asking.method != "HEAD" else b"")
+    return Reply(200, lines((("Content-Type", HTML), ("Content-Length", str(len(body))))) + head, outcome, body)
 
 
 def redirect(status: int, location: str, fields: Fields = ()) -> Reply:

@@ -10,10 +10,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from content.errors import ContentError
-from edge.gateway.answered import Case
+from edge.gateway.answered import Case, has
 from edge.gateway.headers import Fields, lines
 from edge.gateway.reader import NotHeld
-from edge.http import conditions
 from edge.http.fields import NOSNIFF
 from edge.replies import Reply
 
@@ -27,12 +26,10 @@ class Cut(ContentError):
 async def archive(case: Case, media_type: str, tag: str, name: Fields, begin: Callable[[], Pieces]) -> Reply:
     """The answer, its first piece at hand. `tag` is weak: order and framing are ours, and another version of us might
     choose others. Its length is not known, so ranges of it are not to be had."""
-    etag = f'"{tag}"'.encode()
     control = case.shown.fresh()
     fields = (*(("Cache-Control", control),) * bool(control), ("Accept-Ranges", "none"), *case.shown.fields(), *name)
-    head = b"etag: W/%s\r\n" % etag + lines(fields) + NOSNIFF
-    given = case.asking.if_none_match
-    if given is not None and conditions.none_match(given, etag):
+    head = lines((("ETag", f'W/"{tag}"'), *fields)) + NOSNIFF
+    if has(case.asking, tag):
         return Reply(304, head, case.reader.outcome)
     head = lines((("Content-Type", media_type),)) + head
     if case.asking.method == "HEAD":

@@ -23,7 +23,7 @@ CODECS = {Form.DAG_JSON: DAG_JSON, Form.DAG_CBOR: DAG_CBOR, Form.JSON: JSON, For
 OWN = {codec: form for form, codec in CODECS.items()}  # a codec's own form
 UNIXFS = (RAW, DAG_PB)
 _SUFFIX = {Form.RAW: "bin", Form.DAG_JSON: "json", Form.JSON: "json", Form.DAG_CBOR: "cbor", Form.CBOR: "cbor"}
-_SHOWN = 256 * 1024  # bytes of data shown on a page; more is for programs
+_SHOWN = 128 * 1024  # bytes of data shown on a page; more is for programs
 
 
 def fits(cid: CID, form: Form) -> bool:

@@ -6,13 +6,17 @@ Here lives the choice, and the slash that a folder is asked for with. Not here: 
 
 from __future__ import annotations
 
+import asyncio
+
 from content.errors import NotFound
 from content.walk import Entry, find, list_dir, stat
 from edge.gateway import listing, pages
-from edge.gateway.answered import Case, redirect
+from edge.gateway.answered import Case, has, redirect
 from edge.gateway.files import Made, file
+from edge.replies import Reply
 
 INDEX = "index.html"
+_SLICE = 128  # rows written between two breaths of the event loop
 
 
 async def folder(case: Case, entry: Entry) -> Made:
@@ -27,9 +31,20 @@ async def folder(case: Case, entry: Entry) -> Made:
     page = await _page(case, entry)
     if page is not None:
         return await file(case, page, tag=entry.cid, name=INDEX)
-    entries = await case.reader.run(list_dir(entry.cid))
-    tag = f"DirIndex-{pages.VERSION}_CID-{entry.cid}"
-    return Made(case.page(tag, lambda: listing.page(wanted, entry.cid, entries)))
+    return Made(await _listing(case, entry))
+
+
+async def _listing(case: Case, entry: Entry) -> Reply:
+    wanted, tag = case.wanted, f"DirIndex-{pages.VERSION}_CID-{entry.cid}"
+    if has(case.asking, tag):
+        return case.page(tag, str)
+    entries = await case.reader.run(list_dir(entry.cid, listing.ENTRIES))
+    rows: list[str] = []
+    for number, name in enumerate(sorted(entries)[: listing.ROWS], 1):
+        rows.append(listing.row(wanted, name, *entries[name]))
+        if number % _SLICE == 0:
+            await asyncio.sleep(0)
+    return case.page(tag, lambda: listing.page(wanted, entry.cid, entries, rows))
 
 
 async def _page(case: Case, entry: Entry) -> Entry | None:

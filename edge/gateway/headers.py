@@ -64,7 +64,9 @@ class Shown:
     def fields(self) -> Fields:
         """CORS, and what was asked for and passed on the way."""
         roots = ",".join(str(root) for root in self.roots[-_ROOTS:])
-        return (*CORS, ("X-Ipfs-Path", quoted(self.wanted.path)), ("X-Ipfs-Roots", roots), *self._location())
+        paths = (("X-Ipfs-Path", quoted(self.wanted.path)), ("X-Ipfs-Roots", roots))
+        varies = () if "format" in self.wanted.query else (("Vary", "Accept"),)
+        return (*CORS, *paths, *varies, *self._location())
 
     def _location(self) -> Fields:
         """Where this form can be asked for by its address alone: what Accept chose, caches that do not look at Accept

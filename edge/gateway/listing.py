@@ -8,34 +8,35 @@ Sizes are what the folder says of its entries (Tsize): to prove them would take 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from content.cid import CID
 from edge.gateway import pages
 from edge.gateway.wanted import Wanted
 
-ROWS = 20_000  # entries shown: a page of some 8 MB, about what a browser takes in its stride
+ENTRIES = 100_000  # of a folder that is listed at all: some 30 MB while its page is made
+ROWS = 20_000  # of them shown: a page of some 8 MB, about what a browser takes in its stride
+
+Entries = Mapping[str, tuple[CID, int]]
 
 
-def page(wanted: Wanted, cid: CID, entries: Mapping[str, tuple[CID, int]]) -> str:
-    """The page of a folder."""
-    names = sorted(entries)
-    rows = [_parent(wanted)] if wanted.segments else []
-    rows += [_row(wanted, name, *entries[name]) for name in names[:ROWS]]
+def page(wanted: Wanted, cid: CID, entries: Entries, rows: Sequence[str]) -> str:
+    """The page of a folder, its rows made already."""
     total = sum(tsize for _, tsize in entries.values())
-    facts = f"{_count(len(names))} · {pages.size(total)} · {pages.hash_link(wanted, str(cid), _title(wanted))}"
-    more = f"<p>… and {len(names) - ROWS:,} more entries</p>" if len(names) > ROWS else ""
+    facts = f"{_count(len(entries))} · {pages.size(total)} · {pages.hash_link(wanted, str(cid), _title(wanted))}"
+    more = f"<p>… and {len(entries) - ROWS:,} more entries</p>" if len(entries) > ROWS else ""
     body = (
         f"<h1><small>Index of</small>{pages.way(wanted, wanted.segments)}</h1>\n"
         f'<p class="facts">{facts}</p>\n'
         '<table>\n<thead><tr><th scope="col">Name</th><th scope="col">Hash</th><th scope="col">Size</th></tr></thead>\n'
-        f"<tbody>\n{''.join(rows)}</tbody>\n</table>\n{more}"
+        f"<tbody>\n{_parent(wanted) if wanted.segments else ''}{''.join(rows)}</tbody>\n</table>\n{more}"
     )
     return pages.frame(f"Index of {wanted.path}", body)
 
 
-def _row(wanted: Wanted, name: str, cid: CID, tsize: int) -> str:
+def row(wanted: Wanted, name: str, cid: CID, tsize: int) -> str:
+    """One entry."""
     address = wanted.address(*wanted.segments, name)
     return (
         f'<tr><td><a href="{escape(address)}">{escape(name)}</a></td>'

@@ -22,7 +22,7 @@ from edge.denials import Denials
 from edge.http.outcome import OF_SOURCE, Outcome
 
 T = TypeVar("T")
-_SLICE = 64  # blocks of a walk between two breaths of the event loop
+_SLICE = 8  # blocks of a walk between two breaths of the event loop: each may be a folder's node of a thousand rows
 _FARTHEST = (Source.GATEWAY, Source.ORIGIN, Source.PEER, Source.DISK, Source.MEMORY)
 
 

@@ -79,6 +79,8 @@ def read(place: Place, path: str, raw_query: bytes, fields: Mapping[bytes, bytes
     slash = bool(mark) and (not segments or segments[-1] == "")
     if segments and slash:
         segments.pop()
+    if "" in segments:  # nothing is called so; and an address of ours that began with // would be another host's
+        raise Problem(404, "Nothing has an empty name: two slashes stand side by side in the path.")
     return Wanted(place, namespace, name, tuple(segments), slash, query, raw_query, asked, scheme, held_only)
 
 

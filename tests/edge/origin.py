@@ -30,6 +30,9 @@ class TinyOrigin:
         self.says: int | None = None  # the sequence on its answers, and that there is nothing new
         self.mute = False  # takes connections and never answers
         self.lacking: set[CID] = set()
+        self.public: set[CID] = set()  # what a public release or a pin reaches, as the real one would find out
+        self.asked_public: Counter[str] = Counter()
+        self.knows_public = True  # else it fails when it is asked
         self.last_words: dict[str, bytes] = {}  # a key rotated away → the CAR that answers who still asks by it
         self.held: asyncio.Event | None = None  # when set to an Event, content blocks wait for it
         self.after: dict[CID, asyncio.Event] = {}
@@ -41,6 +44,7 @@ class TinyOrigin:
         app = web.Application(client_max_size=1 << 24)
         app.router.add_get("/api/v1/head", self._head)
         app.router.add_post("/api/v1/report", self._report)
+        app.router.add_get("/api/v1/public/{cid}", self._public)
         app.router.add_get("/ipfs/{cid}", self._block)
         app.router.add_get("/ipns/{name}", self._record)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -115,6 +119,14 @@ class TinyOrigin:
 
     async def _record(self, request: web.Request) -> web.Response:
         return web.Response(body=self.world.head, content_type="application/vnd.ipfs.ipns-record")
+
+    async def _public(self, request: web.Request) -> web.Response:
+        self._check(request)
+        cid = CID.parse(request.match_info["cid"])
+        self.asked_public[str(cid)] += 1
+        if not self.knows_public:
+            return web.Response(status=503)
+        return web.json_response({"public": cid in self.public})
 
     async def _block(self, request: web.Request) -> web.Response:
         self._check(request)
