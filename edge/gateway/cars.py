@@ -1,27 +1,24 @@
 """Cars: the blocks of a path as one stream, to be proved by whoever gets them.
 
-Here live the parameters of a CAR, and its streaming. Not here: which blocks it holds, in what order (content/carwalk),
-its bytes (content/car).
+Here lives its streaming. Not here: its parameters (content/trustless), which blocks it holds, in what order
+(content/carwalk), its bytes (content/car).
 Spec: https://specs.ipfs.tech/http-gateways/trustless-gateway/#car-responses-application-vnd-ipld-car
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
-from typing import get_args
+from functools import partial
 
 from content import car as form
-from content.carwalk import Bytes, Scope
+from content import trustless
 from content.carwalk import car as walk
 from content.cid import CID
 from content.limits import KiB
+from content.trustless import Asked, Terms
 from edge.gateway.answered import Case
 from edge.gateway.archives import archive
-from edge.gateway.formats import MEDIA_TYPES, Form
 from edge.gateway.headers import saved_as
 from edge.gateway.reader import Reader
 from edge.gateway.wanted import Wanted
@@ -30,33 +27,15 @@ from edge.replies import Reply
 
 _PIECE = 64 * KiB  # gathered before it is sent
 _SLICE = 64  # blocks between two breaths of the event loop
-_BYTES = re.compile(r"(-?[0-9]{1,18}):(\*|-?[0-9]{1,18})\Z", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a request wants of a CAR."""
-
-    scope: Scope = "all"
-    bytes: Bytes | None = None
-    dups: bool = False
-
-    @property
-    def media_type(self) -> str:
-        return f"{MEDIA_TYPES[Form.CAR]}; version=1; order=dfs; dups={'y' if self.dups else 'n'}"
 
 
 async def car(case: Case, root: CID, segments: Sequence[str]) -> Reply:
     """The CAR of a path that is there. Raises Problem."""
-    terms = _terms(case.wanted)
-    name = saved_as(case.wanted, "attachment", f"{case.cid}.car")
-    return await archive(
-        case,
-        terms.media_type,
-        _tag(root, segments, terms),
-        name,
-        lambda: _pieces(case.reader, case.cid, root, segments, terms),
-    )
+    asked = _asked(case.wanted)
+    tag = asked.etag(root, case.cid, segments).removeprefix("W/").strip('"')
+    name = saved_as(case.wanted, "attachment", asked.filename(root, case.cid, segments))
+    begin = partial(_pieces, case.reader, case.cid, root, segments, asked.terms)
+    return await archive(case, asked.media_type, tag, name, begin)
 
 
 async def _pieces(
@@ -85,35 +64,11 @@ async def _pieces(
         wants.close()
 
 
-def _terms(wanted: Wanted) -> Terms:
-    """The parameters: of the query, else of Accept (IPIP-523). Raises Problem."""
-    query, accepted = wanted.query, wanted.asked.parameters
-    _one_of("version", query.get("car-version", accepted.get("version", "1")), ("1",))
-    _one_of("order", query.get("car-order", accepted.get("order", "dfs")), ("dfs", "unk"))
-    dups = _one_of("dups", query.get("car-dups", accepted.get("dups", "n")), ("y", "n"))
-    scope: Scope = query.get("dag-scope", "all")  # type: ignore[assignment]
-    _one_of("dag-scope", scope, get_args(Scope))
-    return Terms(scope, _bytes(query.get("entity-bytes")), dups == "y")
-
-
-def _one_of(name: str, value: str, known: Sequence[str]) -> str:
-    if value not in known:
-        raise Problem(400, f"{name} {value[:40]!r} of a CAR is not known here: {', '.join(known)}.")
-    return value
-
-
-def _bytes(text: str | None) -> Bytes | None:
-    if text is None:
-        return None
-    found = _BYTES.match(text)
-    if found is None:
-        raise Problem(400, "entity-bytes is FROM:TO, two whole numbers, the second perhaps *.")
-    first, last = int(found[1]), None if found[2] == "*" else int(found[2])
-    if last is not None and (first < 0) == (last < 0) and first > last:
-        raise Problem(400, "entity-bytes: the range ends before it begins.")
-    return first, last
-
-
-def _tag(root: CID, segments: Sequence[str], terms: Terms) -> str:
-    said = f"{root}/{'/'.join(segments)} {terms}".encode("utf-8", "surrogateescape")
-    return f"{root}.car.{sha256(said).hexdigest()[:16]}"
+def _asked(wanted: Wanted) -> Asked:
+    """Raises Problem."""
+    try:
+        return trustless.read({**wanted.query, "format": "car"}, wanted.asked.accept, ("car",))
+    except trustless.BadQuestion as error:
+        raise Problem(400, f"{error}.") from error
+    except trustless.NotSpoken as error:
+        raise Problem(406, f"{error}.") from error

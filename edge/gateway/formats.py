@@ -48,29 +48,31 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a request says of form. `form` None: the one that the content has by itself. `parameters`: of the media
-    type that was accepted. `by_accept`: Accept alone said so. `html`: a page is welcome."""
+    type that was accepted. `by_accept`: Accept alone said so. `html`: a page is welcome. `accept`: the field."""
 
     form: Form | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     by_accept: bool = False
     html: bool = False
+    accept: str = ""
 
 
 def read(query: Mapping[str, str], accept: bytes) -> Asked:
     """The form asked for. Raises Problem for a `format` that is none."""
-    ranked = sorted(_accepted(accept.decode("latin-1")), key=lambda one: -one[2])  # stable
+    text = accept.decode("latin-1")
+    ranked = sorted(_accepted(text), key=lambda one: -one[2])  # stable
     html = any(name in _HTML for name, _, _ in ranked)
     best = next((one for one in ranked if one[0] in _OF_TYPES or one[0] in _HTML), None)
     name, parameters = ("", _NONE) if best is None else best[:2]
     accepted = _OF_TYPES.get(name)
-    if (text := query.get("format")) is None:
-        return Asked(accepted, parameters, accepted is not None, html)
+    if (wanted := query.get("format")) is None:
+        return Asked(accepted, parameters, accepted is not None, html, text)
     try:
-        form = Form(text)
+        form = Form(wanted)
     except ValueError:
         known = ", ".join(Form)
-        raise Problem(400, f"format {text[:40]!r} is not known here: use one of {known}.") from None
-    return Asked(form, parameters if accepted is form else _NONE, False, html)
+        raise Problem(400, f"format {wanted[:40]!r} is not known here: use one of {known}.") from None
+    return Asked(form, parameters if accepted is form else _NONE, False, html, text)
 
 
 def _accepted(text: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
