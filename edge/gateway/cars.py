@@ -17,6 +17,7 @@ from content.carwalk import car as walk
 from content.cid import CID
 from content.limits import KiB
 from content.trustless import Asked, Terms
+from edge.gateway.ahead import Ahead
 from edge.gateway.answered import Case
 from edge.gateway.archives import archive
 from edge.gateway.headers import saved_as
@@ -43,10 +44,11 @@ async def _pieces(
 ) -> AsyncGenerator[bytes, None]:
     parts, size, asked = [form.header([top])], 0, 0
     wants = walk(root, segments, terms.scope, terms.bytes, terms.dups)
+    ahead = Ahead(reader, top if terms.scope == "all" and terms.bytes is None else None)
     try:
         want = next(wants)
         while True:
-            block = await reader.block(want.cid)
+            block = await ahead.block(want.cid)
             asked += 1
             if asked % _SLICE == 0:
                 await asyncio.sleep(0)
@@ -61,6 +63,7 @@ async def _pieces(
         if parts:
             yield b"".join(parts)
     finally:
+        ahead.close()
         wants.close()
 
 

@@ -13,6 +13,7 @@ from content.cid import CID
 from content.limits import KiB
 from content.tar import Chunk
 from content.tar import tar as walk
+from edge.gateway.ahead import Ahead
 from edge.gateway.answered import Case
 from edge.gateway.archives import archive
 from edge.gateway.formats import MEDIA_TYPES, Form
@@ -34,6 +35,7 @@ async def _pieces(reader: Reader, cid: CID) -> AsyncGenerator[bytes, None]:
     parts: list[bytes] = []
     size = steps = 0
     walking = walk(cid)
+    ahead = Ahead(reader, cid)
     try:
         step = next(walking)
         while True:
@@ -48,10 +50,11 @@ async def _pieces(reader: Reader, cid: CID) -> AsyncGenerator[bytes, None]:
                     yield b"".join(parts)
                     parts, size = [], 0
             else:
-                block = await reader.block(step)
+                block = await ahead.block(step)
             step = next(walking) if block is None else walking.send(block)
     except StopIteration:
         if parts:
             yield b"".join(parts)
     finally:
+        ahead.close()
         walking.close()

@@ -558,3 +558,40 @@ def _root_of(files: Mapping[str, bytes | str]) -> CID:
         for path, content in files.items()
     }
     return unixfs.root(nodes, store.emit).cid
+
+
+@pytest.mark.parametrize("form", ["car", "tar"])
+def test_an_archive_is_read_ahead(tmp_path: Path, form: str) -> None:
+    """While one block is waited for the next are on their way; each is asked for once, and all arrive in order."""
+
+    async def act(stage: Stage) -> None:
+        root = stage.folder(FILES)
+        first, second, third = (CID.of(RAW, LARGE[at : at + MiB]) for at in range(0, len(LARGE), MiB))
+        gate = stage.origin.after[second] = asyncio.Event()
+        async with asyncio.timeout(20), wire(stage.node, f"{root}.ipfs.gw.test") as connection:
+            await connection.send(connection.request(f"/a/large.txt?format={form}"))
+            while not stage.origin.asked[str(third)]:
+                await asyncio.sleep(0.01)
+            gate.set()
+            said = await connection.reader.readuntil(b"\r\n0\r\n\r\n")
+        assert [stage.origin.asked[str(leaf)] for leaf in (first, second, third)] == [1, 1, 1]
+        at = [said.index(LARGE[start : start + 4096]) for start in (0, MiB, 2 * MiB)]
+        assert at == sorted(at)
+
+    play(tmp_path, act)
+
+
+def test_nothing_is_guessed_of_a_part(tmp_path: Path) -> None:
+    """A range, a block, a folder's own nodes: what is not asked for is not fetched."""
+
+    async def act(stage: Stage) -> None:
+        root = stage.folder(FILES)
+        host = f"{root}.ipfs.gw.test"
+        for query in ("/a/large.txt?entity-bytes=0:5", "/a?dag-scope=entity", "/?dag-scope=block"):
+            async with wire(stage.node, host) as connection:
+                await connection.send(connection.request(f"{query}&format=car"))
+                await connection.reader.readuntil(b"\r\n0\r\n\r\n")
+        leaves = [str(CID.of(RAW, LARGE[at : at + MiB])) for at in range(0, len(LARGE), MiB)]
+        assert [stage.origin.asked[leaf] for leaf in leaves] == [1, 0, 0]
+
+    play(tmp_path, act)
