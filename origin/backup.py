@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -32,13 +33,17 @@ from origin.errors import BackupError, StateError
 from origin.feed import Head
 from origin.reading import Absent, read, source
 from origin.records import last_word
-from origin.state import VERSION
-from origin.store.frozen import Frozen, open_packs
+from origin.state import VERSION, State
+from origin.store.frozen import BesideKubo, Frozen, open_packs
+from origin.store.opening import Place, kubo_at, remembered
+from origin.store.pack import Pack
 
 LOOKS = 5  # at an origin whose collections come between ours, or which rotates its key just now
 _PIECE = 1 << 20
+_AT_ONCE = 16  # blocks read ahead of the archive: 32 MiB at most
 _TOGETHER = ("head", "keys/catalog.key", "keys/next.key", "pins.json")  # and records/
-_LEFT_OUT = ("lock", "log.jsonl", "packs", "leases", "sites")  # the log is added by itself, up to the Head
+# The log is added by itself, up to the Head; `kubo` and `old` are about stores, of which a restore makes a new one.
+_LEFT_OUT = ("lock", "log.jsonl", "packs", "leases", "sites", "kubo", "old")
 
 Advance = Callable[[int], None]
 Bar = Callable[[int], Advance]  # drawn once the total is known
@@ -81,6 +86,8 @@ def backup(folder: Path, out: BinaryIO, bar: Bar, clock: Callable[[], float] = t
         except (Absent, ContentError) as error:
             if not left:
                 raise BackupError(f"{error}, and what is live needs it: run `rim origin fsck`") from error
+        finally:
+            look.store.close()
     writer.end_blocks()
     for name, data in sorted(look.files.items()):
         writer.add(STATE + name, data)
@@ -107,13 +114,19 @@ def _look(folder: Path) -> _Look:
     for left in reversed(range(LOOKS)):
         packs = open_packs(folder / "packs")
         files = _fitting(folder)
-        store = Frozen(packs | open_packs(folder / "packs"))
+        store = _frozen(folder, packs | open_packs(folder / "packs"))
         try:
             return _understood(files, store)
         except (Absent, ContentError) as error:
+            store.close()
             if not left:
                 raise StateError(f"{folder} is damaged ({error}): run `rim origin fsck`") from error
     raise AssertionError
+
+
+def _frozen(folder: Path, packs: dict[int, Pack]) -> Frozen:
+    place = remembered(State(folder)) or Place()
+    return Frozen(packs) if place.store == Place().store else BesideKubo(packs, kubo_at(place))
 
 
 def _fitting(folder: Path) -> dict[str, bytes]:
@@ -145,12 +158,13 @@ def _copy(look: _Look, writer: Writer, written: set[bytes], bar: Bar) -> None:
     found = {cid.store_key: cid for cid in look.last}  # of those the Catalog alone: what they named may be gone
     read(look.store, reachable((look.head.world.cid, *look.pinned), lambda cid: found.setdefault(cid.store_key, cid)))
     wanted = sorted((cid for key, cid in found.items() if key not in written), key=look.store.place)
-    advance = bar(sum(look.store.length(cid) or 0 for cid in wanted))
-    for cid in wanted:
-        block = get(cid)
-        writer.add_block(block)
-        written.add(cid.store_key)
-        advance(len(block.data))
+    advance = bar(sum(map(look.store.length, wanted)))
+    with ThreadPoolExecutor(look.store.readers, "backup") as pool:
+        for at in range(0, len(wanted), _AT_ONCE):
+            for block in pool.map(get, wanted[at : at + _AT_ONCE]):
+                writer.add_block(block)
+                written.add(block.cid.store_key)
+                advance(len(block.data))
 
 
 def _others(folder: Path, known: dict[str, bytes]) -> Iterator[Path]:

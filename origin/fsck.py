@@ -87,7 +87,7 @@ def contents(state: State, store: Store, catalog: Catalog) -> Iterator[str]:
             sick = True
             yield finding
     if not sick:  # else it says the same again, and names no site
-        yield from _incomplete(proofs, "the catalog", catalog.world.cid)
+        yield from _incomplete(check.Proofs(store, store.has), "the catalog", catalog.world.cid)
     for name, last in catalog.last_words.items():
         if not store.has(last.catalog):
             yield f"the last catalog of the rotated key {name} is missing: nodes that were away cannot follow it"

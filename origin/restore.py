@@ -47,7 +47,7 @@ from origin.world import World
 MOVED = "moved"  # in .restoring: the names that are moved up, so that another try can tell them from a stranger's
 FILES_MAX = 1_000_000  # small files of one archive: a key for each of so many sites
 CLOCK_SLACK = 300  # s that two machines' clocks may differ by
-_NOT_OURS = ("lock", "packs", "leases", "sites")  # never in an archive of ours: the restore makes them
+_NOT_OURS = ("lock", "packs", "leases", "sites", "kubo", "old")  # never in an archive of ours: the restore makes them
 _NEEDED = ("head", "keys/catalog.key")  # where they are missing, a start makes them
 
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from origin.config import KUBO_API, KUBO_GATEWAY, STORES, OriginConfig
 from origin.errors import StateError
 from origin.state import State, replace_file
 from origin.store import Store
 from origin.store.embedded import Embedded
+
+if TYPE_CHECKING:
+    from origin.store.kubo.rpc import Rpc
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,22 @@ def make_store(state: State, place: Place) -> Store:
         return packs
     try:
         from origin.store.kubo.keeping import KuboStore
+    except ImportError as error:
+        raise _without_extra(error) from error
+    return KuboStore(state / "kubo", packs, kubo_at(place))
+
+
+def kubo_at(place: Place) -> Rpc:
+    """The Kubo of this place."""
+    try:
         from origin.store.kubo.rpc import Rpc
     except ImportError as error:
-        raise StateError(f"the store kubo needs its extra ({error}): pip install 'rim-cdn[kubo]'") from error
-    return KuboStore(state / "kubo", packs, Rpc(place.kubo_api, place.kubo_gateway))
+        raise _without_extra(error) from error
+    return Rpc(place.kubo_api, place.kubo_gateway)
+
+
+def _without_extra(error: ImportError) -> StateError:
+    return StateError(f"the store kubo needs its extra ({error}): pip install 'rim-cdn[kubo]'")
 
 
 def wanted(kept: Place, config: OriginConfig) -> Place:

@@ -156,7 +156,7 @@ def origin_command() -> typer.Typer:
     context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     app = typer.Typer(invoke_without_command=True)
     app.callback()(_flags_of(SETTINGS, _origin, context))
-    for command in (state.fsck, state.backup, state.restore):
+    for command in (state.fsck, state.backup, state.restore, state.migrate):
         app.command(command.__name__)(command)
     return app
 

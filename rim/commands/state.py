@@ -140,6 +140,48 @@ def restore(
     return OK
 
 
+def migrate(
+    to: Annotated[str, typer.Option("--to", metavar="embedded|kubo", help="The store to move to.", show_default=False)],
+    kubo_api: Annotated[
+        str | None, typer.Option("--kubo-api", metavar="URL", help="Kubo's RPC; or RIM_ORIGIN_KUBO_API.")
+    ] = None,
+    kubo_gateway: Annotated[
+        str | None, typer.Option("--kubo-gateway", metavar="URL", help="Kubo's gateway; or RIM_ORIGIN_KUBO_GATEWAY.")
+    ] = None,
+    remove_old: Annotated[
+        bool, typer.Option("--remove-old", help="Read and hash every block in the new store; then remove the old ones.")
+    ] = False,
+    state: StateFolder = None,
+    as_json: AsJson = False,
+) -> int:
+    """Move all blocks of a stopped origin to another store; killed or failed, the same command goes on.
+
+    The folder opens with the old store until all is there, and with the new one from
+    then on. Old blocks stay until the same command is run with --remove-old.
+    """
+    from origin.config import STORES, OriginConfig
+
+    if to not in STORES:
+        raise Usage(f"--to {to}", f"give {' or '.join(STORES)}")
+    folder, bars = origin_state(state), output.Bars()
+    api = kubo_api or os.environ.get("RIM_ORIGIN_KUBO_API")
+    gateway = kubo_gateway or os.environ.get("RIM_ORIGIN_KUBO_GATEWAY")
+    config = OriginConfig(folder, store=to, kubo_api=api, kubo_gateway=gateway)
+    with _failures("run this again to go on"), _closing(bars), bars.phase("migrate") as bar:
+        from origin.migrate import migrate
+
+        done = migrate(folder, config, bar, remove_old)
+    text = (
+        f"{folder}  store {done.store}  {output.count(done.roots, 'root')}  {output.count(done.blocks, 'block')}  "
+        f"{done.brought} brought" + ("  old ones removed" if done.removed else "")
+    )
+    value = {name: getattr(done, name) for name in ("store", "brought", "blocks", "roots", "removed")}
+    output.result(text, {"state": str(folder), **value}, as_json=as_json)
+    if not done.removed and done.brought:
+        output.note(f"the old blocks are still there; `rim origin migrate --to {to} --remove-old` removes them")
+    return OK
+
+
 def origin_state(flag: Path | None) -> Path:
     """The origin's folder: the flag's, the environment's, or that of `rim up`."""
     given = flag or os.environ.get("RIM_ORIGIN_STATE")
