@@ -91,7 +91,8 @@ class Records:
         if left <= 0:
             raise NameTrouble(f"{name}: the last record of this name has ended, and nobody has a newer one")
         # What only the operator's folder has does not age here: nobody would be asked for a newer one
-        age = got.max_age if self._sources(name) else got.value.record.ttl or TTL_UNSET
+        alone = name in self.seeds and not self._sources(name)
+        age = (got.value.record.ttl or TTL_UNSET) if alone else got.max_age
         return Found(got.value, min(age, left), got.stale)
 
     async def reload(self) -> None:

@@ -8,6 +8,7 @@ name spec lists them. Not here: what a key proves (content/ipns), domains in a l
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import libipld
 
@@ -18,13 +19,19 @@ from edge.names.limits import PATH_BYTES
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")  # an underscore is no host, but names may have it
 _DOMAIN_BYTES = 253  # RFC 1035
 _PEER_ID = re.compile(r"(?:12D3KooW|16Uiu2HA|Qm)[1-9A-HJ-NP-Za-km-z]{40,}\Z")
+_TEXT_MAX = 512  # as content/cid: an identity CID of 128 bytes in base16 fits
 _LIBP2P = bytes((1, LIBP2P_KEY))
 
 
 def key_name(text: str) -> str | None:
     """The key's name as we keep it (k…), None for what is no name of a key."""
+    return _key_name(text) if len(text) <= _TEXT_MAX else None
+
+
+@lru_cache(4_096)  # base36 there and back costs 0.2 ms, and a gateway asks several times for each request
+def _key_name(text: str) -> str | None:
     try:
-        cid = CID.from_bytes(_LIBP2P + _multihash(text)) if _PEER_ID.match(text[:128]) else CID.parse(text)
+        cid = CID.from_bytes(_LIBP2P + _multihash(text)) if _PEER_ID.match(text) else CID.parse(text)
     except (BadCID, ValueError):
         return None
     if cid.codec not in (LIBP2P_KEY, DAG_PB):
