@@ -22,6 +22,7 @@ from edge.names.servers import OFF
 from edge.names.shelf import LinkShelf, Shelf
 from edge.names.txt import Resolver
 from edge.site.router import Router, Table
+from edge.site.view import SiteView
 
 FOLDER = "names"  # below the state folder
 PEERS_ASKED = 2  # for what they hold of a name
@@ -29,26 +30,36 @@ _HELD = {"Cache-Control": "only-if-cached"}
 
 
 class Sites:
-    """The keys of the sites that this edge serves, and the release that each has live."""
+    """The keys of the sites that this edge serves, and the release that each has live, with its Root."""
 
     def __init__(self, router: Router) -> None:
         self._router = router
         self._table: Table | None = None
-        self._keys: Mapping[str, str | None] = {}
+        self._keys: Mapping[str, tuple[str, str] | None] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._now()
 
     def live(self, name: str) -> str | None:
-        return self._now().get(name)
+        """The live release of the site with this key."""
+        found = self._now().get(name)
+        return None if found is None else found[0]
 
-    def _now(self) -> Mapping[str, str | None]:
+    def path(self, name: str) -> str | None:
+        """Its Root, as a path."""
+        found = self._now().get(name)
+        return None if found is None else found[1]
+
+    def _now(self) -> Mapping[str, tuple[str, str] | None]:
         table = self._router.table
         if table is not self._table:
-            views = table.sites.values()
-            self._keys = {v.site.ipns: None if v.live is None else str(v.live.cid) for v in views if v.site.ipns}
+            self._keys = {view.site.ipns: _live(view) for view in table.sites.values() if view.site.ipns}
             self._table = table
         return self._keys
+
+
+def _live(view: SiteView) -> tuple[str, str] | None:
+    return None if view.live is None else (str(view.live.cid), f"/ipfs/{view.live.release.root}")
 
 
 def names_of(config: EdgeConfig, loader: Loader, router: Router) -> Names:
@@ -68,4 +79,4 @@ def names_of(config: EdgeConfig, loader: Loader, router: Router) -> Names:
 
     ask = None if config.resolvers == (OFF,) else Resolver(config.resolvers)
     records = Records(config.ipns_records, Shelf(config.state / FOLDER), sources, sites.live)
-    return Names(DNSLinks(config.dnslinks, ask, LinkShelf(config.state / FOLDER)), records)
+    return Names(DNSLinks(config.dnslinks, ask, LinkShelf(config.state / FOLDER)), records, sites.path)

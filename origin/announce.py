@@ -17,6 +17,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -112,8 +113,9 @@ class Announcer:
     def _ring(self) -> None:
         loop = self._loop
         if loop is not None:
-            for desk in self._desks:
-                loop.call_soon_threadsafe(desk.bell.set)
+            with suppress(RuntimeError):  # the loop has just closed: the next start tells all
+                for desk in self._desks:
+                    loop.call_soon_threadsafe(desk.bell.set)
 
 
 class _Desk:

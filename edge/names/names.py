@@ -7,11 +7,12 @@ asking DNS (edge/names/dnslink), records (edge/names/records), or what may be se
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge.names.dnslink import DNSLinks
 from edge.names.faults import NameLoop, NameNotFound, NameTrouble
-from edge.names.limits import HOPS, RESOLVE
+from edge.names.limits import HOPS, RECHECK, RESOLVE
 from edge.names.records import Records
 from edge.names.spelling import content_path, domain_name, key_name
 
@@ -37,9 +38,13 @@ class Named:
 class Names:
     """All names that this edge can follow."""
 
-    def __init__(self, links: DNSLinks, records: Records) -> None:
+    def __init__(
+        self, links: DNSLinks, records: Records, served: Callable[[str], str | None] = lambda key: None
+    ) -> None:
+        """`served`: the path that this edge serves as the site of a key, as its Head says; None for other keys."""
         self.links = links
         self.records = records
+        self._served = served
 
     async def resolve(self, name: str) -> Named:
         """Follow a domain, or a key in any spelling, to its end. Raises NameFault.
@@ -93,7 +98,15 @@ class Names:
         await self.records.close()
 
     async def _of_key(self, name: str) -> Step:
-        found = await self.records.find(name)
+        try:
+            found = await self.records.find(name)
+        except NameTrouble:
+            path = self._served(name)
+            if path is None:
+                raise
+            # No record to be had, but the Head, as well signed, says what the site is: it names the release, the record
+            # only follows it
+            return Step(path, RECHECK, stale=True)
         return Step(found.held.record.value, found.max_age, found.stale)
 
     async def _of_domain(self, domain: str) -> Step:

@@ -71,6 +71,8 @@ def site_add(
         _refuse_existing(open_, name)
         site = open_.send("PUT", site_path(name), body)
     output.result(f"added {name}", site, as_json=as_json)
+    if dnslink and not as_json:
+        output.note(f"`rim dnslink {name}` says which DNS record to set, and whether it is there")
     return OK
 
 

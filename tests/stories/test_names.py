@@ -5,6 +5,7 @@ Actors: an origin, an edge, a DNS server, a Kubo, a publisher. Nothing leaves lo
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -193,3 +194,7 @@ def test_a_site_by_its_domain_and_by_its_key(ring: Cluster, zone: Zone, tmp_path
     assert get("gw.example", f"/ipns/{key}/").body == b"second", "its record lies in the edge's own folder"
     assert time.monotonic() - begun < 20
     assert edge_.metric("rim_names_stale_total") >= 1
+    edge_.kill()
+    shutil.rmtree(edge_.state / "names")
+    edge_.start()
+    assert get("gw.example", f"/ipns/{key}/").body == b"second", "without any record: its Head says what the site is"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -201,6 +202,33 @@ def test_a_server_that_fails_or_lies_is_trouble(zone: Zone, fault: str) -> None:
         assert zone.asked.total() == asked
         clock.now += limits.FAILURE_KEPT
         assert (await found.find("a.example")).path == HOME
+
+    run(play)
+
+
+def test_lookups_that_fail_leave_no_descriptor(zone: Zone) -> None:
+    """A hundred at once, to a server that is silent, cuts answers off, or lies: every socket is closed."""
+
+    async def play() -> None:
+        found = links(zone)
+        zone.link("a.example", HOME)
+        await found.find("a.example")
+
+        def sockets() -> int:
+            """Those that are open, of the server too, which is in this process."""
+            paths = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+            return sum(os.readlink(path).startswith("socket:") for path in paths if os.path.islink(path))
+
+        before = sockets()
+        names = [f"{fault}{n}.example" for fault in ("silent", "cut", "other_id") for n in range(33)]
+        for name in names:
+            zone.link(name, HOME)
+            zone.faults[f"_dnslink.{name}"] = name.partition(".")[0].rstrip("0123456789")
+        ended = await asyncio.gather(*map(found.find, names), return_exceptions=True)
+        assert all(isinstance(end, NameTrouble) for end in ended)
+        async with asyncio.timeout(10):
+            while sockets() > before:
+                await asyncio.sleep(0.02)
 
     run(play)
 

@@ -11,12 +11,14 @@ import pytest
 
 from edge.names.dnslink import DNSLinks, Texts
 from edge.names.faults import NameFault, NameLoop, NameNotFound, NameTrouble
-from edge.names.limits import HOPS
+from edge.names.limits import HOPS, RECHECK
 from edge.names.names import Named, Names
-from edge.names.records import Records
+from edge.names.records import Records, Source, SourceTrouble
+from edge.peers.ring import Member
 from tests.edge.names.play import HOUR, Asked, Key, path, run
 from tests.edge.sites import World
 from tests.edge.wire import edge
+from tests.kit.router import router
 
 HOME = path("home")
 
@@ -215,5 +217,47 @@ def test_sighup_reaches_a_whole_edge(tmp_path: Path) -> None:
                     break
                 except NameNotFound:
                     await asyncio.sleep(0.01)
+
+    run(play)
+
+
+def test_a_peer_gives_what_it_holds_and_asks_nobody(tmp_path: Path) -> None:
+    """Over its private listener, to who bears the node token where that is asked for; what it does not hold is 504."""
+
+    async def play() -> None:
+        key, unknown = Key(), Key()
+        with router() as told:
+            told.records[key.name] = key.sign(HOME)
+            async with edge(tmp_path / "a", world := World(), routers=(told.url,), resolvers=("off",)) as (first, _):
+                await first.names.resolve(key.name)
+                peers = (Member("edge-2", "http://127.0.0.1:1"), Member("edge-1", first.private_url))
+                given = {"name": "edge-2", "peers": peers, "resolvers": ("off",)}
+                async with edge(tmp_path / "b", world, **given) as (second, _):
+                    assert (await second.names.resolve(key.name)).path == HOME
+                    assert second.names.records.counts == {("peer", "found"): 1}
+                    with pytest.raises(NameNotFound):
+                        await second.names.resolve(unknown.name)
+                    assert second.names.records.counts["peer", "absent"] == 1
+                    assert first.names.records.counts == {("router", "found"): 1}
+
+    run(play)
+
+
+def test_a_site_whose_record_cannot_be_had_is_what_the_head_says() -> None:
+    """The record follows the Catalog, and the Catalog is here: the last resort, marked stale."""
+
+    async def play() -> None:
+        async def gone(name: str) -> bytes | None:
+            raise SourceTrouble("gone")
+
+        own, other = Key(), Key()
+        records = Records(None, None, lambda name: (Source("origin", gone),))
+        found = Names(DNSLinks(), records, {own.name: HOME}.get)
+        assert await found.resolve(own.name) == Named(HOME, RECHECK, stale=True)
+        for name in (own.name, other.name):
+            with pytest.raises(NameTrouble):
+                await found.record(name)
+        with pytest.raises(NameTrouble):
+            await found.resolve(other.name)
 
     run(play)
