@@ -66,6 +66,14 @@ class Denylists:
         """Whether a path below a root is denied, as it stands there; what it leads to is asked for by itself."""
         return self._judge(Asked.of_path(root, segments)) if self.lists else None
 
+    def refusal_on_way(self, passed: Sequence[CID], segments: Sequence[str]) -> Refusal | None:
+        """Whether a path is denied as it stands below any node that it leads through, or one of these is. `passed`:
+        where none of the segments led, one, two, and so on."""
+        if not self.mark:
+            return None
+        found = (self.refusal_of_path(cid, segments[depth:]) for depth, cid in enumerate(passed))
+        return next((refusal for refusal in found if refusal is not None), None)
+
     def refusal_of_name(self, name: str, segments: Sequence[str] = ()) -> Refusal | None:
         """Whether an IPNS name (k51…, or any other spelling of the key) or a domain is denied, or this path of it."""
         if not self.lists:

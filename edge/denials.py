@@ -16,6 +16,8 @@ from content.cid import CID
 from content.denylist import Denylist
 from content.denylists import NONE, Denylists, Refusal
 
+CLEAN = 65_536  # CIDs of which it is remembered that nothing denies them; past it the memory begins anew
+
 
 class Denials:
     """The lists in force. Another set takes their place in one assignment."""
@@ -24,12 +26,21 @@ class Denials:
         self.lists: Denylists = NONE
         self.watchers: list[Callable[[Denylists], None]] = []  # told once the new lists are in force
         self.counts: Counter[int] = Counter()  # what was refused, by status: answers, and blocks for other nodes
+        self._clean: set[CID] = set()
         self._own: Denylist | None = None
         self._given: tuple[Denylist, ...] = ()
 
     def refusal(self, cid: CID) -> Refusal | None:
-        """Whether this block is denied, under any codec and version."""
-        return self.lists.refusal(cid)
+        """Whether this block is denied, under any codec and version. What is not is remembered: where a list has double
+        hashes the answer costs some 50 µs, and the nodes above what is popular are asked about with each request."""
+        if not self.lists.mark or cid in self._clean:
+            return None
+        refusal = self.lists.refusal(cid)
+        if refusal is None:
+            if len(self._clean) >= CLEAN:
+                self._clean.clear()
+            self._clean.add(cid)
+        return refusal
 
     def refusal_of_path(self, root: CID, segments: Sequence[str]) -> Refusal | None:
         """Whether this path below a root (decoded) is denied as it stands; ask for what it leads to as well."""
@@ -57,6 +68,7 @@ class Denials:
     def _swap(self) -> None:
         own = () if self._own is None else (self._own,)
         self.lists = Denylists((*self._given, *own))
+        self._clean.clear()
         for watch in self.watchers:
             watch(self.lists)
 

@@ -421,7 +421,7 @@ class Node:
 
     def _on_denials(self, lists: Denylists) -> None:
         """Have nothing answered from what was allowed before."""
-        self.loader.deny(None if lists.is_empty else lists.refusal)
+        self.loader.deny(None if lists.is_empty else self.denials.refusal)
         self.router.deny(lists)
 
     async def _on_swap(self, head: Head) -> None:

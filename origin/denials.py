@@ -23,6 +23,7 @@ from content.denyfile import Reader
 from content.denylist import Denylist
 from content.denylists import Denylists, Refusal, own_list
 from content.errors import ContentError
+from content.paths import Place
 from content.release import Asset, Release
 from origin.check import Difference
 from origin.errors import OriginError, StateError, Unprocessable
@@ -97,6 +98,12 @@ class Denials:
         if refusal := lists.refusal(cid) or (lists.refusal_of_path(cid, segments) if segments else None):
             self.refused += 1
             raise Gone("/".join((f"/ipfs/{cid}", *segments)) if segments else f"block {cid}", refusal)
+
+    def check_way(self, place: Place, segments: Sequence[str]) -> None:
+        """Raises Gone where a path is denied below any node that it leads through."""
+        if refusal := self.lists.refusal_on_way(place.passed, segments):
+            self.refused += 1
+            raise Gone("/".join((f"/ipfs/{place.passed[0]}", *segments)), refusal)
 
     def check_release(self, release: Release, base: Release | None, rows: Difference) -> None:
         """Raises Unprocessable where a release holds what is denied. `rows`: how it differs from `base`; where that is

@@ -184,6 +184,8 @@ def _find(reader: _Reader, root: CID, segments: Sequence[str]) -> tuple[Place, B
     """Where the path ends, and the block there. Raises Missing."""
     try:
         place = drive(follow(root, segments), reader.get)
+        if reader.judged and segments:
+            reader.origin.denials.check_way(place, segments)
         if place.cid.hash_code == IDENTITY:
             return place, Block(place.cid, place.cid.digest)
         return place, reader.get(place.cid)

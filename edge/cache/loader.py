@@ -46,7 +46,6 @@ ABSENT_MAX = 4_096  # CIDs of which that is remembered
 FILLS = 256  # fills under way per rung; each rung its own, so that no rung can wait for a lower one's place
 SLICE = 64  # blocks of a walk between two breaths of the event loop
 DROPS = 4_096  # blocks dropped from memory between two breaths
-CLEAN = 65_536  # CIDs of which it is remembered that nothing denies them; past it the memory begins anew
 
 
 class Loader:
@@ -83,7 +82,6 @@ class Loader:
         self._drops = 0  # times that something was dropped
         self._again: set[CID] | None = set()  # dropped, and to be dropped again; None: everything
         self._refusal: Callable[[CID], Refusal | None] | None = None
-        self._clean: set[CID] = set()
 
     @property
     def ring(self) -> Ring:
@@ -183,21 +181,17 @@ class Loader:
     # What is denied.
 
     def deny(self, refusal: Callable[[CID], Refusal | None] | None) -> None:
-        """From now on, ask this of each block before any cache is looked into; None: nothing is denied. What was found
-        clean, and what nobody had because it was denied, is asked anew."""
+        """From now on, ask this of each block before any cache is looked into; None: nothing is denied. What nobody had
+        because it was denied is asked for anew."""
         self._refusal = refusal
-        self._clean.clear()
         self._absent.clear()
 
     def check(self, cid: CID) -> None:
         """Raises Denied. Control blocks are not asked about: they are for nodes, and what is denied comes with them."""
-        if self._refusal is None or cid in self._clean or cid.is_control:
+        if self._refusal is None or cid.is_control:
             return
         if (refusal := self._refusal(cid)) is not None:
             raise Denied(cid, refusal)
-        if len(self._clean) >= CLEAN:
-            self._clean.clear()
-        self._clean.add(cid)
 
     def _is_denied(self, cid: CID) -> bool:
         try:

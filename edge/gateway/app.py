@@ -9,7 +9,7 @@ gateway's (edge/app asks `place` after all sites).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -155,13 +155,24 @@ class Gateway:
         _check_worker(asked, want)
         if (elsewhere := roots.moved(want)) is not None:
             return redirect(*elsewhere, CORS)
+        if want.namespace == "ipns":
+            self._check_names(want, [roots.meant(want)])  # before it is followed, as the format of denylists asks
         if want.asked.form is Form.RECORD:
             return await records.record(want, self._names, asked.asking)
-        if want.namespace == "ipns":
-            refusal = self.denials.refusal_of_name(roots.meant(want), want.segments)
-            if refusal is not None:
+        root = await roots.find(want, self._names)
+        self._check_names(want, root.names)
+        return await self._answer(asked, want, root)
+
+    def _check_names(self, want: Wanted, names: Iterable[str]) -> None:
+        """Raises Denied where one of these names is, or the path below it."""
+        for name in names:
+            if (refusal := self.denials.refusal_of_name(name, want.segments)) is not None:
                 raise Denied(want.path, refusal)
-        return await self._answer(asked, want, await roots.find(want, self._names))
+
+    def _check_way(self, want: Wanted, passed: Sequence[CID], segments: Sequence[str]) -> None:
+        """Raises Denied where this path is, below any node that it leads through."""
+        if (refusal := self.denials.lists.refusal_on_way(passed, segments)) is not None:
+            raise Denied(want.path, refusal)
 
     async def _answer(self, asked: Asked, want: Wanted, root: Root) -> Reply:
         reader = Reader(self._loader, self.denials, held_only=want.held_only)
@@ -178,6 +189,7 @@ class Gateway:
             if want.place.is_isolated:
                 return await self._stand_in(asked, want, root, reader)
             raise
+        self._check_way(want, end.passed, segments)
         made = await self._of_form(self._case(asked, want, root, reader, end), root.cid, segments)
         if made.answer is not None and _is_for_all(asked, want, root) and self._keep is not None:
             self._keep(asked.host, asked.raw_path, asked.query, made.answer, made.leaves or {})
@@ -227,6 +239,7 @@ class Gateway:
             return redirect(hit.status, hit.target, (*(("Cache-Control", control),) * bool(control), *CORS))
         segments = tuple(segment for segment in hit.target.split("/") if segment)
         end = await reader.run(follow(top.cid, segments))
+        self._check_way(want, (*top.passed, *end.passed[1:]), (*root.below, *segments))
         case = self._case(asked, replace(want, slash=True), root, reader, end)
         return (await self._page(case, segments, hit.status)).reply
 

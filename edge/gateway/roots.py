@@ -40,6 +40,7 @@ class Root:
     below: tuple[str, ...] = ()
     immutable: bool = True
     max_age: float | None = None
+    names: tuple[str, ...] = ()  # that led there
 
 
 async def find(wanted: Wanted, names: Names) -> Root:
@@ -52,7 +53,7 @@ async def find(wanted: Wanted, names: Names) -> Root:
         raise problem_of(error) from error
     _, _, root, *below = named.path.split("/")
     segments = tuple(segment for segment in below if segment)
-    return Root(CID.parse(root), segments, False, named.max_age)
+    return Root(CID.parse(root), segments, False, named.max_age, named.names)
 
 
 def meant(wanted: Wanted) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge.names.dnslink import DNSLinks
 from edge.names.faults import NameLoop, NameNotFound, NameTrouble
@@ -33,6 +33,7 @@ class Named:
     path: str
     max_age: float | None
     stale: bool
+    names: tuple[str, ...] = field(default=(), compare=False)  # those that led there, the first of them included
 
 
 class Names:
@@ -76,7 +77,7 @@ class Names:
             space, name, tail = found
             rest = tail + rest
             if space == "ipfs":
-                return Named(f"/ipfs/{name}{rest}", min(ages, default=None), stale)
+                return Named(f"/ipfs/{name}{rest}", min(ages, default=None), stale, tuple(seen))
         raise NameLoop(f"more than {HOPS} names in a row")
 
     async def record(self, key: str) -> bytes:

@@ -21,10 +21,11 @@ from content.asking import ask
 from content.catalog import Alias, Retained, Site
 from content.cid import CID
 from content.denylists import NONE, Denylists, Refusal
-from content.errors import ContentError, NotFound
+from content.errors import ContentError
+from content.paths import follow
 from content.redirects import Redirected
 from content.release import Asset, Release
-from content.walk import Walk, find
+from content.walk import Walk
 from edge.http.target import quoted
 from edge.site import files
 from edge.site.rules import NEVER_FILES, SHELL, Tables
@@ -347,17 +348,10 @@ class SiteView:
         """Whether a folder on the way from the Root to the file is denied, or this path below it. A walk of its own,
         for it asks for the folders, which nothing else here needs."""
         segments = _segments(found.path)
-        if not self.denials.mark or found.root is None or not segments:
+        if not self.denials.mark or found.root is None:
             return None
-        at = found.root
-        for depth, name in enumerate(segments[:-1], 1):
-            try:
-                at = yield from find(at, [name])
-            except NotFound:
-                return None
-            if refusal := self.denials.refusal_of_path(at, segments[depth:]):
-                return refusal
-        return None
+        place = yield from follow(found.root, segments[:-1])
+        return self.denials.refusal_on_way(place.passed, segments)
 
     # Rules, and what stands in.
 

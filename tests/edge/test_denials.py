@@ -27,11 +27,14 @@ from content.denylists import Denied, Denylists
 from content.limits import DENYLISTS, MiB
 from content.release import Release
 from content.walk import drive, find, leaves
-from edge.cache import loader as loading
+from edge import denials
 from edge.config import BadSetting
 from edge.config import read as configure
 from edge.control import denylists as sources
 from edge.control.denylists import Sources
+from edge.denials import Denials
+from edge.gateway.access import Mode
+from edge.gateway.hosts import parse_hosts
 from edge.node import Node
 from edge.site.view import Found, Missing, Refused, Visit
 from edge.state import StateError
@@ -337,26 +340,19 @@ def test_parts_of_a_denied_file_leave_the_disk(tmp_path: Path) -> None:
     play(tmp_path, act)
 
 
-def test_what_was_found_clean_is_remembered_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loader asks once for each CID, again after a change, and never remembers more than it may."""
-    monkeypatch.setattr(loading, "CLEAN", 8)
-
-    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
-        asked: list[CID] = []
-        node.loader.deny(lambda cid: asked.append(cid))
-        for _ in range(3):
-            node.loader.check(BAD)
-        assert asked == [BAD]
-        for number in range(20):
-            node.loader.check(CID.of(RAW, bytes([number])))
-        assert len(node.loader._clean) <= 8
-        node.loader.deny(lambda cid: asked.append(cid))
-        node.loader.check(BAD)
-        assert asked.count(BAD) == 2
-        node.loader.deny(None)
-        assert node.loader._clean == set()
-
-    play(tmp_path, act)
+def test_what_was_found_clean_is_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than it may be, and not past a change of the lists; what is denied is never taken for clean."""
+    monkeypatch.setattr(denials, "CLEAN", 8)
+    known = Denials()
+    assert known.refusal(BAD) is None
+    known.set_given([read(f"/ipfs/{cid_of(b'0')}\n".encode()).list])
+    for number in range(20):
+        assert (known.refusal(cid_of(b"%d" % number)) is None) == (number != 0)
+        assert 0 < len(known._clean) + (number == 0) <= 8
+    assert known.refusal(BAD) is None
+    assert known.refusal(BAD) is None
+    known.set_own(read(f"/ipfs/{BAD}\n".encode()).list)
+    assert known.refusal(BAD) is not None
 
 
 # Restarts and partitions.
@@ -611,6 +607,86 @@ def test_size_of_what_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             who.body = b"#" * 1000
             await lists.first()
             assert lists.sources[0].list is not None
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+# Through the gateway.
+
+
+def through(world: World) -> dict[str, Callable[[], str]]:
+    """Rules, each of which refuses what `ways` asks for."""
+    root = folder_of(world)
+    return {
+        "the file": lambda: f"/ipfs/{BAD}",
+        "the Root": lambda: f"/ipfs/{root}",
+        "the path": lambda: f"/ipfs/{root}/a/b/deep.txt",
+        "paths of the Root": lambda: f"/ipfs/{root}/a*",
+        "the folder": lambda: f"/ipfs/{folder_of(world, 'a')}",
+        "a path of the folder": lambda: f"/ipfs/{folder_of(world, 'a')}/b/*",
+        "the first name": lambda: "/ipns/first.example",
+        "the name it leads to": lambda: "/ipns/second.example",
+        "a path of the name": lambda: "/ipns/first.example/a/b/deep.txt",
+    }
+
+
+DEEP = {"the Root", "the path", "paths of the Root", "the folder", "a path of the folder"}
+
+
+def test_the_gateway_refuses_before_its_caches(tmp_path: Path) -> None:
+    """By CID and path, by name, by a name that leads to a denied one; as a file, a block, a CAR, from memory: each
+    rule refuses what it is about, and nothing else, and all answer once it is gone."""
+
+    world = World()
+    world.publish("demo", FILES, hosts=("demo.example", "other.example"), ipns=IPNS)
+    links = f"first.example=/ipns/second.example,second.example=/ipfs/{folder_of(world)}"
+    fields: dict[str, Any] = {"gateway": Mode.OPEN, "gateway_hosts": parse_hosts("gw.example;paths"), "dnslinks": links}
+
+    async def run() -> None:
+        async with edge(tmp_path, world, **fields) as (node, origin), wire(node, "gw.example") as connection:
+            await origin.serving(world.sequence)
+            root = folder_of(world)
+            ways = {
+                "deep": f"/ipfs/{root}/a/b/deep.txt",
+                "deep as a block": f"/ipfs/{root}/a/b/deep.txt?format=raw",
+                "deep by name": "/ipns/first.example/a/b/deep.txt",
+                "file": f"/ipfs/{BAD}",
+                "file by path": f"/ipfs/{root}/bad.txt",
+                "file, other codec": f"/ipfs/{SPELLINGS['dag-pb']}?format=raw",
+                "file, v0": f"/ipfs/{SPELLINGS['v0']}?format=raw",
+                "file by name": "/ipns/first.example/bad.txt",
+                "good": f"/ipfs/{cid_of(b'what is not denied')}",
+            }
+            about = {
+                name: {way for way in ways if way.startswith("deep")} if name in DEEP else set()
+                for name in through(world)
+            }
+            about["the file"] = {way for way in ways if way.startswith("file")}
+            about["the Root"] |= {"file by path", "file by name"}
+            about["the first name"] = about["the name it leads to"] = {"deep by name", "file by name"}
+            about["a path of the name"] = {"deep by name"}
+
+            async def statuses() -> dict[str, int]:
+                return {way: (await connection.get(path)).status for way, path in ways.items()}
+
+            for name, rule in through(world).items():
+                world.denied = {}
+                await origin.serving(await origin.sign())
+                for _ in range(3):
+                    assert set((await statuses()).values()) == {200}, name
+                world.deny(rule())
+                await origin.serving(await origin.sign())
+                for _ in range(2):
+                    told = await statuses()
+                    assert {way for way, status in told.items() if status == 410} == about[name], name
+                    assert {status for way, status in told.items() if way not in about[name]} == {200}, name
+            world.denied = {}
+            world.deny(f"/ipfs/{BAD}", status=451)
+            await origin.serving(await origin.sign())
+            car = await connection.get(f"/ipfs/{BAD}?format=car")
+            assert (car.status, car.headers["rim-reason"]) == (451, "denied")
+            page = await connection.get(ways["file"], Accept="text/html")
+            assert (page.status, page.headers["cache-control"]) == (451, "no-store")
 
     asyncio.run(asyncio.wait_for(run(), 60))
 
