@@ -2,10 +2,11 @@
 
 Here lives that one map. Not here: what the numbers mean (content/denylist).
 
-A million take 46 B each here; a dict of bytes takes 150. Digests are dealt to 65,536 buckets by their first two bytes;
-a bucket is the rest of each, one after another, and is searched as bytes are. Nothing is sorted, so a list can be read
-a slice at a time and no step takes long. Roads not taken: one sorted array, which is 14 B less, but must be sorted in
-one go (1 s for a million) or in another process; bytearrays, which grow ahead of what they hold (60 B).
+A million take 56 B each here (seen, of resident memory); a set of bytes takes 130. Digests are dealt to 65,536 buckets
+by their first two bytes; a bucket is the rest of each, one after another, and is searched as bytes are. Nothing is
+sorted, so a list can be read a slice at a time and no step takes long. Roads not taken: one sorted array, which takes
+32 B, but must be sorted in one go (1 s for a million) or in another process; bytearrays, which grow ahead of what they
+hold.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from content import denyfile, denylist
+from content import denyfile, denylist, denylists
 from content.cid import CID, DAG_CBOR, DAG_PB, IDENTITY, LIBP2P_KEY, RAW, base58
 from content.denyfile import PROBLEMS_TOLD, BadDenylist, Reader, read
 from content.denylist import GONE, Denylist
@@ -409,6 +409,15 @@ def test_own_list() -> None:
     assert denied.refusal(A) == Refusal(451, "a court said so", OWN)
     assert denied.refusal_of_path(A, ["ok"]) is None
     assert Row.from_value(row.to_value()) == row
+
+
+def test_number_of_the_catalogs_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the limit (10,000; here 2) it is a list; one more, and the Catalog does not read."""
+    monkeypatch.setattr(denylists, "DENIED_ROWS", 2)
+    rows = [(f"/ipns/{n}.example", Row(410).to_value()) for n in range(3)]
+    assert len(own_list(rows[:2])) == 2
+    with pytest.raises(LimitExceeded, match="rules of the catalog"):
+        own_list(rows)
 
 
 @pytest.mark.parametrize("value", [7, {"status": "410"}, {"reason": 1}, {"time": True}])
