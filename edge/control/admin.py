@@ -20,14 +20,17 @@ from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from content.block import Block
 from content.cid import CID, IDENTITY
 from content.denylists import Denied, Refusal
-from content.errors import BadCID
+from content.errors import BadCID, ContentError, NotFound
 from content.limits import KiB
+from content.trustless import IMMUTABLE, Asked, BadQuestion, NotSpoken, attachment, is_match, read, segments_of
 from edge.cache.loader import Loaded, Loader, Unavailable
+from edge.control import dags
 from edge.control.metrics import CONTENT_TYPE, Value, render
 from edge.denials import Denials
 from edge.http.target import BadTarget, host_of
@@ -74,16 +77,15 @@ class Private:
     # Blocks, for peers.
 
     async def block(self, request: Request) -> Response:
-        """GET /ipfs/{cid}?format=raw: one block, in the language of the trustless gateway."""
+        """GET /ipfs/{cid}?format=raw: one block, in the language of the trustless gateway. Other forms: `dag`."""
+        if (request.query_params.get("format") or request.headers.get("accept", "")) not in ("raw", RAW_TYPE):
+            return await self.dag(request)
         cid = self._cid(request)
-        self.authorize(request, control=cid.is_control)
-        if f'node="{self.node}"' in request.headers.get("cdn-loop", ""):
-            raise Refused(508, "loop", "this request has been here before")  # RFC 8586
         loaded = await self._load(request, cid)
         self.served += 1
         headers = {
             "ETag": f'"{cid}.raw"',
-            "Cache-Control": "public, max-age=29030400, immutable",
+            "Cache-Control": IMMUTABLE,
             "X-Content-Type-Options": "nosniff",
             "Content-Disposition": f'attachment; filename="{cid}.bin"',
         }
@@ -91,16 +93,54 @@ class Private:
             headers[SOURCE_HEADER] = loaded.source
         return Response(loaded.block.data, headers=headers, media_type=RAW_TYPE)
 
+    async def dag(self, request: Request) -> Response:
+        """GET /ipfs/{cid}[/{path}]?format=raw|car: the block at the end of a path, or a CAR of what is there."""
+        asked, segments = _asked(request)
+        root = self._cid(request)
+        if (refusal := self.denials.refusal_of_path(root, segments)) is not None:
+            raise self._denied(root, refusal)
+        with_control = self.proves(request)
+
+        async def get(cid: CID) -> Block:
+            if cid.is_control and not with_control:  # as a root it was asked about; below one it is as if it were not
+                raise Refused(404, "not_found", f"block {cid} is not here")
+            return (await self._load(request, cid)).block
+
+        try:
+            place, block = await dags.find(get, root, segments)
+        except NotFound as error:
+            raise Refused(404, "not_found", f"{error} is not below {root}") from error
+        except ContentError as error:
+            raise Refused(502, "bad_content", str(error)) from error
+        self.served += 1
+        headers = {
+            "ETag": asked.etag(root, place.cid, segments),
+            "Cache-Control": IMMUTABLE,
+            "X-Content-Type-Options": "nosniff",
+            "X-Ipfs-Roots": ",".join(map(str, place.passed)),
+            "Content-Disposition": attachment(asked.filename(root, place.cid, segments)),
+        }
+        if is_match(request.headers.get("if-none-match"), headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        if asked.format == "raw":
+            return Response(block.data, headers=headers, media_type=asked.media_type)
+        headers["Accept-Ranges"] = "none"
+        if request.method == "HEAD":
+            return Response(headers=headers, media_type=asked.media_type)
+        stream = dags.pieces(get, root, segments, asked.terms, place.cid)
+        return StreamingResponse(stream, headers=headers, media_type=asked.media_type)
+
     def _cid(self, request: Request) -> CID:
-        wanted = request.query_params.get("format") or request.headers.get("accept", "")
-        if wanted not in ("raw", RAW_TYPE):
-            raise Refused(406, "format", f"only ?format=raw ({RAW_TYPE}) is served here")
+        """The CID that is asked for, by whom may have it and was not here before."""
         try:
             cid = CID.parse(request.path_params["cid"])
         except BadCID as error:
             raise Refused(400, "bad_cid", str(error)) from error
         if cid.hash_code == IDENTITY:
             raise Refused(400, "bad_cid", "an identity CID holds its own bytes")
+        self.authorize(request, control=cid.is_control)
+        if f'node="{self.node}"' in request.headers.get("cdn-loop", ""):
+            raise Refused(508, "loop", "this request has been here before")  # RFC 8586
         return cid
 
     async def _load(self, request: Request, cid: CID) -> Loaded:
@@ -177,12 +217,14 @@ class Private:
 
     def authorize(self, request: Request, *, control: bool = False) -> None:
         """Raises Refused unless the request bears the node token, or needs none."""
-        if self.open and not control:
-            return
+        if not (self.open and not control) and not self.proves(request):
+            raise Refused(401, "token", "this needs the node token")
+
+    def proves(self, request: Request) -> bool:
+        """Whether the request bears the node token."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         proved = scheme.lower() == "bearer" and self.token is not None
-        if not proved or not hmac.compare_digest(given.strip().encode(), (self.token or "").encode()):
-            raise Refused(401, "token", "this needs the node token")
+        return proved and hmac.compare_digest(given.strip().encode(), (self.token or "").encode())
 
     def _refuse_browsers(self, request: Request) -> None:
         host = request.headers.get("host", "")
@@ -203,6 +245,7 @@ def private_app(private: Private, more: Sequence[Route] = ()) -> Starlette:
     app = Starlette(
         routes=[
             Route("/ipfs/{cid}", _told(private, private.block)),
+            Route("/ipfs/{cid}/{path:path}", _told(private, private.dag)),
             Route("/ipns/{name}", _told(private, private.held_record)),
             Route("/healthz", private.healthz),
             Route("/readyz", private.readyz),
@@ -229,6 +272,17 @@ def _told(private: Private, handle: Callable[[Request], Awaitable[Response]]) ->
         return response
 
     return handler
+
+
+def _asked(request: Request) -> tuple[Asked, list[str]]:
+    """Format and path of a request to the trustless gateway. Raises Refused."""
+    try:
+        asked = read(request.query_params, request.headers.get("accept", ""), ("raw", "car"))
+        return asked, segments_of(request.scope["raw_path"], "/ipfs/")[1:]
+    except NotSpoken as error:
+        raise Refused(406, "format", str(error)) from error
+    except BadQuestion as error:
+        raise Refused(400, "bad_request", str(error)) from error
 
 
 async def _url(request: Request) -> str:

@@ -15,6 +15,7 @@ from content.unixfs import Node
 from tests.content.folders import Blocks
 
 CHUNK = 256
+LEAF = Block.make(RAW, b"leaf")
 
 
 def node(blocks: Blocks, links: list[PBLink], data: Data | None) -> CID:
@@ -58,6 +59,16 @@ def hamt(blocks: Blocks, entries: dict[str, Node], used: int = 0) -> Node:
     payload = bitmap.to_bytes((bitmap.bit_length() + 7) // 8, "big")
     cid = node(blocks, links, Data(SHARD, payload, hash_type=MURMUR3_X64_64, fanout=HAMT_FANOUT))
     return Node(cid, 0, len(blocks[cid].data) + sum(link.tsize for link in links))
+
+
+def doubling(blocks: Blocks, levels: int) -> CID:
+    """A file that names its one child twice, level over level: 2^levels times the leaf."""
+    blocks.emit(LEAF)
+    below, size = LEAF.cid, len(LEAF.data)
+    for _ in range(levels):
+        below = node(blocks, [PBLink("", below, 1)] * 2, Data(FILE, None, size * 2, (size, size)))
+        size *= 2
+    return below
 
 
 def of(blocks: Blocks, codec: int, value: ipld.Value) -> Node:

@@ -23,7 +23,7 @@ from content.limits import DAG_DEPTH
 from content.murmur import MURMUR3_X64_64
 from content.paths import follow
 from content.walk import drive, leaves
-from tests.content.dags import Zoo, file, node, of, zoo
+from tests.content.dags import LEAF, Zoo, doubling, file, node, of, zoo
 from tests.content.folders import Blocks
 from tests.kit.kubo import Kubo
 
@@ -199,9 +199,6 @@ def test_identity_blocks_are_never_wanted() -> None:
     assert written(blocks, inline_document, ["a"], "block") == [LEAF.cid]
 
 
-LEAF = Block.make(RAW, b"leaf")
-
-
 def test_what_cannot_be_followed_breaks_the_walk() -> None:
     """A codec without reader, dag-pb that is none, a block of another hash: raised, so that no CAR ends as if whole."""
     blocks = Blocks()
@@ -220,16 +217,6 @@ def test_what_cannot_be_followed_breaks_the_walk() -> None:
 
 
 # ---- hostile DAGs
-
-
-def doubling(blocks: Blocks, levels: int, leaf: CID = LEAF.cid, size: int = 4) -> CID:
-    """A file that names its one child twice, level over level: 2^levels times the leaf."""
-    blocks.emit(LEAF)
-    below = leaf
-    for _ in range(levels):
-        below = node(blocks, [PBLink("", below, 1)] * 2, Data(FILE, None, size * 2, (size, size)))
-        size *= 2
-    return below
 
 
 @pytest.mark.parametrize("scope", ["all", "entity"])

@@ -78,7 +78,7 @@ REFUSED = [
     ("a loop", f"/ipfs/{HOME}?format=raw", {"CDN_Loop": 'x, rim; node="edge-1"'}, 508),
     ("no CID", "/ipfs/nonsense?format=raw", {}, 400),
     ("an identity CID", "/ipfs/bafkqaaa?format=raw", {}, 400),
-    ("another format", f"/ipfs/{HOME}?format=car", {}, 406),
+    ("another format", f"/ipfs/{HOME}?format=tar", {}, 406),
     ("no format", f"/ipfs/{HOME}", {}, 406),
     ("a strange tier", f"/ipfs/{HOME}?format=raw", {"Rim_Tier": "0"}, 400),
     ("a block that is nowhere", f"/ipfs/{CID.of(RAW, b'nowhere')}?format=raw", {}, 404),
