@@ -20,10 +20,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from content.cid import CID
+from content.cid import CID, RAW
 from content.errors import ContentError
 from content.walk import reachable
 from origin import archive, keys, log, pins
@@ -31,6 +32,7 @@ from origin.archive import STATE, Writer
 from origin.catalog import read_head
 from origin.errors import BackupError, StateError
 from origin.feed import Head
+from origin.pins import Pin
 from origin.reading import Absent, read, source
 from origin.records import last_word
 from origin.state import VERSION, State
@@ -69,7 +71,7 @@ class _Look:
     head: Head
     store: Frozen
     files: dict[str, bytes]  # which must fit together
-    pinned: list[CID]
+    pinned: list[Pin]
     last: list[CID]  # the Catalogs of keys that were rotated away
 
 
@@ -147,24 +149,35 @@ def _understood(files: dict[str, bytes], store: Frozen) -> _Look:
     key = keys.name_of(files["keys/catalog.key"], "keys/catalog.key")
     rotated = {Path(name).stem: data for name, data in files.items() if name.startswith("records/")}
     head = read_head(files["head"], key, rotated, store)
-    pinned = [pin.cid for pin in pins.parse(files.get("pins.json", b'{"pins": []}'), "pins.json")]
+    pinned = pins.parse(files.get("pins.json", b'{"pins": []}'), "pins.json")
     last = [last_word(name, data).catalog for name, data in rotated.items()]
     return _Look(head, store, files, pinned, last)
 
 
 def _copy(look: _Look, writer: Writer, written: set[bytes], bar: Bar) -> None:
     """Every block of this look that is not written yet, as they lie on the disk. Raises Absent."""
-    get = source(look.store)
     found = {cid.store_key: cid for cid in look.last}  # of those the Catalog alone: what they named may be gone
-    read(look.store, reachable((look.head.world.cid, *look.pinned), lambda cid: found.setdefault(cid.store_key, cid)))
+    whole = [look.head.world.cid, *(pin.cid for pin in look.pinned if not pin.partial)]
+    read(look.store, reachable(whole, lambda cid: found.setdefault(cid.store_key, cid)))
+    needed = set(found)
+    partly = [pin.cid for pin in look.pinned if pin.partial]  # as much of them as is here
+    enter = partial(_is_here, look.store)
+    read(look.store, reachable(partly, lambda cid: found.setdefault(cid.store_key, cid), enter=enter))
     wanted = sorted((cid for key, cid in found.items() if key not in written), key=look.store.place)
-    advance = bar(sum(map(look.store.length, wanted)))
+    advance, get = bar(sum(map(look.store.length, wanted))), source(look.store)
     with ThreadPoolExecutor(look.store.readers, "backup") as pool:
         for at in range(0, len(wanted), _AT_ONCE):
-            for block in pool.map(get, wanted[at : at + _AT_ONCE]):
-                writer.add_block(block)
-                written.add(block.cid.store_key)
-                advance(len(block.data))
+            some = wanted[at : at + _AT_ONCE]
+            for block in pool.map(lambda cid: get(cid) if cid.store_key in needed else look.store.get(cid), some):
+                if block is not None:
+                    writer.add_block(block)
+                    written.add(block.cid.store_key)
+                    advance(len(block.data))
+
+
+def _is_here(store: Frozen, cid: CID) -> bool:
+    """Blocks without links are looked for when they are read."""
+    return cid.codec == RAW or store.get(cid) is not None
 
 
 def _others(folder: Path, known: dict[str, bytes]) -> Iterator[Path]:

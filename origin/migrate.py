@@ -35,6 +35,7 @@ from origin.errors import BackupError, StateError
 from origin.gc import PIN_NAME, pin_name
 from origin.keys import Keys
 from origin.pins import Pins
+from origin.reach import Reach
 from origin.reading import Absent, Readable, read, source
 from origin.records import Clock
 from origin.state import State, sync_folder
@@ -72,6 +73,7 @@ class _Needed:
 
     head: CID
     roots: dict[CID, str]  # releases and pins, and what their pins are called
+    partial: list[CID]  # pins of which as much is kept as is here
     last: list[CID]  # the Catalogs of keys that were rotated away
 
 
@@ -99,7 +101,7 @@ def migrate(
                 shutil.rmtree(state / OLD, ignore_errors=True)
         with closing(make_store(state, place)) as store:
             needed = _needed(state, store, clock)
-            cids = _content(store, needed.roots)
+            cids = [*_content(store, needed.roots), *_parts(store, needed.partial)]
             if remove_old:
                 _check_copy(store, cids, bar)
                 _remove_old(state, place)
@@ -115,8 +117,10 @@ def _packs(store: Store) -> Embedded:
 def _needed(state: State, store: Store, clock: Clock) -> _Needed:
     catalog = Catalog(state, store, Keys(state / "keys"), threading.RLock(), clock)
     roots = {release: pin_name(site.name) for site in catalog.world.sites.values() for release in named(site)}
-    roots |= {pin.cid: PIN_NAME for pin in Pins(state / "pins.json").all() if pin.cid not in roots}
-    return _Needed(catalog.world.cid, roots, [last.catalog for last in catalog.last_words.values()])
+    pins = Pins(state / "pins.json").all()
+    roots |= {pin.cid: PIN_NAME for pin in pins if pin.cid not in roots and not pin.partial}
+    partial = [pin.cid for pin in pins if pin.partial]
+    return _Needed(catalog.world.cid, roots, partial, [last.catalog for last in catalog.last_words.values()])
 
 
 def _content(store: Readable, roots: Iterable[CID]) -> list[CID]:
@@ -129,6 +133,16 @@ def _content(store: Readable, roots: Iterable[CID]) -> list[CID]:
     return list(found.values())
 
 
+def _parts(store: Store, roots: Iterable[CID]) -> list[CID]:
+    """As much of these as is here."""
+    reach = Reach(store)
+    try:
+        reach.walk(roots)
+    except (Absent, ContentError) as error:
+        raise _damaged(error) from error
+    return [cid for cid in store.cids() if cid.store_key in reach.keys] if reach.keys else []
+
+
 def _damaged(error: Exception) -> BackupError:
     return BackupError(f"{error}, and what is kept needs it: run `rim origin fsck`")
 
@@ -138,9 +152,10 @@ def _damaged(error: Exception) -> BackupError:
 
 def _to_kubo(store: Store, packs: Embedded, needed: _Needed, bar: Bar) -> int:
     """Bring what releases and pins hold, and pin them. The origin's own state stays where it is."""
-    cids = _content(packs, needed.roots)
-    advance = bar(sum(packs.length(cid) or 0 for cid in cids))
+    cids, parts = _content(packs, needed.roots), _parts(packs, needed.partial)
+    advance = bar(sum(packs.length(cid) or 0 for cid in (*cids, *parts)))
     brought = store.put(_lacking(store, packs, cids, advance))
+    brought += store.put(_lacking(store, packs, parts, advance))  # by themselves: a lease's pin holds them on
     like: dict[str, CID] = {}
     for root, name in needed.roots.items():
         brought += _pin(store, packs, root, name, like.get(name))
@@ -180,7 +195,8 @@ def _pin(store: Store, packs: Embedded, root: CID, name: str, like: CID | None) 
 
 def _to_packs(store: Store, packs: Embedded, needed: _Needed, bar: Bar) -> int:
     """Bring everything into the folder, and look that it is whole there."""
-    cids = [cid for cid in _content(store, (needed.head, *needed.roots)) if not packs.has(cid)]
+    every = [*_content(store, (needed.head, *needed.roots)), *_parts(store, needed.partial)]
+    cids = [cid for cid in every if not packs.has(cid)]
     advance = bar(sum(store.length(cid) or 0 for cid in cids) if len(cids) < AT_ONCE else store.bytes)
     batch: list[Block] = []
     size = brought = 0

@@ -323,6 +323,26 @@ def test_site_records_go_ahead_of_the_lost_ones(tmp_path: Path) -> None:
             assert record.sequence > held[site].sequence
 
 
+def test_a_pin_of_as_much_as_was_here(tmp_path: Path) -> None:
+    """A DAG of which some blocks never came: what there is comes back under its pin, and outlives a collection."""
+    state = tmp_path / "state"
+    leaf = next(block for block in BIG.blocks if len(block.data) == MiB)
+    with origin(state) as client:
+        client.publish("demo", FIRST)
+        lease, missing = client.missing("loose", BIG.blocks)
+        client.send(lease, [block for block in missing if block != leaf])
+        client.ok("PUT", f"/api/v1/pins/{BIG.release.root}", {"name": "torn", "partial": True})
+        data = packed(state)
+    unpacked(data, tmp_path / "restored")
+    assert sound(tmp_path / "restored")
+    with origin(tmp_path / "restored") as client:
+        client.ok("POST", "/api/v1/gc")
+        assert [pin["name"] for pin in client.ok("GET", "/api/v1/pins")["pins"]] == ["torn"]
+        store = parts(client).store
+        files = [block.cid for block in BIG.blocks if not block.cid.is_control]
+        assert store.missing(files) == [leaf.cid]
+
+
 # -- a key that was rotated after the backup
 
 
