@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from edge.names.dnslink import DNSLinks, Texts
 from edge.names.faults import NameFault, NameLoop, NameNotFound, NameTrouble
 from edge.names.limits import HOPS, RECHECK
+from edge.names.links import read_links
 from edge.names.names import Named, Names
 from edge.names.records import Records, Source, SourceTrouble
+from edge.names.seeds import read_seeds
 from edge.peers.ring import Member
 from tests.edge.names.play import HOUR, Asked, Key, path, run
 from tests.edge.sites import World
@@ -261,3 +264,24 @@ def test_a_site_whose_record_cannot_be_had_is_what_the_head_says() -> None:
             await found.resolve(other.name)
 
     run(play)
+
+
+def test_what_the_operator_may_set_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """10,000 domains and as many records (here 3): at the value all are read; one more domain is refused, one more
+    record is passed over and said."""
+    monkeypatch.setattr("edge.names.links.LINKS", 3)
+    monkeypatch.setattr("edge.names.seeds.SEEDS", 3)
+    rows = [f"n{n}.example={HOME}" for n in range(4)]
+    assert len(read_links(",".join(rows[:3]))) == 3
+    with pytest.raises(ValueError, match="at most 3 are read"):
+        read_links(",".join(rows))
+    for count, said in ((3, False), (4, True)):
+        key = Key()
+        (tmp_path / f"{key.name}.ipns-record").write_bytes(key.sign(HOME))
+        while len(list(tmp_path.iterdir())) < count:
+            key = Key()
+            (tmp_path / f"{key.name}.ipns-record").write_bytes(key.sign(HOME))
+        assert len(read_seeds(tmp_path, time.time())) == 3
+        assert ("the first 3 are read" in caplog.text) == said
