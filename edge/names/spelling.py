@@ -10,15 +10,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-import libipld
-
 from content.cid import CID, DAG_PB, LIBP2P_KEY
-from content.errors import BadCID
+from content.errors import BadCID, BadRecord
+from content.peerkey import parse_name
 from edge.names.limits import PATH_BYTES
 
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")  # an underscore is no host, but names may have it
 _DOMAIN_BYTES = 253  # RFC 1035
-_PEER_ID = re.compile(r"(?:12D3KooW|16Uiu2HA|Qm)[1-9A-HJ-NP-Za-km-z]{40,}\Z")
 _TEXT_MAX = 512  # as content/cid: an identity CID of 128 bytes in base16 fits
 _LIBP2P = bytes((1, LIBP2P_KEY))
 
@@ -31,12 +29,18 @@ def key_name(text: str) -> str | None:
 @lru_cache(4_096)  # base36 there and back costs 0.2 ms, and a gateway asks several times for each request
 def _key_name(text: str) -> str | None:
     try:
-        cid = CID.from_bytes(_LIBP2P + _multihash(text)) if _PEER_ID.match(text) else CID.parse(text)
-    except (BadCID, ValueError):
+        return parse_name(text).base36()
+    except BadRecord:
+        return _old_name(text)
+
+
+def _old_name(text: str) -> str | None:
+    """The name in a CIDv1 with the codec dag-pb, which keys were written with before they had one of their own."""
+    try:
+        cid = CID.parse(text)
+    except BadCID:
         return None
-    if cid.codec not in (LIBP2P_KEY, DAG_PB):
-        return None
-    return CID(_LIBP2P + cid.multihash).base36()
+    return CID(_LIBP2P + cid.multihash).base36() if cid.codec == DAG_PB else None
 
 
 def domain_name(text: str) -> str | None:
@@ -70,8 +74,3 @@ def _is_cid(text: str) -> bool:
     except BadCID:
         return False
     return True
-
-
-def _multihash(text: str) -> bytes:
-    multihash: bytes = libipld.decode_multibase("z" + text)[1]
-    return multihash
