@@ -137,12 +137,19 @@ class Row:
         return cls(numbers[0], words[0], numbers[1], words[1], words[2])
 
 
-def own_list(rows: Sequence[tuple[str, Any]]) -> Denylist:
+def own_list(rows: Sequence[tuple[str, Any]], unread: set[str] | None = None) -> Denylist:
     """The Catalog's own list, from the rows of its tree. What it allows comes after what it denies, whatever the order
-    of their texts. Raises BadNode, BadRule, LimitExceeded."""
+    of their texts. `unread`: takes the rules that do not read (a newer origin may have others than we know; to refuse
+    its Heads for them would refuse what else they deny). Raises LimitExceeded; without `unread` BadNode, BadRule."""
     check("rules of the catalog", len(rows), DENIED_ROWS)
     own = Denylist(OWN)
     for text, value in sorted(rows, key=lambda item: item[0].startswith("!")):
-        row = Row.from_value(value)
-        own.add(Rule.parse(text), row.status, row.reason)
+        try:
+            rule, row = Rule.parse(text), Row.from_value(value)
+        except (BadNode, BadRule):
+            if unread is None:
+                raise
+            unread.add(text)
+        else:
+            own.add(rule, row.status, row.reason)
     return own

@@ -193,6 +193,7 @@ class Node:
         for listener in (self.public, self.private, *self.part.listeners):
             listener.drain()
         await self.stager.close()
+        self.denylists.fetches = False
         await self.follower.store_in(Unkept(self.config.state))
         owned, self.loader.disk = self.disk, DiskTier(self.config.state / BLOCKS, 0, owner=False)
         self.loader.disk.counts = owned.counts

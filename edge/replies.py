@@ -90,7 +90,7 @@ class Reply:
         return self.status < 400 or self.status >= 500 or self.status in (404, 416)
 
 
-_OUTCOMES = {200: Outcome.HIT, 404: Outcome.NEGATIVE}
+_OUTCOMES = {200: Outcome.HIT, 404: Outcome.NEGATIVE, 410: Outcome.DENIED, 451: Outcome.DENIED}
 
 
 def unavailable(error: Unavailable) -> Problem:

@@ -11,6 +11,7 @@ files, and an edge asks about the file.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -24,7 +25,7 @@ from content.cid import CID
 from content.denylist import STATUSES
 from content.denylists import Row
 from content.denyrule import HASH, BadRule, Rule
-from content.errors import BadCID
+from content.errors import BadCID, ContentError
 from content.limits import SYMLINK_HOPS
 from content.release import Asset
 from content.treenode import load
@@ -32,13 +33,14 @@ from content.walk import Walk
 from origin.catalog import Catalog
 from origin.check import release_of
 from origin.denials import Denials
-from origin.errors import BadRequest, Missing
+from origin.errors import BadRequest, Missing, OriginError
 from origin.log import By, Entry
-from origin.reading import read
+from origin.reading import Absent, read
 from origin.store import Store
 from origin.world import Draft, World, served
 
 REASON_CHARS = 1_000
+log = logging.getLogger("rim.origin")
 
 
 class Denying:
@@ -172,7 +174,10 @@ class Denying:
         cid, found, seen = rule.block, set[CID](), set[CID]()
         if cid is not None:
             for index in _indexes(self._catalog.world.sites.values(), self._store):
-                read(self._store, _collect(index, cid.digest, seen, found))
+                try:
+                    read(self._store, _collect(index, cid.digest, seen, found))
+                except (Absent, ContentError) as error:  # no reason not to deny the rest
+                    log.error("looking for encodings of %s: %s", cid, error)
         return [Rule.parse(f"/ipfs/{one}") for one in sorted(found)]
 
 
@@ -189,7 +194,10 @@ def _indexes(sites: Iterable[Site], store: Store) -> Iterator[CID]:
         releases.update(dict.fromkeys((*served(site), *(item.release for item in site.kept))))
         yield from (root for root in (site.attic, site.bases) if root is not None)
     for release in releases:
-        yield release_of(store, release).index
+        try:
+            yield release_of(store, release).index
+        except (Absent, ContentError, OriginError) as error:
+            log.error("looking for encodings: %s", error)
 
 
 def _collect(index: CID, digest: bytes, seen: set[CID], found: set[CID]) -> Walk[None]:

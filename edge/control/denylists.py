@@ -81,7 +81,7 @@ class Sources:
         self._interval = interval
         self._session = session
         self._on_change = on_change
-        self._fetches = fetches
+        self.fetches = fetches
         self._clock = clock
         self._asked = asyncio.Event()
         self._fetch_at = 0.0
@@ -118,7 +118,7 @@ class Sources:
         try:
             if any(source.url for source in self.sources):
                 self._folder.mkdir(mode=0o700, exist_ok=True)
-            if self._fetches and self._folder.exists():
+            if self.fetches and self._folder.exists():
                 for leftover in set(self._folder.iterdir()) - known:
                     leftover.unlink()
         except OSError as error:
@@ -127,7 +127,7 @@ class Sources:
     async def first(self) -> None:
         """Fetch the lists of which there is no copy, before anybody is served; not for long."""
         missing = [source for source in self.sources if source.url is not None and source.list is None]
-        if missing and self._fetches:
+        if missing and self.fetches:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FIRST_WITHIN):
                     await asyncio.gather(*(self._refresh(source) for source in missing))
@@ -147,7 +147,7 @@ class Sources:
             self._asked.clear()
             for source in self.sources:
                 await self._look(source)
-            if self._fetches and (hurry or self._clock() >= self._fetch_at):
+            if self.fetches and (hurry or self._clock() >= self._fetch_at):
                 self._fetch_at = self._clock() + self._interval
                 for source in self.sources:
                     if source.url is not None:
@@ -210,7 +210,7 @@ class Sources:
 
     async def _refresh(self, source: Source) -> None:
         """Fetch a list, if it has changed, and keep it. Whatever comes of that, the last good one holds."""
-        incoming = source.path.with_suffix(".new")
+        incoming = source.path.with_suffix(f".{os.getpid()}.new")  # another process may take this one's place by now
         try:
             etag = await self._fetch(source, incoming)
             if etag is not None:

@@ -360,10 +360,12 @@ class Follower:
     # Taking.
 
     async def _become(self, head: Head) -> None:
-        """Forget what was purged, then store, then serve. In this order a crash at any point leaves an edge that
-        serves the old Head or the new one, and a receipt is never ahead of what it promises; the other way round, one
-        killed before it forgot would start on the new Head with the old blocks and nobody left to drop them. What
-        cannot be forgotten yet keeps back the receipt, not the Head: it is asked for again until all is done."""
+        """Refuse what is denied, forget what was purged, then store, then serve. In this order a crash at any point
+        leaves an edge that serves the old Head or the new one, and a receipt is never ahead of what it promises; the
+        other way round, one killed before it forgot would start on the new Head with the old blocks and nobody left to
+        drop them. What cannot be forgotten yet keeps back the receipt, not the Head: it is asked for again until all is
+        done."""
+        self.denials.set_own(head.world.denied.own)  # at once: who must not answer need not wait for what follows
         await self._take_denied(head.world)
         if await self._forget_purged(head.world.views):
             await self._store(head)

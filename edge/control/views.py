@@ -7,6 +7,7 @@ nor read again. Not here: whether the Catalog may be believed (edge/control/head
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -23,6 +24,7 @@ from content.release import Release
 from content.walk import Walk
 from edge.site.view import Lender, Published, SiteView
 
+logger = logging.getLogger("rim.edge")
 T = TypeVar("T")
 Fetch = Callable[[CID], Awaitable[Block]]
 _SLICE = 64  # sites read between two breaths of the event loop
@@ -102,7 +104,11 @@ async def _denied(reader: _Reader, catalog: Catalog, old: World | None) -> Denie
         return old.denied
     rows = await reader.run(tree.rows(catalog.denied))
     nodes = await reader.run(tree.node_cids(catalog.denied))
-    return Denied(frozenset(text for text, _ in rows), own_list(rows), tuple(nodes))
+    unread: set[str] = set()
+    own = own_list(rows, unread)
+    if unread:
+        logger.error("%d rules of what is denied do not read: this edge is older than its origin", len(unread))
+    return Denied(frozenset(text for text, _ in rows) - unread, own, tuple(nodes))
 
 
 async def _view(reader: _Reader, name: str, cid: CID, old: World | None) -> SiteView:

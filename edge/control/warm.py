@@ -18,6 +18,7 @@ from typing import Any
 
 from content import tree, walk
 from content.cid import CID, RAW
+from content.denylists import Denied
 from content.errors import ContentError
 from content.release import Asset
 from content.walk import Leaf, Walk
@@ -108,6 +109,8 @@ class Warmer:
             for leaf in await self.loader.run(_leaves(cid, size)):
                 if self._is_ours(leaf.cid):
                     await self._have(leaf.cid, staged)
+        except Denied:
+            return  # by a list of this edge's own: nobody will be shown it here, and the rest must not wait for it
         finally:
             places.release()
 

@@ -20,6 +20,7 @@ class Outcome(StrEnum):
     FILL = "fill"  # the origin, or a gateway, was asked for it
     STALE = "stale"  # served under a Head that is past its end, because the origin is away
     NEGATIVE = "negative"  # the release says that there is no such path
+    DENIED = "denied"  # it may be there, and is not to be shown; told of without Cache-Status
     ERROR = "error"  # the answer is ours, and it is not what was asked for
 
 
@@ -30,6 +31,7 @@ _PARAMETERS = {
     Outcome.FILL: "; fwd=miss; stored; detail=origin",
     Outcome.STALE: "; hit; detail=stale",
     Outcome.NEGATIVE: "; hit; detail=negative",
+    Outcome.DENIED: "; hit; detail=denied",
     Outcome.ERROR: "; fwd=miss; detail=error",
 }
 # What the loader says of a block, as an outcome. A gateway is a fill too: the bytes came from outside the ring.

@@ -26,7 +26,7 @@ def tail(
     site: Annotated[str | None, typer.Argument(metavar="SITE", help="Of this site only.", show_default=False)] = None,
     status: Annotated[str | None, typer.Option(metavar="404|4xx", help="Only answers of this status.")] = None,
     outcome: Annotated[
-        str | None, typer.Option(metavar="O", help="Only these: hit, disk, peer, fill, stale, negative, error.")
+        str | None, typer.Option(metavar="O", help="Only these: hit, disk, peer, fill, stale, negative, denied, error.")
     ] = None,
     method: Annotated[str | None, typer.Option(metavar="M", help="Only this method.")] = None,
     path: Annotated[str | None, typer.Option(metavar="PREFIX", help="Only paths that begin so.")] = None,

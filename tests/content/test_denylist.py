@@ -426,3 +426,7 @@ def test_own_list_that_does_not_read(value: object) -> None:
         own_list([(f"/ipfs/{V0}", value)])
     with pytest.raises(BadRule):
         own_list([("nonsense", Row(410).to_value())])
+    unread: set[str] = set()
+    rows = [(f"/ipfs/{V0}", value), ("nonsense", Row(410).to_value()), (f"/ipfs/{B}", Row(410).to_value())]
+    own = own_list(rows, unread)
+    assert (len(own), unread) == (1, {f"/ipfs/{V0}", "nonsense"}), "an older node goes by what it can read"

@@ -694,6 +694,22 @@ def test_the_gateway_refuses_before_its_caches(tmp_path: Path) -> None:
 # What it costs.
 
 
+def test_a_release_with_a_file_that_only_this_edge_denies_is_warmed_all_the_same(tmp_path: Path) -> None:
+    """The origin does not know of it, and waits for this edge: it reports, without that file."""
+    data = b"only this edge denies it"
+    path = write(tmp_path / "mine.deny", f"/ipfs/{cid_of(data)}")
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        site = world.publish("demo", {"new.txt": data, "other.txt": b"and the rest of it"}, stage_only=True)
+        await origin.sign()
+        assert site.next is not None
+        assert (await origin.staged(site.next.release))["ok"]
+        assert cid_of(b"and the rest of it") in node.memory
+        assert origin.asked[str(cid_of(data))] == 0
+
+    play(tmp_path, act, denylists=(str(path),))
+
+
 def test_nothing_is_asked_where_nothing_is_denied(tmp_path: Path) -> None:
     """Without a rule the loader looks at nothing, and views are those that came: a hit costs what it cost."""
 
