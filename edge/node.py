@@ -151,7 +151,7 @@ class Node:
             await listener.start()
         works = (
             self.follower.follow(),
-            self.denylists.run(),
+            self.denylists.run(self.loader.scrub),
             self.watchdog.run(),
             self.pause.run(),
             self._tell_of_staleness(),

@@ -17,7 +17,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -85,6 +85,7 @@ class Sources:
         self._clock = clock
         self._asked = asyncio.Event()
         self._fetch_at = 0.0
+        self._told = 0  # changes
         self.sources = [self._source(text) for text in texts]
         names = [source.name for source in self.sources]
         for number, source in enumerate(self.sources):
@@ -137,9 +138,10 @@ class Sources:
 
     # From then on.
 
-    async def run(self) -> None:
-        """Keep up, for ever."""
+    async def run(self, settle: Callable[[], Awaitable[None]]) -> None:
+        """Keep up, for ever. `settle` is waited for after each change."""
         while self.sources:
+            told = self._told
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL):
                     await self._asked.wait()
@@ -152,6 +154,8 @@ class Sources:
                 for source in self.sources:
                     if source.url is not None:
                         await self._refresh(source)
+            if told != self._told:
+                await settle()
 
     def hurry(self) -> None:
         """Look at all of them now."""
@@ -200,6 +204,7 @@ class Sources:
         source.list, source.good = reader.list, good
 
     def _tell(self) -> None:
+        self._told += 1
         self._on_change([source.list for source in self.sources if source.list is not None])
 
     def _fail(self, source: Source, error: Exception) -> None:

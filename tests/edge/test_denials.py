@@ -429,6 +429,25 @@ async def _not(wanted: Awaitable[bool]) -> bool:
     return not await wanted
 
 
+def test_what_a_list_denies_leaves_memory(tmp_path: Path) -> None:
+    """A list that is read anew: its blocks are out of memory a moment later, for a long answer goes on from there."""
+    path = write(tmp_path / "mine.deny", f"/ipfs/{cid_of(b'elsewhere')}")
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        last = parts_of(world)[-1]
+        assert (await ask(node, "/long.bin")).whole
+        assert (await ask(node, "/good.txt")).status == 200
+        assert last in node.memory
+        write(path, "//" + sha256(f"{last}/".encode()).hexdigest())
+        node.reload()
+        while last in node.memory:
+            await asyncio.sleep(0.01)
+        assert cid_of(b"what is not denied") in node.memory
+        assert await is_refused(node, "/long.bin")
+
+    play(tmp_path, act, denylists=(str(path),))
+
+
 def test_the_origins_own_list_overrules_a_file(tmp_path: Path) -> None:
     """What the Catalog allows (`rim allow --always`) is shown, whatever a list of the edge says."""
     path = write(tmp_path / "mine.deny", f"/ipfs/{BAD}")
