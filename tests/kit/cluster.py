@@ -31,7 +31,7 @@ class Node(Kubo):
     def __init__(self, repo: Path) -> None:
         super().__init__(repo)
         port = free_port()
-        self._configure({"Addresses.Swarm": [f"/ip4/127.0.0.1/tcp/{port}"]})
+        self.configure({"Addresses.Swarm": [f"/ip4/127.0.0.1/tcp/{port}"]})
         name = json.loads((repo / "config").read_text())["Identity"]["PeerID"]
         self.address = f"/ip4/127.0.0.1/tcp/{port}/p2p/{name}"
 
