@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 from origin.catalog import Catalog
@@ -19,6 +20,7 @@ from origin.store import Store
 from origin.waiting import Signal
 
 REST_SECONDS = 2.0  # at least, between two rounds: each walks all that is kept, and a storm of commits needs one
+REST_SHARE = 4  # times as long as the round took, where that is more: a large origin does not walk all the time
 AGAIN_SECONDS = 5.0  # after a round that failed; doubled up to AGAIN_MAX
 AGAIN_MAX = 60.0
 LOOK_SECONDS = 600.0  # without a commit: records that were renewed, leases that ran out, a Kubo that forgot
@@ -46,22 +48,25 @@ class Follower:
         """Follow, until cancelled."""
         if not self._store.follows:
             return
-        again = AGAIN_SECONDS
+        again, whole = AGAIN_SECONDS, True
         while True:  # the waits begin before the round, so that nothing that happens during it is missed
             woken = [signal.wait(LOOK_SECONDS) for signal in (self._catalog.feed.signal, self.signal)]
-            if await asyncio.to_thread(self._round):
+            began = time.monotonic()
+            if await asyncio.to_thread(self._round, whole):
                 again = AGAIN_SECONDS
-                await asyncio.sleep(REST_SECONDS)
+                await asyncio.sleep(max(REST_SECONDS, REST_SHARE * (time.monotonic() - began)))
+                slept = time.monotonic()
                 await asyncio.wait(woken, return_when=asyncio.FIRST_COMPLETED)
+                whole = time.monotonic() - slept > LOOK_SECONDS / 2  # nothing called: see what others have done
             else:
                 await asyncio.sleep(again)
-                again = min(2 * again, AGAIN_MAX)
+                again, whole = min(2 * again, AGAIN_MAX), True
             for waiter in woken:
                 waiter.cancel()
 
-    def _round(self) -> bool:
+    def _round(self, whole: bool) -> bool:
         """One round, in a thread; whether all of it worked."""
-        pins = self._try(self._collector.reconcile, "pins")
+        pins = self._try(lambda: self._collector.reconcile(whole), "pins")
         self.rounds += 1
         self.rounds_failed += not pins
         return self._try(self._tell, "records") and pins

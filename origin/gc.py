@@ -74,10 +74,12 @@ class Collector:
             freed = self._store.compact()
             return Collected(freed.blocks, freed.bytes)
 
-    def reconcile(self) -> None:
-        """Only let go of what nothing needs, and see that the store keeps what is wanted: no disk is given back."""
+    def reconcile(self, whole: bool = True) -> None:
+        """Only let go of what nothing needs, and see that the store keeps what is wanted: no disk is given back.
+        `whole` False: not where the store knows that there is nothing to do."""
         with self._one:
-            self._sweep()
+            if whole or not self._store.rests(self._wanted().keys()):
+                self._sweep()
 
     def _take_hold(self, root: CID) -> None:
         with self._gate:
@@ -94,7 +96,8 @@ class Collector:
         store.watch()
         try:
             rooted = Reach(store, whole=True)
-            rooted.walk(store.mend(self._wanted()))
+            before = self._wanted()
+            rooted.walk(store.mend(before))
             mark = rooted.copy()
             mark.walk(self._roots())
             step("garbage marked")
@@ -106,7 +109,8 @@ class Collector:
                 mark.keys.update(last.catalog.store_key for last in self._catalog.last_words.values())
                 self._proofs.keep(mark.nodes)
                 with self._counting:
-                    roots = wanted.keys() | self._held.keys()
+                    # Also what a commit dropped since: its blocks are among the marks, so it stays until next time.
+                    roots = before.keys() | wanted.keys() | self._held.keys()
                 store.sweep(Marks(mark.keys, rooted.keys, mark.nodes, roots))
             step("garbage forgotten")
             store.settle()

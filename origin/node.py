@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ from origin.state import State
 
 IDLE_SECONDS = 75  # keep-alive: longer than the pools of our own nodes and publishers keep a connection
 BACKLOG = 2048
+THREADS = 128  # with a store elsewhere: uploads, stages and reads that all hang there at once
 log = logging.getLogger("rim.origin")
 
 
@@ -99,6 +101,8 @@ class Running:
 
     async def run(self) -> None:
         """Serve until `stop`."""
+        if self.origin.store.follows:  # its threads wait for another program, and the Head must not wait for them
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "origin"))
         work = [asyncio.create_task(task) for task in self.origin.works()]
         try:
             await self.server.serve(sockets=[self.listener])

@@ -29,7 +29,7 @@ class Marks:
     keys: set[bytes]  # all of it: from the Catalog, pins, leases, and what is being checked right now
     rooted: set[bytes]  # of those, what the roots reach that `mend` found kept
     nodes: set[bytes]  # of those, what has links, by CID
-    roots: Set[CID]  # what is wanted as a root, or is just being checked to become one
+    roots: Set[CID]  # what is wanted as a root, was when the walk began, or is just being checked to become one
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,9 @@ class Store(Protocol):
 
     def announce(self, name: str, record: bytes) -> None:
         """Tell whoever follows IPNS names through this store of a new record."""
+
+    def rests(self, wanted: Set[CID]) -> bool:
+        """Whether it keeps just these roots, and nothing is to be let go of, as far as is known without asking."""
 
     def watch(self) -> None:
         """Begin to note what is put."""

@@ -12,7 +12,7 @@ Road not taken: one file per block (seen: 0.41 s per 1,000 durable blocks, again
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -118,6 +118,9 @@ class Embedded:
 
     def unpinned(self, wanted: Iterable[CID]) -> list[CID]:
         return []
+
+    def rests(self, wanted: Set[CID]) -> bool:
+        return True
 
     def settle(self) -> None:
         """What was forgotten is gone; its bytes go with the next compaction."""

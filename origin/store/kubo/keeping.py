@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 
 from content.block import Block
@@ -168,6 +168,12 @@ class KuboStore:
         return [root for root in wanted if root not in found]
 
     # -- collection
+
+    def rests(self, wanted: Set[CID]) -> bool:
+        with self._lock:
+            if not self._proved or self._batches or self._failed:
+                return False
+            return self._journal.all().keys() <= wanted <= self._pinned.keys() | self._partial.keys()
 
     def watch(self) -> None:
         with self._lock:

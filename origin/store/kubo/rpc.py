@@ -20,8 +20,12 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
+from queue import SimpleQueue
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -46,6 +50,8 @@ WHOLE_SECONDS = 6 * 3600.0  # what goes through the whole repository
 PAUSE_SECONDS = 0.5  # before a Kubo that was away is asked again; doubled up to PAUSE_MAX
 PAUSE_MAX = 8.0
 READS_AT_ONCE = 64
+WORKERS = 8  # threads for ipfshttpclient: stages that pin at the same time
+CLOSE_SECONDS = 1.0
 _FULL = re.compile(r"no space left|disk quota|ENOSPC|storage limit", re.I)
 _LACKS = re.compile(r"could not find (\S+)|block was not found locally")
 _BOUNDARY = f"rim-{secrets.token_hex(16)}"  # no file can hold what nobody knew when it was written
@@ -70,8 +76,11 @@ class Rpc:
         self.calls: dict[str, int] = {}
         self.failures: dict[str, int] = {}
         self._address = _multiaddress(self.api)
-        self._local = threading.local()
-        self._clients: list[Any] = []
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._workers: list[threading.Thread] = []
+        self._idle = 0
+        self._under_way: set[Future[Any]] = set()
+        self._closed = False
         self._lock = threading.Lock()
         self._away: tuple[float, float] | None = None  # until when nobody asks, and the pause after that
         self._loop = asyncio.new_event_loop()
@@ -83,13 +92,23 @@ class Rpc:
         return f"<Rpc {self.api}>"
 
     def close(self) -> None:
+        """Whoever still waits for an answer is told that there will be none, so that nobody holds up the end."""
+        with self._lock:
+            self._closed = True
+            waiting, self._under_way = self._under_way, set()
+        for future in waiting:
+            with suppress(InvalidStateError):
+                if not future.cancel():
+                    future.set_exception(_Gone("the origin is stopping"))
+        for _ in self._workers:
+            self._calls.put(None)
+        for worker in self._workers:  # one that hangs in a call is a daemon, and ends with the process
+            worker.join(CLOSE_SECONDS)
         if self._session is not None:
             asyncio.run_coroutine_threadsafe(self._session.close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        for client in self._clients:
-            client.close()
 
     # -- pins, by ipfshttpclient
 
@@ -109,11 +128,11 @@ class Rpc:
 
     def pin(self, root: CID, name: str) -> None:
         """Pin this DAG, each of whose blocks Kubo reads. Raises Lacking."""
-        self._pin("pin/add", lambda client: client.pin.add(root, timeout=PIN_SECONDS, opts={"name": name}))
+        self._pin("pin/add", lambda client: client.pin.add(root, timeout=PIN_SECONDS, opts={"name": name}), PIN_SECONDS)
 
     def pin_like(self, old: CID, new: CID) -> None:
         """Pin a DAG beside one that is pinned, under its name: Kubo reads only what differs. Raises Lacking."""
-        self._pin("pin/update", lambda client: client.pin.update(old, new, unpin=False, timeout=PIN_SECONDS))
+        self._pin("pin/update", partial(_update, old, new), PIN_SECONDS)
 
     def unpin(self, root: CID) -> None:
         """Take the pin away; that there is none is what was wanted."""
@@ -123,9 +142,9 @@ class Rpc:
             if "not pinned" not in refused.words:
                 raise
 
-    def _pin(self, what: str, action: Callable[[Any], Any]) -> None:
+    def _pin(self, what: str, action: Callable[[Any], Any], seconds: float) -> None:
         try:
-            self._ask(what, action)
+            self._ask(what, action, seconds)
         except _Refused as refused:
             raise refused.lacking() or refused from refused
 
@@ -191,29 +210,59 @@ class Rpc:
 
     # -- how it is asked
 
-    def _ask(self, what: str, action: Callable[[Any], T]) -> T:
-        """Call ipfshttpclient, with this thread's client."""
+    def _ask(self, what: str, action: Callable[[Any], T], seconds: float = ASK_SECONDS) -> T:
+        """Call ipfshttpclient, in a thread of its own that nobody waits for longer than this: the limits that it takes
+        are for each read, and a thread in a read cannot be called back."""
         with self._asking(what):
-            client = getattr(self._local, "client", None)
-            if client is None:
-                client = self._local.client = self._connect()
+            call = _Call(action)
+            with self._lock:
+                if not self._idle and len(self._workers) < WORKERS:
+                    worker = threading.Thread(target=self._work, name="kubo-pins", daemon=True)
+                    self._workers.append(worker)
+                    worker.start()
+            self._calls.put(call)
             try:
-                return action(client)
+                answer: T = self._result(call.answer, seconds)
+                return answer
             except faults.ErrorResponse as error:
                 raise self._refusal(what, str(error)) from error
-            except faults.TimeoutError as error:
+            except (TimeoutError, faults.TimeoutError) as error:
                 raise _Slow from error
             except (faults.ConnectionError, faults.ProtocolError) as error:
                 raise _Gone(str(error)) from error
             except faults.Error as error:
                 raise self._refusal(what, str(error)) from error
 
-    def _connect(self) -> Any:
+    def _work(self) -> None:
+        """A thread that asks by ipfshttpclient, one question at a time."""
         timeout = (CONNECT_SECONDS, ASK_SECONDS)
-        client = ipfshttpclient.Client(self._address, offline=True, session=True, timeout=timeout)
+        with ipfshttpclient.Client(self._address, offline=True, timeout=timeout) as client:
+            while True:
+                with self._lock:
+                    self._idle += 1
+                call = self._calls.get()
+                with self._lock:
+                    self._idle -= 1
+                if call is None:
+                    return
+                if call.answer.set_running_or_notify_cancel():
+                    with suppress(InvalidStateError):  # the origin ended meanwhile
+                        try:
+                            call.answer.set_result(call.action(client))
+                        except BaseException as error:
+                            call.answer.set_exception(error)
+
+    def _result(self, answer: Future[T], seconds: float | None) -> T:
         with self._lock:
-            self._clients.append(client)
-        return client
+            if self._closed:
+                answer.cancel()
+            self._under_way.add(answer)
+        try:
+            return answer.result(seconds)
+        except CancelledError as error:
+            raise _Gone("the origin is stopping") from error
+        finally:
+            self._under_way.discard(answer)
 
     def _post(
         self,
@@ -247,8 +296,11 @@ class Rpc:
         return self._session
 
     def _wait(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
+        if self._closed:
+            work.close()
+            raise _Gone("the origin is stopping")
         try:
-            return asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, seconds), self._loop).result()
+            return self._result(asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, seconds), self._loop), None)
         except TimeoutError as error:  # also a ServerTimeoutError of aiohttp's
             raise _Slow from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -305,6 +357,14 @@ class Rpc:
         )
 
 
+@dataclass(slots=True)
+class _Call:
+    """A question for ipfshttpclient."""
+
+    action: Callable[[Any], Any]
+    answer: Future[Any] = field(default_factory=Future)
+
+
 class _Slow(Exception):
     """No answer in time."""
 
@@ -323,6 +383,10 @@ class _Refused(StoreFailed):
     def lacking(self) -> Lacking | None:
         found = _LACKS.search(self.words)
         return None if found is None else Lacking(_cid(found[1] or ""))
+
+
+def _update(old: CID, new: CID, client: Any) -> Any:
+    return client.pin.update(old, new, unpin=False, timeout=PIN_SECONDS)
 
 
 def _multipart(parts: Iterable[bytes]) -> bytes:
