@@ -115,7 +115,14 @@ SETTINGS: tuple[Setting, ...] = (
         "RIM_MEMORY",
         "Memory for blocks and ready answers. Raise it while rim_memory_evicted_total grows fast.",
     ),
-    Setting("gateways", str, "names", "", "RIM_GATEWAYS", "URLs of trustless gateways, asked last, for content only."),
+    Setting(
+        "gateways",
+        str,
+        "names",
+        "",
+        "RIM_GATEWAYS",
+        "URLs of trustless gateways, asked last, for content and IPNS records.",
+    ),
     Setting(
         "gateway_hosts",
         str,
