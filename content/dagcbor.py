@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from content.cid import CID
 from content.errors import BadCID, BadNode
-from content.limits import NODE_DEPTH, NODE_VALUES, check
+from content.limits import NODE_DEPTH, NODE_ITEMS, NODE_VALUES, check
 
 Value: TypeAlias = "bool | int | float | str | bytes | CID | list[Value] | dict[str, Value] | None"
 
@@ -48,9 +48,47 @@ def read(data: bytes, *, canonical: bool = True, links: bool = True) -> Value:
     return value
 
 
+def links(data: bytes) -> list[CID]:
+    """The links in these bytes, in order. Raises BadNode where they are no CBOR, LimitExceeded.
+
+    For walks, which meet the largest nodes of anyone: no value is made, and what is no link is only counted. Lists and
+    maps need no stack: what was opened says how many items must follow.
+    """
+    found: list[CID] = []
+    at, end, missing, looked = 0, len(data), 1, 0  # missing: items that must still follow
+    while missing:
+        if at >= end:
+            raise BadNode("CBOR: cut short")
+        looked += 1
+        if looked > NODE_ITEMS:
+            check("items of a node", looked, NODE_ITEMS)
+        major, argument, at = data[at] >> 5, data[at] & 31, at + 1
+        missing -= 1
+        if argument >= 24:
+            if argument > 27:
+                raise BadNode("CBOR: an indefinite length or a reserved one")
+            size = 1 << argument - 24
+            argument, at = int.from_bytes(data[at : at + size], "big"), at + size
+        elif major < _BYTES:
+            continue
+        if major == _TAG:
+            reader = _Reader(data, canonical=False, links=True, at=at)
+            found.append(reader.link(argument))
+            at = reader.at
+        elif major in (_BYTES, _TEXT):
+            at += argument
+        elif major in (_LIST, _MAP):
+            missing += argument * (major - 3)
+            if missing > end - at:
+                raise BadNode("CBOR: a list or map is cut short")
+    if at != end:
+        raise BadNode("CBOR: bytes after the value, or too few")
+    return found
+
+
 class _Reader:
-    def __init__(self, data: bytes, canonical: bool, links: bool) -> None:
-        self.at = 0
+    def __init__(self, data: bytes, canonical: bool, links: bool, at: int = 0) -> None:
+        self.at = at
         self._data = data
         self._canonical = canonical
         self._links = links
@@ -99,7 +137,7 @@ class _Reader:
                 raise BadNode("CBOR: a list or map is cut short")
             return ([] if major == _LIST else {}), argument
         if major == _TAG:
-            return self._link(argument), 0
+            return self.link(argument), 0
         if info in _NAMED:
             return _NAMED[info], 0
         if info == _UNDEFINED and not self._canonical:
@@ -148,7 +186,7 @@ class _Reader:
             raise BadNode(f"CBOR: map key {key[:80]!r} is not in order (of length, then bytes)")
         return key
 
-    def _link(self, tag: int) -> CID:
+    def link(self, tag: int) -> CID:
         if tag != _LINK_TAG or not self._links:
             raise BadNode(f"CBOR: tag {tag}")
         major, size, _ = self._head()

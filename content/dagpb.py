@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from content.cid import CID, write_varint
 from content.errors import BadCID, BadNode
+from content.limits import PB_LINKS, check
 
 RAW_DATA, DIRECTORY, FILE, METADATA, SYMLINK, SHARD = range(6)  # UnixFS Data.DataType
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5  # protobuf wire types; groups (3, 4) are refused
@@ -93,6 +94,8 @@ def decode(data: bytes) -> PBNode:
         if number == 2:
             if closed:
                 raise BadNode("dag-pb: links in two places")
+            if len(links) == PB_LINKS:
+                check("links of a node", PB_LINKS + 1, PB_LINKS)
             links.append(_decode_link(data, start, stop))
         else:
             if payload is not None:

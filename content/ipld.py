@@ -19,6 +19,7 @@ from content import dagcbor, dagjson, dagpb
 from content.cid import CBOR, CID, DAG_CBOR, DAG_JSON, DAG_PB, JSON, RAW
 from content.dagcbor import Value
 from content.errors import BadNode, ContentError
+from content.limits import NODE_VALUES, check
 
 __all__ = ["CODECS", "CannotConvert", "Value", "convert", "decode", "encode", "links", "same"]
 
@@ -85,21 +86,16 @@ def links(codec: int, data: bytes) -> list[CID]:
         return []
     if codec == DAG_PB:
         return [link.cid for link in dagpb.decode(data).links]
-    found: list[CID] = []
-    rest: list[Value] = [decode(codec, data, canonical=False)]
-    while rest:
-        item = rest.pop()
-        if isinstance(item, CID):
-            found.append(item)
-        elif isinstance(item, dict):
-            rest += reversed(item.values())
-        elif isinstance(item, list):
-            rest += reversed(item)
-    return found
+    if codec == DAG_CBOR:
+        return dagcbor.links(data)
+    if codec == DAG_JSON:
+        return dagjson.links(data)
+    raise BadNode(f"codec 0x{codec:x}: its links are unknown")
 
 
 def _from_dagpb(data: bytes) -> Value:
     node = dagpb.decode(data)
+    check("values of a node", 4 * len(node.links) + 3, NODE_VALUES)
     written: list[Value] = []
     for cid, name, tsize in dagpb.written_links(data):
         link: dict[str, Value] = {"Hash": cid}

@@ -20,10 +20,13 @@ HAMT_FANOUT_MAX = 1024  # UnixFS spec, MUST; CVE-2023-23625
 HAMT_THRESHOLD = 256 * KiB  # a directory block above this becomes a HAMT, by block size (IPIP-499)
 DAG_DEPTH = 1024  # boxo 0.42.1
 NODE_DEPTH = 1024  # lists and maps in each other in one DAG-CBOR or DAG-JSON node: go-ipld-prime
-NODE_VALUES = 262_144  # values of one such node: 2 MiB of empty lists would be 128 MiB of Python objects
+NODE_VALUES = 65_536  # values of one such node that are read: a tenth of a second
+NODE_ITEMS = 262_144  # items of one such node that are looked through for its links: as long
+PB_LINKS = 65_536  # links of a dag-pb node: 2 MiB of links that lead anywhere; shorter ones are data in disguise
 BLOCKS_BEFORE_FIRST_BYTE = 16_384  # nodes looked at before an answer starts
 WALK_PENDING = 262_144  # links that wait while one is followed, in a CAR or TAR: 20 MiB of CIDs
-CAR_SEEN = 1_048_576  # blocks that a CAR without doubles remembers: 100 MiB; past it, ask for dups=y
+CAR_SEEN = 262_144  # blocks that a CAR without doubles remembers, for anyone: 22 MiB; past it, ask for dups=y
+CAR_SEEN_TRUSTED = 16_777_216  # for whoever bears a token: the export of a site of any size
 FILE_LEAVES = 1_048_576  # leaves of one file that are listed: 1 TiB as we chunk it
 CAR_HEADER = 64 * KiB  # GHSA-9x4h-8wgm-8xfg: a header length is attacker's data
 CAR_SECTION = BLOCK_ACCEPTED + 4 * KiB  # a block, its CID and nothing else

@@ -24,7 +24,7 @@ from content.block import Block
 from content.carwalk import car as blocks_of_car
 from content.cid import CID, IDENTITY, RAW
 from content.errors import BadRecord, NotFound
-from content.limits import MiB
+from content.limits import CAR_SEEN, CAR_SEEN_TRUSTED, MiB
 from content.paths import Place, follow
 from content.peerkey import parse_name
 from content.trustless import RAW_TYPE, RECORD_TYPE, Asked, Terms
@@ -57,12 +57,14 @@ class NotHeld(OriginError):
 class _Reader:
     """What whoever asks may read besides the block that was asked for. `control`: control blocks below it too.
     `below`: anything at all below it; not behind an identity CID, which anybody can make to lead anywhere. `judged`:
-    what is denied is kept from it; not from a site's owner who takes the site away."""
+    what is denied is kept from it; not from a site's owner who takes the site away. `seen`: blocks that a CAR for it
+    may remember."""
 
     origin: Origin
     control: bool
     below: bool = True
     judged: bool = True
+    seen: int = CAR_SEEN_TRUSTED
 
     @property
     def get(self) -> Callable[[CID], Block]:
@@ -162,7 +164,7 @@ async def car_of(reader: _Reader, root: CID, segments: Sequence[str], terms: Ter
 
 def _slices(reader: _Reader, root: CID, segments: Sequence[str], terms: Terms, top: CID) -> Iterator[bytes]:
     get, counters = reader.get, reader.origin.counters
-    walk = blocks_of_car(root, segments, terms.scope, terms.bytes, terms.dups)
+    walk = blocks_of_car(root, segments, terms.scope, terms.bytes, terms.dups, reader.seen)
     parts, size = [car.header([top])], 0
     try:
         want = next(walk)
@@ -226,7 +228,7 @@ async def _reader(request: Request, origin: Origin, cid: CID) -> _Reader:
         return _Reader(origin, control=False, below=False)
     if not await asyncio.to_thread(origin.public.has, cid):
         raise Missing(f"block {cid} is not here")  # the same words as for a block that is not: it gives nothing away
-    return _Reader(origin, control=False)
+    return _Reader(origin, control=False, seen=CAR_SEEN)
 
 
 def record_of(origin: Origin, name: str) -> bytes | None:

@@ -285,16 +285,15 @@ def test_links_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(written(blocks, wide, [], "entity", (0, 8), True)) == 1 + 3
 
 
-def test_blocks_of_a_car_without_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was sent is remembered up to a limit (1,048,576; here 5); with doubles nothing is, and there is none."""
-    monkeypatch.setattr("content.carwalk.CAR_SEEN", 5)
+def test_blocks_of_a_car_without_doubles() -> None:
+    """What was sent is remembered up to a limit (262,144 for anyone; here 5); with doubles nothing is."""
     blocks = Blocks()
     small = [of(blocks, DAG_CBOR, number).cid for number in range(5)]
-    assert len(written(blocks, of(blocks, DAG_CBOR, [small[:4], small[:4]]).cid, [])) == 5
+    assert len(written(blocks, of(blocks, DAG_CBOR, [small[:4], small[:4]]).cid, [], "all", None, False, 5)) == 5
     top = of(blocks, DAG_CBOR, list(small)).cid
     with pytest.raises(LimitExceeded, match="blocks of a CAR"):
-        written(blocks, top, [])
-    assert len(written(blocks, top, [], "all", None, True)) == 6
+        written(blocks, top, [], "all", None, False, 5)
+    assert len(written(blocks, top, [], "all", None, True, 5)) == 6
 
 
 def test_sizes_that_lie() -> None:

@@ -23,7 +23,7 @@ from content.cid import CBOR, CID, DAG_CBOR, DAG_JSON, DAG_PB, IDENTITY, JSON, L
 from content.dagpb import PBLink
 from content.dagpb import encode as encode_node
 from content.errors import BadNode, ContentError, LimitExceeded
-from content.limits import NODE_DEPTH, NODE_VALUES
+from content.limits import NODE_DEPTH, NODE_ITEMS, NODE_VALUES, PB_LINKS
 from tests.kit.kubo import Kubo
 
 KUBO = pytest.mark.needs("ipfs")
@@ -256,6 +256,81 @@ def test_links_of_each_codec() -> None:
         ipld.links(LIBP2P_KEY, b"")
 
 
+@given(st.sampled_from([DAG_CBOR, DAG_JSON]), nested(SCALARS, KEYS.filter(lambda key: key != "/")))
+def test_links_are_those_of_the_value(codec: int, value: Any) -> None:
+    """Against the reader that makes the value: the same links in the same order (of the keys as they are written)."""
+    data = ipld.encode(codec, value)
+
+    def inside(item: Any) -> list[CID]:
+        if isinstance(item, CID):
+            return [item]
+        below = item if isinstance(item, list) else item.values() if isinstance(item, dict) else []
+        return [link for member in below for link in inside(member)]
+
+    try:
+        expected = inside(ipld.decode(codec, data))
+    except BadNode:  # a float without a fraction, beyond the integers
+        return
+    assert ipld.links(codec, data) == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *("", "81", "8201", "a161", "6161ff", "1817ff", "19", "9f01ff", "ff", "1c", "0101", "62", "5affffffff00"),
+        *(
+            "9b3fffffffffffffff",
+            "bb7fffffffffffffff",
+            "c100",
+            "d82a00",
+            "d82a4100",
+            "81d82a58",
+            "d82a582600" + "00" * 37,
+        ),
+    ],
+)
+def test_links_of_what_is_no_cbor(data: str) -> None:
+    """Cut, indefinite, more than there is, tags that are no links: BadNode, as for whoever reads the value."""
+    with pytest.raises(BadNode):
+        ipld.links(DAG_CBOR, bytes.fromhex(data))
+
+
+@pytest.mark.parametrize("data", [b"{", b"[1,]", b"\xff", b'{"/":"x"}', b"1" * 5000, b'{"a":{"/":""}}', b"", b"[1] 2"])
+def test_links_of_what_is_no_json(data: bytes) -> None:
+    """Cut, not UTF-8, a link that is none, a number that nobody holds."""
+    with pytest.raises(BadNode):
+        ipld.links(DAG_JSON, data)
+
+
+def test_items_of_a_node() -> None:
+    """262,144 items are looked through for links, the list that holds them counted; one more is refused."""
+    fits = ipld.encode(DAG_CBOR, [0] * (NODE_ITEMS - 2) + [LINKS[0]])
+    assert ipld.links(DAG_CBOR, fits) == [LINKS[0]]
+    with pytest.raises(LimitExceeded, match="items of a node"):
+        ipld.links(DAG_CBOR, ipld.encode(DAG_CBOR, [0] * NODE_ITEMS))
+
+
+def test_links_of_a_deep_node() -> None:
+    """No stack is needed for CBOR; JSON deeper than the interpreter's stack is refused past 1,024 only."""
+    deep = b"\x81" * 100_000 + ipld.encode(DAG_CBOR, LINKS[0])
+    assert ipld.links(DAG_CBOR, deep) == [LINKS[0]]
+    link = ipld.encode(DAG_JSON, LINKS[0])
+    assert ipld.links(DAG_JSON, b"[" * (NODE_DEPTH - 1) + link + b"]" * (NODE_DEPTH - 1)) == [LINKS[0]]
+    with pytest.raises(LimitExceeded):
+        ipld.links(DAG_JSON, b"[" * 200_000 + link + b"]" * 200_000)
+
+
+def test_links_of_a_dag_pb_node() -> None:
+    """65,536 links are read, one more is refused; as a value a quarter of the values of a node."""
+    one = b"\x12\x06\x0a\x04\x01\x55\x00\x00"
+    assert len(ipld.links(DAG_PB, one * PB_LINKS)) == PB_LINKS
+    with pytest.raises(LimitExceeded, match="links of a node"):
+        ipld.links(DAG_PB, one * (PB_LINKS + 1))
+    with pytest.raises(LimitExceeded, match="values of a node"):
+        ipld.decode(DAG_PB, one * (NODE_VALUES // 4))
+    ipld.decode(DAG_PB, one * (NODE_VALUES // 4 - 1))
+
+
 # ---- what is refused
 
 CBOR_REFUSED = {
@@ -402,7 +477,7 @@ def test_depth_of_a_node(codec: int) -> None:
 
 @pytest.mark.parametrize("codec", [DAG_CBOR, DAG_JSON])
 def test_values_of_a_node(codec: int) -> None:
-    """262,144 values, the list that holds them counted; one more is refused."""
+    """65,536 values, the list that holds them counted; one more is refused."""
     fits = ipld.encode(codec, [0] * (NODE_VALUES - 1))
     value = ipld.decode(codec, fits)
     assert isinstance(value, list)
