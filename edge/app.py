@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from itertools import count
 from math import ceil
 from secrets import token_urlsafe
 from typing import Any
@@ -96,14 +97,15 @@ class SiteApp:
     async def _current(self, asked: Asked) -> Reply:
         """A reply that was made since this process last stood still."""
         pause = self.ready.pause
-        while True:
+        for tries in count():
             await pause.over()
             seen = pause.seen
             reply = await self._told(asked)
             pause.look()
-            if seen == pause.seen:
-                return reply
+            if seen == pause.seen or (reply.settled and tries):
+                break
             await reply.discard()
+        return reply
 
     async def _told(self, asked: Asked) -> Reply:
         try:
@@ -179,7 +181,10 @@ class SiteApp:
         if self.development and own in _LOOPBACK and asked.raw_path == b"/":
             return None
         place = await gateway.place(host, field.decode("latin-1"))
-        return None if place is None else await gateway.reply(asked, place, scheme or asked.scheme)
+        if place is None:
+            return None
+        # What a hash names no purge changes. What is long to make must not be made again and again on a busy machine.
+        return replace(await gateway.reply(asked, place, scheme or asked.scheme), settled=True)
 
     def _count_in(self, asked: Asked) -> None:
         """Raises Problem where a rate does not allow one more request, whatever it asks for."""

@@ -73,6 +73,7 @@ class Reply:
     head: bytes
     outcome: Outcome
     body: AsyncGenerator[bytes, None] | bytes = b""
+    settled: bool = False  # made once more after this process stood still, it stands, however long that took
 
     @classmethod
     def of(cls, problem: Problem, outcome: Outcome | None = None) -> Reply:

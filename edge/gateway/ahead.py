@@ -15,10 +15,12 @@ from typing import Any
 from content.block import Block
 from content.cid import CID, RAW
 from content.errors import ContentError
+from content.limits import KiB
 from content.walk import links
 from edge.cache.loader import WINDOW
 from edge.gateway.reader import Reader
 
+_LARGE = 256 * KiB  # a node above this is a folder of thousands: reading it once more costs more than a guess saves
 _GUESSES = 2_048  # links that wait for their turn
 
 
@@ -52,7 +54,7 @@ class Ahead:
         self._begun.clear()
 
     def _guess(self, cid: CID, block: Block) -> None:
-        if cid.codec != RAW:
+        if cid.codec != RAW and len(block.data) <= _LARGE:
             try:
                 below = links(block if block.cid == cid else Block(cid, block.data))
             except ContentError:

@@ -21,7 +21,7 @@ from edge.gateway.ahead import Ahead
 from edge.gateway.answered import Case
 from edge.gateway.archives import archive
 from edge.gateway.headers import saved_as
-from edge.gateway.reader import Reader
+from edge.gateway.reader import Reader, send
 from edge.gateway.wanted import Wanted
 from edge.http.problem import Problem
 from edge.replies import Reply
@@ -46,8 +46,8 @@ async def _pieces(
     wants = walk(root, segments, terms.scope, terms.bytes, terms.dups)
     ahead = Ahead(reader, top if terms.scope == "all" and terms.bytes is None else None)
     try:
-        want = next(wants)
-        while True:
+        want, ended = next(wants, None), False
+        while want is not None and not ended:
             block = await ahead.block(want.cid)
             asked += 1
             if asked % _SLICE == 0:
@@ -58,8 +58,7 @@ async def _pieces(
                 if size >= _PIECE:
                     yield b"".join(parts)
                     parts, size = [], 0
-            want = wants.send(block)
-    except StopIteration:
+            ended, want = await send(wants, block)
         if parts:
             yield b"".join(parts)
     finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from content.block import Block
 from content.cid import CID
 from content.limits import KiB
 from content.tar import Chunk
@@ -18,7 +17,7 @@ from edge.gateway.answered import Case
 from edge.gateway.archives import archive
 from edge.gateway.formats import MEDIA_TYPES, Form
 from edge.gateway.headers import saved_as
-from edge.gateway.reader import Reader
+from edge.gateway.reader import Reader, send
 from edge.replies import Reply
 
 _PIECE = 64 * KiB  # gathered before it is sent
@@ -37,22 +36,20 @@ async def _pieces(reader: Reader, cid: CID) -> AsyncGenerator[bytes, None]:
     walking = walk(cid)
     ahead = Ahead(reader, cid)
     try:
-        step = next(walking)
-        while True:
+        step, ended = next(walking, None), False
+        while step is not None and not ended:
             steps += 1
             if steps % _SLICE == 0:
                 await asyncio.sleep(0)
-            block: Block | None = None
             if isinstance(step, Chunk):
                 parts.append(step.data)
                 size += len(step.data)
                 if size >= _PIECE:
                     yield b"".join(parts)
                     parts, size = [], 0
+                step = next(walking, None)
             else:
-                block = await ahead.block(step)
-            step = next(walking) if block is None else walking.send(block)
-    except StopIteration:
+                ended, step = await send(walking, await ahead.block(step))
         if parts:
             yield b"".join(parts)
     finally:

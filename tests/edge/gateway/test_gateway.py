@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import edge.node
+import edge.pause
 from content import ipns, tree, unixfs
 from content.catalog import Alias
 from content.cbor import encode
@@ -593,5 +594,19 @@ def test_nothing_is_guessed_of_a_part(tmp_path: Path) -> None:
                 await connection.reader.readuntil(b"\r\n0\r\n\r\n")
         leaves = [str(CID.of(RAW, LARGE[at : at + MiB])) for at in range(0, len(LARGE), MiB)]
         assert [stage.origin.asked[leaf] for leaf in leaves] == [1, 0, 0]
+
+    play(tmp_path, act)
+
+
+def test_a_busy_machine_gets_an_answer_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where each look at the clock finds that this process stood still, the answer is made once more, and then stands:
+    seen of a folder of 38,000 entries, whose page was made again and again for ever."""
+
+    async def act(stage: Stage) -> None:
+        root = stage.folder(FILES)
+        monkeypatch.setattr(edge.pause, "JUMP", -1.0)
+        monkeypatch.setattr(edge.pause, "HOLD", 0.01)
+        async with asyncio.timeout(30):
+            assert (await stage.get("paths.test", f"/ipfs/{root}/a/")).status == 200
 
     play(tmp_path, act)
