@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import stat
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,12 @@ class Denials:
             self.refused += 1
             raise Gone("/".join((f"/ipfs/{cid}", *segments)) if segments else f"block {cid}", refusal)
 
+    def check_name(self, name: str) -> None:
+        """Raises Gone where an IPNS name is denied."""
+        if refusal := self.lists.refusal_of_name(name):
+            self.refused += 1
+            raise Gone(f"/ipns/{name}", refusal)
+
     def check_way(self, place: Place, segments: Sequence[str]) -> None:
         """Raises Gone where a path is denied below any node that it leads through."""
         if refusal := self.lists.refusal_on_way(place.passed, segments):
@@ -149,6 +156,8 @@ class Denials:
         """Read a file if it has changed; what is wrong with it."""
         try:
             state = os.stat(file.path)
+            if not stat.S_ISREG(state.st_mode):  # to open a pipe could take for ever
+                return "it is no regular file"
             seen = (state.st_ino, state.st_size, state.st_mtime_ns)
             if seen == file.seen:
                 return ""
@@ -160,6 +169,8 @@ class Denials:
             log.warning("denylist %s, line %d: %s", file.path, number, problem)
         if not len(reader.list) and file.list:
             return "it has no rule any more; take it out of the settings if that is meant"
+        if not len(reader.list) and reader.malformed:
+            return f"not one of its {reader.malformed} lines is a rule: {reader.problems[0][1]}"
         with self._lock:
             file.list = reader.list
             self._make()

@@ -238,6 +238,7 @@ def record_of(origin: Origin, name: str) -> bytes | None:
         return catalog.head.record
     if name in catalog.last_words:
         return catalog.last_words[name].record
+    origin.denials.check_name(name)  # of sites alone: what is denied comes to edges by the names above
     world = catalog.world
     site = next((site for site in world.sites.values() if site.ipns == name), None)
     return None if site is None else catalog.records.of_site(site, world.sequence)

@@ -17,7 +17,7 @@ from content.catalog import PREVIEW_MARK, Catalog, Site
 from content.cbor import link, typed
 from content.cid import CID
 from content.denylists import Row
-from content.limits import DENIED_ROWS, check
+from content.limits import DENIED_ROWS, PATH_BYTES, check
 from origin.changes import create
 from origin.errors import Conflict, Missing
 from origin.log import Entry
@@ -133,6 +133,9 @@ class Draft:
             del self.denied[rule]
         else:
             check("rules of the catalog", len(self.denied.keys() | {rule}), DENIED_ROWS)
+            check(
+                "bytes of a rule", len(rule.encode()), PATH_BYTES
+            )  # the tree's limit: else the whole batch would fail
             self.denied[rule] = row
         self.changes += 1
 

@@ -13,9 +13,11 @@ an edge fetches; the others see the copy change.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
+import stat
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
@@ -106,7 +108,8 @@ class Sources:
                     for piece in iter(lambda: file.read(_PIECE), b""):
                         _exhaust(reader.feed(piece))
                 _exhaust(reader.end())
-            except (OSError, ContentError) as error:
+                _check(reader, source)
+            except (OSError, ContentError, BadList) as error:
                 if source.url is None:
                     raise StateError(f"denylist {source.path}: {_why(error)}") from error
                 continue
@@ -192,8 +195,7 @@ class Sources:
                     await asyncio.sleep(0)
         for _ in reader.end():
             await asyncio.sleep(0)
-        if not len(reader.list) and source.list:
-            raise BadList("it has no rule any more; take it out of --denylists if that is meant")
+        _check(reader, source)
         return reader
 
     def _take(self, source: Source, reader: Reader, good: float) -> None:
@@ -245,6 +247,8 @@ class Sources:
                 return None
             if response.status != 200:
                 raise BadList(f"{response.status} {response.reason}")
+            if (coding := response.headers.get("Content-Encoding", "identity")) != "identity":
+                raise BadList(f"it came encoded ({coding[:20]}), which nobody asked for")
             size = 0
             file = await asyncio.to_thread(open, incoming, "wb")
             with file:
@@ -271,8 +275,20 @@ class Sources:
         return f"<Sources {', '.join(source.name for source in self.sources) or 'none'}>"
 
 
+def _check(reader: Reader, source: Source) -> None:
+    """Raises BadList for what is text, and no list: a page of some portal; or a file in the middle of being written."""
+    if len(reader.list):
+        return
+    if source.list:
+        raise BadList("it has no rule any more; take it out of --denylists if that is meant")
+    if reader.malformed:
+        raise BadList(f"not one of its {reader.malformed} lines is a rule: {reader.problems[0][1]}")
+
+
 def _state(path: Path) -> tuple[int, ...]:
     found = path.stat()
+    if not stat.S_ISREG(found.st_mode):  # to open a pipe could take for ever
+        raise OSError(errno.EINVAL, "it is no regular file")
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 

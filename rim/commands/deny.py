@@ -78,7 +78,13 @@ def denied(origin: OriginUrl = None, as_json: AsJson = False) -> int:
     with open_origin(origin) as open_:
         found = open_.get("/api/v1/denied")
     rows = [
-        (rule["rule"], rule.get("status", ""), output.moment(rule.get("time", 0)), rule.get("asked", ""), _why(rule))
+        (
+            rule["rule"],
+            "allow" if rule["rule"].startswith("!") else rule["status"],
+            output.moment(rule.get("time", 0)),
+            rule.get("asked", ""),
+            _why(rule),
+        )
         for rule in found["rules"]
     ]
     text = output.table(rows, ("RULE", "STATUS", "SINCE", "ASKED AS", "REASON"))

@@ -465,6 +465,7 @@ BROKEN = {
     "gone": None,
     "another version": "version: 2\n---\n",
     "no header that reads": "what: is\nthis\n---\n",
+    "nothing but text": "<html>\n<p>log in first</p>\n",
 }
 
 
@@ -489,6 +490,15 @@ def test_an_edge_does_not_start_without_its_list(tmp_path: Path, text: str | Non
         await node.stop()
 
     asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_pipe_is_no_list(tmp_path: Path) -> None:
+    """It is not opened: nobody may ever write to it."""
+    path = tmp_path / "mine.deny"
+    os.mkfifo(path)
+    lists = Sources((str(path),), tmp_path / "lists", 300, aiohttp.ClientSession, lambda found: None)
+    with pytest.raises(StateError, match="no regular file"):
+        lists.load()
 
 
 def test_settings_of_lists() -> None:
@@ -570,7 +580,8 @@ def test_a_url_is_fetched_kept_and_never_trusted_blindly(tmp_path: Path) -> None
                 who.rules(f"/ipfs/{BAD}", f"/ipfs/{cid_of(b'what is not denied')}")
                 await again()
                 await until(lambda: is_refused(node, "/good.txt"))
-                for body, status in ((b"", 200), (b"<html>\n---\n", 200), (b"version: 1\n---\n", 200), (b"", 500)):
+                bad = ((b"", 200), (b"<html>\n---\n", 200), (b"<html>\n", 200), (b"version: 1\n---\n", 200), (b"", 500))
+                for body, status in bad:
                     who.body, who.status, errors = body, status, source.errors
                     await again()
                     while source.errors == errors:

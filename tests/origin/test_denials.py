@@ -281,6 +281,33 @@ def test_number_of_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert rules(client) == ["/ipns/b.example", "/ipns/c.example"]
 
 
+def test_a_rule_past_its_length_fails_alone(tmp_path: Path) -> None:
+    """A path that the tree could not hold (1,024 bytes with all of the rule): refused, and the Catalog goes on."""
+    at_limit = 1024 - len(v0(BAD)) - 1
+    with origin(tmp_path / "state") as client:
+        deny(client, f"/ipfs/{BAD}/" + "x" * at_limit)
+        answer = client.ask("POST", "/api/v1/deny", {"what": f"/ipfs/{BAD}/" + "x" * (at_limit + 1)})
+        assert (answer.status, answer.error) == (422, "limit_exceeded")
+        deny(client, str(BAD))
+
+
+def test_the_record_of_a_denied_name(tmp_path: Path) -> None:
+    """A site's key: its record is refused under each spelling; the catalog's own never is, or no edge would hear."""
+    with origin(tmp_path / "state") as client:
+        client.publish("demo", release())
+        name, catalog = client.ok("GET", "/api/v1/sites/demo")["ipns"], client.ok("GET", "/api/v1/status")["catalog"]
+        assert client.get(f"/ipns/{name}?format=ipns-record").status == 200
+        deny(client, f"/ipns/{name}", status=451)
+        deny(client, f"/ipns/{catalog}")
+        for text in (name, str(CID.parse(name))):
+            assert client.get(f"/ipns/{text}?format=ipns-record").status == 451
+        record = {"Accept": "application/vnd.ipfs.ipns-record"}
+        assert client.ask("GET", f"/routing/v1/ipns/{name}", headers=record).status == 451
+        assert client.get(f"/ipns/{catalog}?format=ipns-record").status == 200
+        allow(client, f"/ipns/{name}")
+        assert client.get(f"/ipns/{name}?format=ipns-record").status == 200
+
+
 def write(path: Path, *lines: str) -> Path:
     path.write_text("".join(f"{line}\n" for line in lines))
     return path
