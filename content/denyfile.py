@@ -126,7 +126,9 @@ class Reader:
     def _rule(self, line: bytes) -> None:
         try:
             check("line of a denylist", len(line), DENYLIST_LINE)
-            text, *hints = line.decode().split()
+            text, *hints = [
+                word.decode() for word in line.split()
+            ]  # as bytes: what else Unicode takes for blank is not
             told = dict(_hint(hint) for hint in hints)
             reason = unquote(told.get("reason", ""))[:REASON_CHARS]
             self.list.add(Rule.parse(text), _status(told), reason)

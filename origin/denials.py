@@ -140,7 +140,10 @@ class Denials:
         """Look at the files again and again, for ever."""
         while self._files:
             await asyncio.sleep(POLL)
-            await asyncio.to_thread(self.look)
+            try:
+                await asyncio.to_thread(self.look)
+            except Exception:  # a fault of ours must not be the end of keeping up
+                log.exception("denylists")
 
     def look(self) -> None:
         """Read again what has changed; in a thread."""

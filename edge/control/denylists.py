@@ -184,6 +184,9 @@ class Sources:
                 self._fail(source, error)
         except (OSError, ContentError, BadList) as error:
             self._fail(source, error)
+        except Exception as error:  # a fault of ours must not be the end of keeping up
+            logger.exception("denylist %s", source.name)
+            self._fail(source, error)
 
     async def _read(self, source: Source, path: Path | None = None) -> Reader:
         """The list in this file, read in slices. Raises OSError, ContentError, BadList."""
@@ -230,6 +233,9 @@ class Sources:
                 await asyncio.to_thread(os.utime, source.path)
                 source.seen, source.good = _state(source.path), self._clock()
         except (aiohttp.ClientError, TimeoutError, OSError, ContentError, BadList) as error:
+            self._fail(source, error)
+        except Exception as error:  # as above
+            logger.exception("denylist %s", source.name)
             self._fail(source, error)
         finally:
             with suppress(OSError):

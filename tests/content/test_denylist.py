@@ -243,6 +243,8 @@ LINES = {
     "not UTF-8": f"/ipfs/{A}/\udcff",
     "name that is no name": "/ipns/-bad-.example/",
     "only a mark": "!",
+    "what Unicode takes for blank": "\x1f",
+    "and between words": f"/ipfs/{A}\u2003/ipfs/{A}",
 }
 
 

@@ -46,6 +46,7 @@ TARGETS = {
             ("content.redirects", "content.redirectrule", "content.redirecttable", "content.pattern"),
             160,
         ),
+        Target("denylist", ("content.denyfile", "content.denylist", "content.denyrule", "content.digests"), 256),
         Target("ranges", ("edge.http.ranges",), 96),
         Target("release", ("content.release", "content.catalog", "content.treenode", "content.cbor"), 384),
         Target("tree", ("content.treenode", "content.tree", "content.treediff", "content.treeupdate"), 96),
