@@ -106,10 +106,10 @@ class Rules:
             "slash": self.slash if self.slash != "auto" else None,
             "error": self.error,
             "pin": self.pin,
-            "headers": self.headers,
-            "redirects": self.redirects,
+            "headers": self.headers or None,
+            "redirects": self.redirects or None,
         }
-        return {**self.other, **{key: value for key, value in said.items() if value}}
+        return {**self.other, **{key: value for key, value in said.items() if value not in (None, False)}}
 
     @classmethod
     def from_value(cls, value: Any) -> Rules:
@@ -121,8 +121,8 @@ class Rules:
             slash=rules.get("slash", "auto"),
             error=rules.get("error"),
             pin=rules.get("pin") is True,
-            headers=rules.get("headers"),
-            redirects=rules.get("redirects"),
+            headers=rules.get("headers") or None,
+            redirects=rules.get("redirects") or None,
             other={key: value for key, value in rules.items() if key not in _KNOWN},
         )
 

@@ -23,9 +23,9 @@ from content.block import Block
 from content.cid import CID, DAG_PB, IDENTITY, RAW, SHA2_256
 from content.dagpb import FILE, RAW_DATA
 from content.denylists import Denied, Refusal
-from content.errors import BadNode, ContentError
+from content.errors import ContentError
 from content.limits import BLOCKS_BEFORE_FIRST_BYTE, check
-from content.walk import Leaf, Walk, leaf_bytes, links
+from content.walk import Leaf, Walk, links
 from edge.cache.admission import fits_memory
 from edge.cache.disk import DiskTier
 from edge.cache.flight import FillerDied, Flight
@@ -371,7 +371,7 @@ class Loader:
                 if seen is not None:
                     seen.add(loaded.source)
                 width = min(width * 2, window)
-                yield _cut(leaf, loaded.block)
+                yield leaf.cut(loaded.block)
         finally:
             for _, begun in ahead:
                 if isinstance(begun, asyncio.Task):
@@ -404,11 +404,3 @@ def _parts(block: Block) -> list[CID]:
     except ContentError:
         return []
     return links(block) if data.kind in (FILE, RAW_DATA) else []
-
-
-def _cut(leaf: Leaf, block: Block) -> bytes:
-    """The leaf's part of the file. A shorter leaf than its parent said is refused, or the body would end short."""
-    piece = leaf_bytes(block)[leaf.skip : leaf.skip + leaf.stop - leaf.start]
-    if len(piece) != leaf.stop - leaf.start:
-        raise BadNode(f"leaf {block.cid} holds fewer bytes than its parent says")
-    return piece

@@ -96,6 +96,14 @@ def test_a_release_comes_back() -> None:
     assert str(RELEASE.to_block().cid) == "bafyreiewyngfxcpyf2jaxayaskqtn7o4upd5j6unut4xm2q2n3s3tvbude"
 
 
+def test_rules_that_say_nothing_are_none() -> None:
+    """An empty list in a block is read as what it is written as, so that reading and writing end (found by fuzzing)."""
+    read = Rules.from_value({"headers": [], "redirects": [], "error": "", "slash": ""})
+    assert (read.headers, read.redirects) == (None, None)
+    assert Rules.from_value(read.to_value()) == read
+    assert Rules(headers=[], redirects=[]).to_value() == {}
+
+
 def test_a_release_links_its_content_and_not_its_past() -> None:
     """Pinning a release pins its Root and its Index; `previous` is text."""
     assert sorted(links(RELEASE.to_block())) == sorted([ROOT, INDEX])

@@ -587,6 +587,18 @@ def test_a_leaf_shorter_than_its_parent_says_is_refused(tmp_path: Path) -> None:
     play(tmp_path, scene, "eu")
 
 
+def test_a_leaf_longer_than_its_parent_says_is_refused(tmp_path: Path) -> None:
+    """It was cut to what its parent says, and sent as if the file were whole: other readers of the same CID refuse it."""
+    size = len(BLOCKS[0].data)
+
+    async def scene(stage: House) -> None:
+        reading = stage.nodes["a"].loader.read([Leaf(BLOCKS[0].cid, 0, size - 1, 0, size - 1)])
+        with pytest.raises(BadNode):
+            await anext(reading)
+
+    play(tmp_path, scene, "eu")
+
+
 def forever(cid: CID) -> Walk[None]:
     while True:
         links((yield cid))
