@@ -73,7 +73,7 @@ class Origin:
         self.staging = Staging(self.store, self.catalog, self.leases, self.collector, self.proofs, self.denials)
         self.showing = Showing(self.staging)
         self.views = Views(self.store)
-        self.keeper = Keeper(state, self.catalog, Judge(self.views.release, self.denials))
+        self.keeper = Keeper(state, self.store, self.catalog, Judge(self.views.release, self.denials))
         self.costs = Costs(self.store, self.catalog)
         self.follower = Follower(self.store, self.catalog, self.collector)
         self.first_token = _first_token(self.tokens, state / "admin-token")

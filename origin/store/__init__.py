@@ -14,7 +14,7 @@ keep by itself?) → the collector walks → `sweep` (under the gate: this is wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -84,6 +84,10 @@ class Store(Protocol):
 
     def rests(self, wanted: Set[CID]) -> bool:
         """Whether it keeps just these roots, and nothing is to be let go of, as far as is known without asking."""
+
+    def meet(self, addresses: Sequence[str]) -> None:
+        """Have those met who are to fetch our blocks, where this store speaks to others. One that cannot be is passed
+        over."""
 
     def watch(self) -> None:
         """Begin to note what is put."""

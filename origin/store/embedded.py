@@ -110,6 +110,9 @@ class Embedded:
     def announce(self, name: str, record: bytes) -> None:
         """Nobody follows names through a folder."""
 
+    def meet(self, addresses: Sequence[str]) -> None:
+        """A folder speaks to nobody."""
+
     def mend(self, wanted: Mapping[CID, str]) -> set[CID]:
         return set()
 

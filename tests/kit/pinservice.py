@@ -49,6 +49,7 @@ class PinService:
     post_trick: str | None = None  # for POST alone
     after: str = "7"  # Retry-After of the trick `limited`
     keeps_meta: bool = True
+    delegates: list[str] = field(default_factory=lambda: ["/ip4/192.0.2.1/tcp/4001/p2p/12D3KooWNode"])
     lag: int = 0  # so many lists do not know yet of a new pin
     poison: str = ""  # the CID at which lists stumble
     pins: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -82,7 +83,7 @@ class PinService:
             "status": status,
             "created": (_FIRST + timedelta(seconds=number)).isoformat().replace("+00:00", "Z"),
             "pin": {"cid": str(cid), "name": name, **more},
-            "delegates": ["/ip4/192.0.2.1/tcp/4001/p2p/12D3KooWNode"],
+            "delegates": self.delegates,
         }
         self.pins[pin["requestid"]] = pin
         return pin

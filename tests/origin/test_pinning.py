@@ -23,6 +23,7 @@ from origin.store.pinning.answer import BadAnswer
 from origin.store.pinning.pace import Pace
 from origin.store.pinning.service import HINTS_MAX, SERVICES_MAX, Service, Services
 from origin.store.pinning.table import Table
+from tests.kit.cluster import Node
 from tests.kit.nodes import until
 from tests.kit.pinservice import TOKEN, PinService
 from tests.origin.play import Client, Made, make, origin, parts, process, site_files
@@ -524,6 +525,28 @@ def test_a_service_that_is_not_there_yet(tmp_path: Path) -> None:
         client.publish("docs", make(site_files("docs")))
         until("down", lambda: look(client)["state"] == "down")
         assert look(client)["pins"]["waiting"] == 1
+
+
+@pytest.mark.needs("ipfs")
+def test_our_kubo_meets_the_nodes_that_a_service_names(tmp_path: Path) -> None:
+    """Behind a NAT nobody comes to us: we go to them. Names that lead nowhere hold up nothing, and no read."""
+    ours, theirs = Node(tmp_path / "ours"), Node(tmp_path / "theirs")
+    made = make(site_files("docs"))
+    nowhere = "/p2p/12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X"
+    delegates = ["", "nonsense", f"/ip4/127.0.0.1/tcp/1{nowhere}", f"/dns/nowhere.invalid/tcp/4001{nowhere}"]
+    delegates += [f"/ip4/198.51.100.1/tcp/4001{nowhere}\n", theirs.address]
+    with ours.serving(), theirs.serving(), PinService(becomes="pinning", delegates=delegates).serving() as service:
+        places = {"store": "kubo", "kubo_api": ours.api, "kubo_gateway": ours.gateway}
+        with origin(tmp_path / "state", **places) as client:
+            parts(client).keeper.pace = QUICK
+            add(client, service, auto=True)
+            until("the store is ready", lambda: client.ask("POST", "/api/v1/sites/docs/missing", b"").status == 200)
+            client.publish("docs", made)
+            settled(client, pinning=1)
+            peer = theirs.address.rpartition("/")[2].encode()
+            until("they have met", lambda: peer in ours.run("swarm", "peers"))
+            assert client.as_(None).get(f"/ipfs/{made.release.root}?format=raw").status == 200
+            assert set(parts(client).store.failures) <= {"pin/ls"}, "Kubo says by failing that it does not pin"
 
 
 # -- the services themselves

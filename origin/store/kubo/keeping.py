@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 from content.block import Block
@@ -162,6 +162,9 @@ class KuboStore:
 
     def announce(self, name: str, record: bytes) -> None:
         self.rpc.publish(name, record)
+
+    def meet(self, addresses: Sequence[str]) -> None:
+        self.rpc.connect(addresses)
 
     def unpinned(self, wanted: Iterable[CID]) -> list[CID]:
         found = self.rpc.pins()

@@ -44,6 +44,7 @@ from ipfshttpclient import exceptions as faults
 CONNECT_SECONDS = 3.0  # to a process on the same machine or the next one
 READ_SECONDS = 10.0  # one block: past it a client would rather hear 503 and go to another node
 ASK_SECONDS = 30.0  # a small question: pins, a record
+MEET_SECONDS = 2.0  # to connect to another node; an origin that stops may wait for twice as long
 TAKE_SECONDS = 120.0  # an import of up to 16 MiB; Kubo holds it while it collects its garbage
 PIN_SECONDS = 900.0  # a first pin reads every block of a release: 2.5 s for 100,000 files seen, from a warm disk
 WHOLE_SECONDS = 6 * 3600.0  # what goes through the whole repository
@@ -168,6 +169,20 @@ class Rpc:
         self._post(
             "routing/put", {"arg": f"/ipns/{name}", "allow-offline": "true"}, ASK_SECONDS, (record,), offline=False
         )
+
+    def connect(self, addresses: Iterable[str]) -> None:
+        """Have Kubo connect to these nodes, in a few seconds; it does not matter which of them cannot be. The addresses
+        are other people's word: that one leads nowhere says nothing of this Kubo, and must not make it `away`."""
+        if self._away is None:
+            with suppress(_Slow, _Gone):
+                self._wait(self._meet(list(addresses)), 2 * MEET_SECONDS)
+
+    async def _meet(self, addresses: list[str]) -> None:
+        url, limit = f"{self.api}/api/v0/swarm/connect", f"{MEET_SECONDS:g}s"
+        asked = (self._answer(url, {"arg": address, "timeout": limit}, None) for address in addresses)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.5 * MEET_SECONDS):
+                await asyncio.gather(*asked, return_exceptions=True)
 
     def collect(self) -> int:
         """Have Kubo collect its garbage; how many blocks went."""

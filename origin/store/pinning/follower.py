@@ -8,17 +8,19 @@ rows there are (store/pinning/plan), HTTP (store/pinning/client).
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import logging
+import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 from content.cid import CID
 from origin.errors import OriginError
-from origin.store.pinning.answer import FAILED, PINNED, BadAnswer, PinStatus
+from origin.store.pinning.answer import FAILED, PINNED, PINNING, QUEUED, BadAnswer, PinStatus
 from origin.store.pinning.client import CIDS_MAX, FAULTS, BadStatus, Client, Denied, Down, Limited
 from origin.store.pinning.pace import Pace
 from origin.store.pinning.service import Service
@@ -27,8 +29,11 @@ from origin.waiting import Signal
 
 LAZY_SECONDS = 1.0  # how old what is on disk of a service's words may get
 IDLE_SECONDS = 3_600.0
+MEET_SECONDS = 60.0  # between two rounds of introductions
+MEET_MAX = 8  # nodes met in one
 MARK = "rim"  # the key in `meta` under which our pins carry their origin's mark
 FAILURES = ("down", "limited", "denied", "refused", "failed", "lost")
+_ADDRESS = re.compile(r"/(?:ip4|ip6|dns|dns4|dns6|dnsaddr)/[!-~]{1,200}/p2p/[A-Za-z0-9]{1,100}\Z")
 log = logging.getLogger("rim.origin")
 
 
@@ -36,7 +41,13 @@ class Follower:
     """Brings one service to what its table says. `changed` is called when a pin begins to stand, or is gone."""
 
     def __init__(
-        self, service: Service, table: Table, mark: str, pace: Callable[[], Pace], changed: Callable[[], None]
+        self,
+        service: Service,
+        table: Table,
+        mark: str,
+        pace: Callable[[], Pace],
+        changed: Callable[[], None],
+        meet: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
         self.service = service
         self.table = table
@@ -46,6 +57,9 @@ class Follower:
         self._mark = mark
         self._pace = pace
         self._changed = changed
+        self._meet = meet
+        self._meeting: asyncio.Future[None] | None = None
+        self._met = -MEET_SECONDS
         self._signal = Signal()
         self._due: dict[CID, tuple[float, bool]] = {}  # when, and whether it was to go by then
         self._started = time.monotonic()
@@ -78,11 +92,12 @@ class Follower:
         try:
             while True:
                 waiter = self._signal.wait(self._idle())
-                if not (batch := self._batch()):
-                    await waiter
-                    continue
-                waiter.cancel()
                 try:
+                    if not (batch := self._batch()):
+                        await self.table.save()
+                        await waiter
+                        continue
+                    waiter.cancel()
                     await self._round(client, batch)
                 except OriginError as error:  # a full disk: no pin is asked for that would not be remembered
                     self._stumble("down", f"this origin: {error}")
@@ -90,6 +105,8 @@ class Follower:
                     log.exception("pinning service %s", self.service.name)
                     self._stumble("down", f"a fault of ours: {type(error).__name__}")
         finally:
+            if self._meeting is not None:
+                self._meeting.cancel()
             await client.close()
 
     # -- what is due
@@ -143,9 +160,22 @@ class Follower:
                 return
             except FAULTS as error:
                 self._row_failed(row, error)
+        self._introduce(batch)
         if time.monotonic() - self._saved >= LAZY_SECONDS:
             self._saved = time.monotonic()
             await self.table.save()
+
+    def _introduce(self, batch: list[CID]) -> None:
+        """Have the nodes met that a service names for what it is fetching: ours may be behind a NAT, where they cannot
+        come by themselves. The names are the service's, so they are few, seldom, and wait for nothing."""
+        rows = (self.table.rows.get(cid) for cid in batch)
+        fetching = [row for row in rows if row is not None and not row.going and row.status in (QUEUED, PINNING)]
+        named = dict.fromkeys(address for row in fetching for address in row.delegates if _ADDRESS.match(address))
+        busy = self._meeting is not None and not self._meeting.done()
+        if not named or busy or time.monotonic() - self._met < MEET_SECONDS:
+            return
+        self._met = time.monotonic()
+        self._meeting = asyncio.ensure_future(self._meet(list(named)[:MEET_MAX]))
 
     async def _mark_sent(self, cids: Iterable[CID]) -> None:
         """Whatever may be asked for from here on is known after any end of ours."""
@@ -285,5 +315,5 @@ class Follower:
 
 def _best(pins: list[PinStatus]) -> PinStatus | None:
     """The one that is furthest; of equals the first that was made."""
-    order = (PINNED, "pinning", "queued", FAILED)
+    order = (PINNED, PINNING, QUEUED, FAILED)
     return min(pins, key=lambda pin: (order.index(pin.status), pin.created), default=None)

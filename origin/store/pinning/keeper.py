@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from origin.catalog import Catalog
 from origin.errors import BadRequest, Conflict, Forbidden, Missing, OriginError
 from origin.reading import Absent
 from origin.state import State
+from origin.store import Store
 from origin.store.pinning import plan
 from origin.store.pinning.answer import NAME_BYTES
 from origin.store.pinning.follower import Follower
@@ -38,12 +39,14 @@ log = logging.getLogger("rim.origin")
 class Keeper:
     """The services, and who works at each. All methods are called in the loop's thread."""
 
-    def __init__(self, state: State, catalog: Catalog, judge: Judge) -> None:
+    def __init__(self, state: State, store: Store, catalog: Catalog, judge: Judge) -> None:
         self.services = Services(state / "services.json")
         self.pace = Pace()
         self._folder = state / "remote"
         self._catalog = catalog
         self._judge = judge
+        self._store = store
+        self._meeting = asyncio.Lock()
         self._signal = Signal()
         self._changing = asyncio.Lock()
         self._running = False
@@ -219,10 +222,15 @@ class Keeper:
 
     def _follower(self, service: Service, old: Follower | None = None) -> Follower:
         table = old.table if old is not None else Table(self._file(service.name))
-        made = Follower(service, table, self.services.origin, lambda: self.pace, self._signal.notify)
+        made = Follower(service, table, self.services.origin, lambda: self.pace, self._signal.notify, self._meet)
         if old is not None:
             made.failures = old.failures
         return made
+
+    async def _meet(self, addresses: Sequence[str]) -> None:
+        """One service's nodes at a time: each time holds a thread for some seconds."""
+        async with self._meeting:
+            await asyncio.to_thread(self._store.meet, addresses)
 
     def _start(self, name: str) -> None:
         self._tasks[name] = asyncio.create_task(self._followers[name].run(), name=f"pinning {name}")
