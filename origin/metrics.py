@@ -110,14 +110,14 @@ METRICS: tuple[Row, ...] = (
         "counter",
         "What failed there; down, limited (429), denied (the token): the service; refused, failed: a pin; lost: a pin "
         "that stood is gone.",
-        lambda o: {(f.service.name, kind): n for f in o.keeper.all() for kind, n in f.failures.items()},
+        lambda o: {(f.service.name, kind): n for f in o.keeper.all() for kind, n in f.health.failures.items()},
         "service, kind",
     ),
     Row(
         "rim_origin_remote_service_up",
         "gauge",
         "1: the service answered when it was last asked; 0: it did not, or was not asked yet.",
-        lambda o: {f.service.name: float(f.state == "ok") for f in o.keeper.all()},
+        lambda o: {f.service.name: float(f.health.state == "ok") for f in o.keeper.all()},
         "service",
     ),
 )

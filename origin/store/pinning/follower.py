@@ -3,25 +3,24 @@
 Here lives one loop: take the rows that are due, look at what the service has of them, and do for each what that look
 says. Every step begins with a look, so it does not matter what was done before, by whom, and whether its answer came: a
 lost answer, a kill -9, a pin that others deleted, one that failed or ran out are all the same case. Not here: which
-rows there are (store/pinning/plan), HTTP (store/pinning/client).
+rows there are (store/pinning/plan), what a failure says of the service (health), HTTP (store/pinning/client).
 """
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import logging
-import re
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from content.cid import CID
 from origin.errors import OriginError
 from origin.store.pinning.answer import FAILED, PINNED, PINNING, QUEUED, BadAnswer, PinStatus
-from origin.store.pinning.client import CIDS_MAX, FAULTS, BadStatus, Client, Denied, Down, Limited
+from origin.store.pinning.client import CIDS_MAX, FAULTS, BadStatus, Client, Denied, Limited
+from origin.store.pinning.health import Health
+from origin.store.pinning.meeting import Meet, Meetings
 from origin.store.pinning.pace import Pace
 from origin.store.pinning.service import Service
 from origin.store.pinning.table import Remote, Rows, Table
@@ -29,11 +28,7 @@ from origin.waiting import Signal
 
 LAZY_SECONDS = 1.0  # how old what is on disk of a service's words may get
 IDLE_SECONDS = 3_600.0
-MEET_SECONDS = 60.0  # between two rounds of introductions
-MEET_MAX = 8  # nodes met in one
 MARK = "rim"  # the key in `meta` under which our pins carry their origin's mark
-FAILURES = ("down", "limited", "denied", "refused", "failed", "lost")
-_ADDRESS = re.compile(r"/(?:ip4|ip6|dns|dns4|dns6|dnsaddr)/[!-~]{1,200}/p2p/[A-Za-z0-9]{1,100}\Z")
 log = logging.getLogger("rim.origin")
 
 
@@ -47,29 +42,23 @@ class Follower:
         mark: str,
         pace: Callable[[], Pace],
         changed: Callable[[], None],
-        meet: Callable[[Sequence[str]], Awaitable[None]],
+        meet: Meet,
     ) -> None:
         self.service = service
         self.table = table
-        self.failures: Counter[str] = Counter(dict.fromkeys(FAILURES, 0))
-        self.state: Literal["new", "ok", "down", "limited", "denied"] = "new"
-        self.error = ""
+        self.health = Health(service.name, pace)
         self._mark = mark
         self._pace = pace
         self._changed = changed
-        self._meet = meet
-        self._meeting: asyncio.Future[None] | None = None
-        self._met = -MEET_SECONDS
+        self._meetings = Meetings(meet)
         self._signal = Signal()
         self._due: dict[CID, tuple[float, bool]] = {}  # when, and whether it was to go by then
         self._started = time.monotonic()
-        self._resume = 0.0  # the service is let alone until then
-        self._stumbles = 0
         self._most = CIDS_MAX
         self._saved = 0.0
 
     def __repr__(self) -> str:
-        return f"<Follower of {self.service.name} {self.state}>"
+        return f"<Follower of {self.health!r}>"
 
     def wake(self) -> None:
         """Rows have changed. One that is gone is forgotten: should it come back, it is a new one."""
@@ -79,12 +68,8 @@ class Follower:
     def check(self) -> None:
         """Look at everything again, now."""
         self._due.clear()
-        self._resume = 0.0
+        self.health.hurry()
         self._signal.notify()
-
-    def retry_in(self) -> float:
-        """Seconds for which the service is still let alone."""
-        return max(0.0, self._resume - time.monotonic())
 
     async def run(self) -> None:
         """Work until cancelled. Nothing that a service says ends it."""
@@ -97,24 +82,24 @@ class Follower:
                         await self.table.save()
                         await waiter
                         continue
-                    waiter.cancel()
                     await self._round(client, batch)
                 except OriginError as error:  # a full disk: no pin is asked for that would not be remembered
-                    self._stumble("down", f"this origin: {error}")
+                    self.health.stumble("down", f"this origin: {error}")
                 except Exception as error:
                     log.exception("pinning service %s", self.service.name)
-                    self._stumble("down", f"a fault of ours: {type(error).__name__}")
+                    self.health.stumble("down", f"a fault of ours: {type(error).__name__}")
+                finally:
+                    waiter.cancel()
         finally:
-            if self._meeting is not None:
-                self._meeting.cancel()
+            self._meetings.end()
             await client.close()
 
     # -- what is due
 
     def _batch(self) -> list[CID]:
-        now = time.monotonic()
-        if now < self._resume:
+        if self.health.retry_in():
             return []
+        now = time.monotonic()
         due = ((self._when(row), cid) for cid, row in self.table.rows.items())
         return [cid for _, cid in heapq.nsmallest(self._most, (item for item in due if item[0] <= now))]
 
@@ -127,9 +112,9 @@ class Follower:
         return self._started + self._pace().settle if lost else 0.0
 
     def _idle(self) -> float:
+        if wait := self.health.retry_in():
+            return wait
         now = time.monotonic()
-        if now < self._resume:
-            return self._resume - now
         soonest = min(map(self._when, self.table.rows.values()), default=now + IDLE_SECONDS)
         return min(IDLE_SECONDS, max(0.0, soonest - now))
 
@@ -146,7 +131,8 @@ class Follower:
         except FAULTS as error:
             self._look_failed(error, batch)
             return
-        self._well()
+        self.health.well()
+        self._most = CIDS_MAX
         await self._mark_sent(cid for cid in batch if not found[cid])
         for cid in batch:
             row = self.table.rows.get(cid)
@@ -156,26 +142,14 @@ class Follower:
             try:
                 await self._act(client, row, found[cid])
             except (Limited, Denied) as error:
-                self._stumble_over(error)
+                self.health.fault(error)
                 return
             except FAULTS as error:
                 self._row_failed(row, error)
-        self._introduce(batch)
+        self._meetings.about(map(self.table.rows.get, batch))
         if time.monotonic() - self._saved >= LAZY_SECONDS:
             self._saved = time.monotonic()
             await self.table.save()
-
-    def _introduce(self, batch: list[CID]) -> None:
-        """Have the nodes met that a service names for what it is fetching: ours may be behind a NAT, where they cannot
-        come by themselves. The names are the service's, so they are few, seldom, and wait for nothing."""
-        rows = (self.table.rows.get(cid) for cid in batch)
-        fetching = [row for row in rows if row is not None and not row.going and row.status in (QUEUED, PINNING)]
-        named = dict.fromkeys(address for row in fetching for address in row.delegates if _ADDRESS.match(address))
-        busy = self._meeting is not None and not self._meeting.done()
-        if not named or busy or time.monotonic() - self._met < MEET_SECONDS:
-            return
-        self._met = time.monotonic()
-        self._meeting = asyncio.ensure_future(self._meet(list(named)[:MEET_MAX]))
 
     async def _mark_sent(self, cids: Iterable[CID]) -> None:
         """Whatever may be asked for from here on is known after any end of ours."""
@@ -230,7 +204,7 @@ class Follower:
         if row.pinned and pin.status != PINNED:
             self._lost(row)
         if pin.status == FAILED:
-            self.failures["failed"] += 1
+            self.health.failures["failed"] += 1
             tries, since, error = row.tries + 1, None, pin.said or "the service could not pin it"
             seconds = pace.retry(tries)
         elif pin.status == PINNED:
@@ -247,7 +221,7 @@ class Follower:
 
     def _lost(self, row: Remote) -> None:
         """It stood, and does not any more: deleted by somebody, or run out."""
-        self.failures["lost"] += 1
+        self.health.failures["lost"] += 1
         log.warning("pinning service %s no longer has %s (%s)", self.service.name, row.cid, row.name)
 
     async def _let_go(self, client: Client, row: Remote, mine: list[PinStatus]) -> None:
@@ -273,44 +247,18 @@ class Follower:
             if len(batch) == 1 and row is not None:
                 tries = row.tries + 1
                 self._again(row, self._pace().retry(tries), tries=tries, error=str(error))
-        self._stumble_over(error)
+        self.health.fault(error)
 
     def _row_failed(self, row: Remote, error: Exception) -> None:
         """A refusal is a failure of the pin; of anything else the outcome is unknown, and looked for soon."""
         tries = row.tries + 1
         if isinstance(error, BadStatus) and 400 <= error.status < 500:
-            self.failures["refused"] += 1
+            self.health.failures["refused"] += 1
             self._again(row, self._pace().retry(tries), tries=tries, error=str(error), status=FAILED)
         else:
-            self.failures["down"] += 1
+            self.health.failures["down"] += 1
             seconds = max(self._pace().settle, self._pace().down(tries))
             self._again(row, seconds, tries=tries, error=str(error))
-
-    def _stumble_over(self, error: Exception) -> None:
-        match error:
-            case Limited():
-                after = self._pace().limited if error.after is None else error.after
-                self._stumble("limited", str(error), min(after, self._pace().limited_most))
-            case Denied():
-                self._stumble("denied", str(error))
-            case Down():
-                self._stumble("down", str(error))
-            case _:
-                self._stumble("down", f"it answers wrongly: {error}")
-
-    def _stumble(self, state: Literal["down", "limited", "denied"], said: str, least: float = 0.0) -> None:
-        """The whole service is let alone for a while."""
-        self._stumbles += 1
-        self.failures[state] += 1
-        if self.state != state:
-            log.warning("pinning service %s: %s", self.service.name, said)
-        self.state, self.error = state, said
-        self._resume = time.monotonic() + max(least, self._pace().down(self._stumbles))
-
-    def _well(self) -> None:
-        if self.state not in ("new", "ok"):
-            log.warning("pinning service %s answers again", self.service.name)
-        self.state, self.error, self._stumbles, self._most = "ok", "", 0, CIDS_MAX
 
 
 def _best(pins: list[PinStatus]) -> PinStatus | None:

@@ -197,11 +197,11 @@ class Keeper:
 
     def _condition(self, follower: Follower) -> dict[str, Any]:
         return {
-            "state": follower.state,
-            "error": follower.error,
-            "retry_in": round(follower.retry_in(), 1),
+            "state": follower.health.state,
+            "error": follower.health.error,
+            "retry_in": round(follower.health.retry_in(), 1),
             "pins": follower.table.counts(),
-            "failures": dict(follower.failures),
+            "failures": dict(follower.health.failures),
         }
 
     async def _put(self, service: Service) -> Service:
@@ -224,7 +224,7 @@ class Keeper:
         table = old.table if old is not None else Table(self._file(service.name))
         made = Follower(service, table, self.services.origin, lambda: self.pace, self._signal.notify, self._meet)
         if old is not None:
-            made.failures = old.failures
+            made.health.failures = old.health.failures
         return made
 
     async def _meet(self, addresses: Sequence[str]) -> None:
