@@ -6,6 +6,7 @@ RIM_KUBO_KILLS=50 python -m pytest -s tests/faults/test_kubo_away.py -k killed
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import random
@@ -14,7 +15,9 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -141,6 +144,48 @@ def test_a_slow_kubo_takes_no_thread_from_the_head(tmp_path: Path, node: Kubo, m
         finally:
             node.daemon.send_signal(signal.SIGCONT)
         until("it is asked again", lambda: client.get(f"/ipfs/{leaves[1].cid}?format=raw").body == leaves[1].data)
+
+
+def test_uploads_into_a_stopped_kubo_hold_up_neither_the_head_nor_the_end(tmp_path: Path, node: Kubo) -> None:
+    """Kubo hangs while more uploads and stages wait for it than a small machine has threads: the Head and a rollback
+    are answered meanwhile. On SIGTERM the origin is gone within its ten seconds, with 0."""
+    home = Origin(tmp_path / "origin", environment(node))
+    home.start()
+    client = Client(home.url, home.token)
+    ready(client)
+    made = [
+        make({**site_files(f"site {number}"), "big.bin": random.Random(number).randbytes(2 * MiB)})
+        for number in range(12)
+    ]
+    for number in range(2):
+        client.publish("demo", made[number], made[0].cid if number else None)
+    leases = [client.missing(f"site-{number}", made[number].blocks) for number in range(2, 12)]
+    staged = make(site_files("staged"))
+    lease, missing = client.missing("demo", staged.blocks)
+    client.send(lease, missing)
+    assert node.daemon is not None
+    node.daemon.send_signal(signal.SIGSTOP)
+    try:
+
+        def gone(action: Callable[[], object]) -> None:
+            with suppress(OSError, http.client.HTTPException, AssertionError):
+                action()
+
+        actions = [partial(client.send, lease, missing) for lease, missing in leases]
+        actions.append(partial(client.stage, "demo", staged, made[1].cid, lease))
+        waiting = [threading.Thread(target=gone, args=(action,)) for action in actions]
+        for thread in waiting:
+            thread.start()
+        until("they hang", lambda: home.metric('rim_origin_kubo_calls_total{call="dag/import"}') >= 2 + 1)
+        began = time.monotonic()
+        assert client.ask("GET", "/api/v1/head?since=0", None).status in (200, 403)
+        assert client.ok("POST", "/api/v1/sites/demo/rollback", {})["release"] == str(made[0].cid)
+        assert time.monotonic() - began < rpc.READ_SECONDS
+        assert home.stop() == 0
+    finally:
+        node.daemon.send_signal(signal.SIGCONT)
+        for thread in waiting:
+            thread.join()
 
 
 @pytest.fixture
