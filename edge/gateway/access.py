@@ -6,7 +6,8 @@ live Roots that this edge serves anyway need no question. `open`: whatever can b
 (edge/gateway/reader).
 
 What was allowed is asked again after a minute, so that an unpin is known everywhere by then; while the origin is away
-the last good answer stands. Only the root of a request is asked about: what a shown root reaches is shown.
+the last good answer stands. Only the root of a request is asked about: what a shown root reaches is shown. But an
+identity CID, which anybody can write to lead anywhere, shows itself and no more.
 """
 
 from __future__ import annotations
@@ -61,6 +62,10 @@ class Access:
     def changes(self) -> bool:
         """Whether what is shown now may not be shown later."""
         return self._mode is Mode.PINNED
+
+    def leads_on(self, root: CID) -> bool:
+        """Whether a root that is shown stands for what it links to as well."""
+        return self._mode is Mode.OPEN or root.hash_code != IDENTITY
 
     async def shows(self, root: CID) -> bool:
         """Whether this root may be shown. Raises CannotTell where that was never known."""

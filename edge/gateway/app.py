@@ -175,7 +175,8 @@ class Gateway:
             raise Denied(want.path, refusal)
 
     async def _answer(self, asked: Asked, want: Wanted, root: Root) -> Reply:
-        reader = Reader(self._loader, self.denials, held_only=want.held_only)
+        inline_only = not self.access.leads_on(root.cid)
+        reader = Reader(self._loader, self.denials, held_only=want.held_only, inline_only=inline_only)
         segments = (*root.below, *want.segments)
         if (refusal := self.denials.refusal(root.cid) or self.denials.refusal_of_path(root.cid, segments)) is not None:
             raise Denied(want.path, refusal)

@@ -35,10 +35,12 @@ class NotHeld(Exception):
 class Reader:
     """Brings blocks for one request."""
 
-    def __init__(self, loader: Loader, denials: Denials, *, held_only: bool = False) -> None:
+    def __init__(self, loader: Loader, denials: Denials, *, held_only: bool = False, inline_only: bool = False) -> None:
+        """`inline_only`: nothing but what identity CIDs hold."""
         self.loader = loader
         self._denials = denials
         self._held_only = held_only
+        self._inline_only = inline_only
         self._seen: set[Source] = set()
 
     @property
@@ -53,6 +55,8 @@ class Reader:
             raise Denied(cid, refusal)
         if cid.hash_code == IDENTITY:
             return Block(cid, cid.digest)
+        if self._inline_only:
+            raise NotFound(f"{cid} (which is shown only below what is published or pinned)")
         if self._held_only:
             loaded = await self.loader.held(cid)
             if loaded is None:

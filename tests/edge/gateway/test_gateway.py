@@ -15,8 +15,8 @@ import edge.pause
 from content import ipns, tree, unixfs
 from content.catalog import Alias
 from content.cbor import encode
-from content.cid import CID, DAG_CBOR, DAG_JSON, DAG_PB, RAW
-from content.dagpb import DIRECTORY, Data, PBLink, encode_data
+from content.cid import CID, DAG_CBOR, DAG_JSON, DAG_PB, IDENTITY, RAW
+from content.dagpb import DIRECTORY, FILE, Data, PBLink, encode_data
 from content.dagpb import encode as pb
 from content.denyfile import read
 from content.release import Release
@@ -282,6 +282,32 @@ def test_control_blocks_are_never_shown(tmp_path: Path) -> None:
 
     for mode in (Mode.PINNED, Mode.OPEN):
         play(tmp_path / mode, act, gateway=mode)
+
+
+@pytest.mark.parametrize("mode", [Mode.PINNED, Mode.OPEN])
+def test_an_identity_root_leads_nowhere_in_pinned_mode(tmp_path: Path, mode: Mode) -> None:
+    """Anybody can write an identity CID that links to what is staged or private; its own bytes are shown."""
+
+    async def act(stage: Stage) -> None:
+        secret = stage.block(RAW, b"secret", public=False)
+        folder = pb([PBLink("x", secret, 6)], encode_data(Data(DIRECTORY)))
+        inline = CID(bytes((1, DAG_PB, IDENTITY, len(folder))) + folder)
+        file = pb([PBLink("", secret, 6)], encode_data(Data(FILE, None, 6, (6,))))
+        inline_file = CID(bytes((1, DAG_PB, IDENTITY, len(file))) + file)
+        data = b'{"x":{"/":"%s"}}' % str(secret).encode()
+        document = CID(b"\x01\xa9\x02\0" + bytes((len(data),)) + data)  # DAG-JSON is a varint of two bytes
+        for root, path in ((inline, "/x"), (document, "/x"), (inline, "/x?format=raw"), (inline_file, "")):
+            got = await stage.get("paths.test", f"/ipfs/{root}{path}")
+            assert (got.body == b"secret") == (mode is Mode.OPEN), (root, path, got)
+        for root, path in ((inline, "?format=car"), (inline, "?format=tar"), (document, "?format=car")):
+            async with wire(stage.node, "paths.test") as connection:
+                await connection.send(connection.request(f"/ipfs/{root}{path}", headers={"Connection": "close"}))
+                said = await connection.reader.read()
+            assert (b"secret" in said) == said.endswith(b"\r\n0\r\n\r\n") == (mode is Mode.OPEN), (root, path, said)
+        assert (await stage.get("paths.test", f"/ipfs/{inline}?format=raw")).body == folder
+        assert (await stage.get("paths.test", f"/ipfs/{document}?format=dag-json")).body == data
+
+    play(tmp_path, act, gateway=mode)
 
 
 def test_a_protected_preview_is_not_public(tmp_path: Path) -> None:
