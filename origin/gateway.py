@@ -112,7 +112,9 @@ async def ipfs(request: Request) -> Response:
         return Response(block.data, media_type=RAW_TYPE, headers=headers)
     headers["Accept-Ranges"] = "none"
     if request.method == "HEAD":
-        return Response(media_type=asked.media_type, headers=headers)
+        response = Response(media_type=asked.media_type, headers=headers)
+        del response.headers["content-length"]  # nobody knows it, and 0 it is not
+        return response
     stream = car_of(reader, root, segments, asked.terms, place.cid)
     return StreamingResponse(stream, media_type=asked.media_type, headers=headers)
 

@@ -126,7 +126,9 @@ class Private:
             return Response(block.data, headers=headers, media_type=asked.media_type)
         headers["Accept-Ranges"] = "none"
         if request.method == "HEAD":
-            return Response(headers=headers, media_type=asked.media_type)
+            response = Response(headers=headers, media_type=asked.media_type)
+            del response.headers["content-length"]  # nobody knows it, and 0 it is not
+            return response
         stream = dags.pieces(get, root, segments, asked.terms, place.cid)
         return StreamingResponse(stream, headers=headers, media_type=asked.media_type)
 

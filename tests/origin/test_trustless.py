@@ -107,6 +107,7 @@ def test_tags_and_places_of_a_car(held: Client) -> None:
     tags = {form: held.ask("HEAD", url("big", f"format=car&{form}")).headers["etag"] for form in forms}
     assert tags["dag-scope=entity"] == tags["dag-scope=entity&car-dups=n"]
     assert len(set(tags.values())) == len(tags) - 1
+    assert "content-length" not in held.ask("HEAD", url("big")).headers
     tag = tags["dag-scope=entity"]
     again = held.ask("GET", url("big", "format=car&dag-scope=entity"), headers={"If-None-Match": f'"a", {tag}'})
     assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
