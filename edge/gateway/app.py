@@ -8,27 +8,25 @@ gateway's (edge/app asks `place` after all sites).
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 
 from content.cid import CID
 from content.denylists import Denied
-from content.errors import ContentError, LimitExceeded, NotFound
+from content.errors import NotFound
 from content.paths import Place as Found
 from content.paths import follow
 from content.walk import stat
-from edge.cache.loader import Loader, Unavailable
+from edge.cache.loader import Loader
 from edge.denials import Denials
-from edge.gateway import blocks, cars, files, folders, landing, pages, records, redirects, roots, tars, wanted
-from edge.gateway.access import Access, CannotTell
+from edge.gateway import blocks, cars, files, folders, landing, records, redirects, refusals, roots, tars, wanted
+from edge.gateway.access import Access
 from edge.gateway.answered import Case, redirect
 from edge.gateway.files import Made
 from edge.gateway.formats import Form
 from edge.gateway.headers import CORS, METHODS, Shown, lines
 from edge.gateway.hosts import GatewayHosts, Kind, Place
-from edge.gateway.reader import NotHeld, Reader
+from edge.gateway.reader import Reader
 from edge.gateway.roots import Names, Root
 from edge.gateway.wanted import Wanted
 from edge.http.answer import Answer
@@ -39,11 +37,9 @@ from edge.http.target import BadTarget, host_of, path_of
 from edge.kept import Leaves
 from edge.names.faults import NameFault, NameNotFound
 from edge.names.spelling import domain_name
-from edge.replies import Asked, Reply, denied
+from edge.replies import Asked, Reply
 
-logger = logging.getLogger("rim.edge")
 Keep = Callable[[bytes, bytes, bytes, Answer, Leaves], None]
-_RETRY = (("Retry-After", "5"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,23 +118,11 @@ class Gateway:
         """The answer to this request, whatever happens."""
         try:
             return await self._reply(asked, place, scheme)
-        except Problem as problem:
-            return self._told(asked, problem)
         except Denied as error:
             self.denials.count(error.refusal)
-            return self._told(asked, denied(error.refusal))
-        except NotHeld:
-            return self._told(asked, Problem(412, "It is not here, and only-if-cached asks nobody else."))
-        except CannotTell as error:
-            return self._told(asked, Problem(504, f"Whether this may be shown is not known: {error}.", headers=_RETRY))
-        except Unavailable as error:
-            return self._told(asked, _unavailable(error))
-        except NotFound as error:
-            return self._told(asked, Problem(404, f"There is nothing at this path: {error}."))
-        except ContentError as error:
-            logger.info("%s: %s", asked.target, error)
-            status = 413 if isinstance(error, LimitExceeded) else 502
-            return self._told(asked, Problem(status, f"What stands here cannot be answered: {error}."))
+            return refusals.told(asked, error)
+        except refusals.EXPECTED as error:
+            return refusals.told(asked, error)
 
     async def _reply(self, asked: Asked, place: Place, scheme: str) -> Reply:
         if asked.method == "OPTIONS":
@@ -252,15 +236,6 @@ class Gateway:
             return await folders.folder(case, entry)
         raise NotFound("/" + "/".join(segments))
 
-    def _told(self, asked: Asked, problem: Problem) -> Reply:
-        """A refusal; to a browser as a page."""
-        html = problem.html
-        if html is None and b"text/html" in asked.fields.get(b"accept", b""):
-            html = pages.error(problem.status, HTTPStatus(problem.status).phrase, problem.detail)
-        told = Problem(problem.status, problem.detail, headers=(*problem.headers, *CORS), html=html)
-        reply = Reply.of(told)
-        return replace(reply, body=b"") if asked.method == "HEAD" else reply
-
     def __repr__(self) -> str:
         return f"<Gateway {self.hosts!r} {self.access!r}>"
 
@@ -279,9 +254,3 @@ def _check_worker(asked: Asked, want: Wanted) -> None:
     """A service worker at a root's path would rule over all of it, and on a path gateway over what is not its own."""
     if asked.fields.get(b"service-worker") == b"script" and want.place.kind is Kind.PATH and not want.segments:
         raise Problem(400, "navigator.serviceWorker: registration is not allowed for this scope.")
-
-
-def _unavailable(error: Unavailable) -> Problem:
-    if error.absent:
-        return Problem(404, f"The block {error.cid} is nowhere to be had.", headers=_RETRY)
-    return Problem(504, f"Nobody who holds {error.cid} could be reached in time.", headers=_RETRY)

@@ -212,14 +212,14 @@ async def _meet(node: Node, kind: Kind) -> None:
         await connection.send(connection.request(kind.path, kind.method, kind.fields))
         got = await connection.read(kind.method)
     assert got.status == kind.status, kind.title
-    assert not _errors(kind, got) - kind.waived, kind.title
+    assert not errors(kind, got) - kind.waived, kind.title
 
 
 async def _meet_timeout(node: Node) -> None:
     async with wire(node) as connection:
         await connection.send(b"GET / HTTP/1.1\r\nHo")
         got = await connection.read()
-    assert (got.status, _errors(Kind(408, "/"), got)) == (408, set())
+    assert (got.status, errors(Kind(408, "/"), got)) == (408, set())
 
 
 async def _meet_silence(node: Node, origin: TinyOrigin) -> None:
@@ -228,10 +228,10 @@ async def _meet_silence(node: Node, origin: TinyOrigin) -> None:
     async with wire(node) as connection:
         while (got := await connection.get("/gone.bin")).status != 504:  # the 502 is believed for a moment
             await asyncio.sleep(0.1)
-    assert not _errors(Kind(504, "/gone.bin"), got)
+    assert not errors(Kind(504, "/gone.bin"), got)
 
 
-def _errors(kind: Kind, got: Got) -> set[str]:
+def errors(kind: Kind, got: Got) -> set[str]:
     """The names of httplint's notes of its gravest level."""
     asked = HttpRequestLinter()
     asked.process_request_topline(kind.method.encode(), kind.path.encode(), b"1.1")
