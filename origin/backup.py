@@ -16,9 +16,11 @@ looks: then we look again, and what was written stays good.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -94,9 +96,10 @@ def backup(folder: Path, out: BinaryIO, bar: Bar, clock: Callable[[], float] = t
     for name, data in sorted(look.files.items()):
         writer.add(STATE + name, data)
     for path in _others(folder, look.files):
-        if (small := _bytes(path)) is not None:
-            writer.add(STATE + path.relative_to(folder).as_posix(), small)
-    _add_log(writer, folder / "log.jsonl", look.head.sequence)
+        _add_file(writer, STATE + path.relative_to(folder).as_posix(), path)
+    end, _ = log.acknowledged(folder / "log.jsonl", look.head.sequence)
+    if end:  # up to this Head: later lines may be there already, and the last may be half a line
+        _add_file(writer, f"{STATE}log.jsonl", folder / "log.jsonl", end)
     writer.close(_manifest(look, writer, made))
     counts = len(look.head.world.sites), len(look.pinned), writer.blocks, writer.bytes, writer.size
     return Backup(look.head.name, look.head.sequence, *counts)
@@ -190,14 +193,12 @@ def _others(folder: Path, known: dict[str, bytes]) -> Iterator[Path]:
             yield path
 
 
-def _add_log(writer: Writer, path: Path, sequence: int) -> None:
-    """The lines up to this Head. Later ones may be there already, and the last may be half a line."""
-    end, _ = log.acknowledged(path, sequence)
-    if not end:
-        return
-    with open(path, "rb") as file:
-        left = [_PIECE] * (end // _PIECE) + [end % _PIECE]
-        writer.add_stream(f"{STATE}log.jsonl", end, (file.read(size) for size in left))
+def _add_file(writer: Writer, name: str, path: Path, size: int | None = None) -> None:
+    """A file as it is now, which others replace but never write into; or so much of one that only grows."""
+    with suppress(FileNotFoundError), open(path, "rb") as file:
+        end = os.fstat(file.fileno()).st_size if size is None else size
+        pieces = [_PIECE] * (end // _PIECE) + [end % _PIECE]
+        writer.add_stream(name, end, (file.read(piece) for piece in pieces))
 
 
 def _manifest(look: _Look, writer: Writer, made: int) -> bytes:

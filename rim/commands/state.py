@@ -58,6 +58,10 @@ def backup(
     if target == _STDIO and as_json:
         raise Usage("--json and the archive cannot both have stdout", "give a FILE for the archive")
     folder, bars = origin_state(state), output.Bars()
+    if target != _STDIO and Path(target).resolve().is_relative_to(folder.resolve()):
+        raise Usage(
+            f"{target} is inside the origin's own folder", "put the archive on another disk, or at least beside"
+        )
     done: Backup
     with _failures("the archive was not written"), _closing(bars), bars.phase("backup") as bar:
         from origin.backup import backup

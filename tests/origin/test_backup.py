@@ -666,6 +666,7 @@ def test_what_the_commands_refuse(tmp_path: Path) -> None:
 
     refused(2, "is no file", "backup", tmp_path, "--state", state)
     refused(2, "--json", "backup", "-", "--json", "--state", state)
+    refused(2, "inside the origin's own folder", "backup", state / "archive.tar", "--state", state)
     refused(1, "No such file", "backup", tmp_path / "no" / "where", "--state", state)
     refused(1, "is no state folder", "backup", file, "--state", tmp_path / "nothing")
     assert file.read_bytes() == whole

@@ -16,6 +16,7 @@ import pytest
 
 from content.cid import CID, RAW
 from content.limits import MiB
+from origin import backup as backups
 from origin.backup import backup
 from origin.config import OriginConfig
 from origin.errors import StateError
@@ -258,3 +259,34 @@ def test_nothing_old_goes_before_the_new_is_read(tmp_path: Path, kubo: Kubo) -> 
     (state / "store.json").unlink()
     with origin(state) as client:
         assert whole(client)
+
+
+def test_a_backup_while_kubo_collects(tmp_path: Path, kubo: Kubo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A site goes, and its files go from Kubo, between the look at the Head and the first block read: it looks again,
+    and the archive is whole as of then."""
+    state, copy, looks = tmp_path / "state", backups._copy, list[int]()
+    big = make({f"{n}.bin": random.Random(n).randbytes(MiB) for n in range(3)})
+    with origin(state, store="kubo", kubo_api=kubo.api, kubo_gateway=kubo.gateway) as client:
+        client.ok("POST", "/api/v1/gc")
+        client.publish("demo", FIRST)
+        client.publish("goes", big)
+        client.ok("POST", "/api/v1/gc")
+
+        def late(look: Any, *rest: Any) -> None:
+            looks.append(look.head.sequence)
+            if len(looks) == 1:
+                client.ok("DELETE", "/api/v1/sites/goes")
+                client.ok("POST", "/api/v1/gc")
+                client.ok("POST", "/api/v1/gc")
+            copy(look, *rest)
+
+        monkeypatch.setattr(backups, "_copy", late)
+        out = io.BytesIO()
+        assert backup(state, out, lambda total: lambda count: None).sites == 1
+    assert len(looks) == 2
+    out.seek(0)
+    restore(out, tmp_path / "restored", By())
+    assert sound(tmp_path / "restored")
+    with origin(tmp_path / "restored") as client:
+        assert client.live("demo") == str(FIRST.cid)
+        assert not parts(client).store.missing(FIRST.store)
