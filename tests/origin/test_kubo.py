@@ -20,6 +20,7 @@ from origin.errors import StateError
 from origin.fsck import fsck
 from origin.steps import _steps
 from origin.store.kubo.keeping import KuboStore
+from origin.store.kubo.rpc import Rpc
 from tests.kit.kubo import Kubo
 from tests.kit.nodes import until
 from tests.origin.play import Client, Made, make, origin, parts, site_files
@@ -351,11 +352,30 @@ def test_a_folder_remembers_its_store(tmp_path: Path, node: Kubo) -> None:
         pass
     with pytest.raises(StateError, match="embedded and kubo"), origin(tmp_path / "other", store="s3"):
         pass
-    with (
-        pytest.raises(StateError, match="HOST:PORT"),
-        origin(tmp_path / "other", store="kubo", kubo_api="/ip4/1.2.3.4"),
-    ):
-        pass
+
+
+@pytest.mark.parametrize(
+    "wrong", ["/ip4/127.0.0.1/tcp/5001", "127.0.0.1:5001", "ftp://h", "http://h:x", "http://h/api", ""]
+)
+def test_an_address_that_is_none_is_refused_at_start(wrong: str) -> None:
+    for name in ("--kubo-api", "--kubo-gateway"):
+        given = {"api": "http://127.0.0.1:1", "gateway": "http://127.0.0.1:1", name.removeprefix("--kubo-"): wrong}
+        with pytest.raises(StateError, match=f"{name} .*HOST:PORT"):
+            Rpc(**given)
+
+
+def test_bytes_that_kubo_damaged_are_never_served(tmp_path: Path, node: Kubo) -> None:
+    """A leaf rots on Kubo's disk: its readers are told that it is not here, it is counted, and asked for again."""
+    leaf = random.Random(6).randbytes(MiB)
+    made = make({"rots.bin": leaf})
+    with kubo_origin(tmp_path / "state", node) as client:
+        client.publish("demo", made)
+        file = next(path for path in node.repo.glob("blocks/*/*.data") if path.stat().st_size == MiB)
+        file.write_bytes(b"?" + file.read_bytes()[1:])
+        cid = CID.of(RAW, leaf)
+        assert client.get(f"/ipfs/{cid}?format=raw").status == 404
+        assert b"rim_origin_corrupt_total 1.0" in client.get("/metrics").body
+        assert [block.cid for block in client.missing("demo", made.blocks)[1]] == [cid]
 
 
 def test_without_the_extra_the_sentence_says_what_to_install(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from content.block import Block
 from content.cid import CID, IDENTITY, RAW
 from content.errors import BadBlock, BadNode, LimitExceeded
 from origin.errors import StoreFailed
+from origin.gc import PIN_NAME
 from origin.reach import Reach
 from origin.reading import Absent
 from origin.steps import step
@@ -193,7 +194,7 @@ class KuboStore:
                 self._journal.add(root, name)  # the folder was restored: its pins are still there
             if root in found or root in self._fresh or self._partial.get(root) == self._puts:
                 continue
-            if self._mend(root, name, next((other for other, known in found.items() if known == name), None)):
+            if self._mend(root, name, self._beside(found, name)):
                 found[root] = name
         with self._lock:
             self._pinned = {root: name for root, name in found.items() if root in wanted or ours.get(root) == name}
@@ -324,6 +325,13 @@ class KuboStore:
                     self._partial[root] = puts
                     return False
         raise AssertionError
+
+    def _beside(self, found: Mapping[CID, str], name: str) -> CID | None:
+        """A pinned release that another of this name is like. Explicit pins are like nothing: Kubo compares path by
+        path, which for two hostile DAGs might never end."""
+        if name == PIN_NAME:
+            return None
+        return next((other for other, known in found.items() if known == name), None)
 
     def _give(self, root: CID) -> int:
         """Put the nodes below this root that are in the packs and not in Kubo; how many."""

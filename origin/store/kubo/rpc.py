@@ -27,7 +27,7 @@ from functools import partial
 from io import BytesIO
 from queue import SimpleQueue
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 
@@ -73,7 +73,7 @@ class Rpc:
 
     def __init__(self, api: str, gateway: str) -> None:
         self.api = api.rstrip("/")
-        self.gateway = gateway.rstrip("/")
+        self.gateway = _checked(gateway.rstrip("/"), "--kubo-gateway").geturl()
         self.calls: dict[str, int] = {}
         self.failures: dict[str, int] = {}
         self._address = _multiaddress(self.api)
@@ -426,13 +426,21 @@ def _cid(text: str) -> CID | None:
 
 def _multiaddress(url: str) -> str:
     """The address as ipfshttpclient takes it. Raises StateError."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        parts, port = urlsplit(""), 0
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path:
-        raise StateError(f"--kubo-api {url}: write it as http://HOST:PORT, e.g. http://127.0.0.1:5001")
-    host = parts.hostname
+    parts = _checked(url, "--kubo-api")
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
     kind = "ip6" if ":" in host else "ip4" if re.fullmatch(r"[\d.]+", host) else "dns"
     return f"/{kind}/{host}/tcp/{port}/{parts.scheme}"
+
+
+def _checked(url: str, flag: str) -> SplitResult:
+    """The parts of an address. Raises StateError. On `localhost` Kubo's gateway sends everyone to a name below it,
+    which not every machine can look up, so that is asked by number."""
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.path and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise StateError(f"{flag} {url}: write it as http://HOST:PORT, e.g. http://127.0.0.1:5001")
+    return parts._replace(netloc=parts.netloc.replace("localhost", "127.0.0.1", 1))
