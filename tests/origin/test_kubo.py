@@ -6,8 +6,10 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -419,3 +421,57 @@ def test_a_release_that_is_dropped_during_a_collection_goes_with_the_next(
         settled(client)
         assert made[0].cid not in pins(node)
         assert store.missing([made[0].cid]) == [made[0].cid]
+
+
+def test_publishers_beside_each_other_and_beside_kubos_collection(tmp_path: Path, node: Kubo) -> None:
+    """Four publishers whose releases share most blocks, each dropping its last one at once, while Kubo collects without
+    a pause and the follower lets go of pins: no block that a publisher was told of is ever gone (that would be a 409),
+    and at the end every live release is whole."""
+    common = {f"common/{number}.txt": b"%d" % number * 40 for number in range(30)}
+    over = threading.Event()
+    live: dict[str, Made] = {}
+    faults: list[BaseException] = []
+
+    def made(site: str, number: int) -> Made:
+        names = random.Random(f"{site} {number}").sample(sorted(common), 15)
+        return make({**{name: common[name] for name in names}, f"own/{number}.txt": f"{site} {number}".encode()})
+
+    with kubo_origin(tmp_path / "state", node) as client:
+
+        def publish(site: str) -> None:
+            client.ok("PUT", f"/api/v1/sites/{site}", {"settings": {"retention": {"last": 1, "days": 0}}})
+            expected = None
+            for number in range(8):
+                release = made(site, number)
+                client.publish(site, release, expected)
+                live[site], expected = release, release.cid
+
+        def collect() -> None:
+            while not over.is_set():
+                assert Client(node.api).ask("POST", "/api/v0/repo/gc?quiet=true").status == 200
+
+        def guarded(action: Callable[[], None]) -> None:
+            try:
+                action()
+            except BaseException as fault:
+                faults.append(fault)
+
+        publishers = [threading.Thread(target=guarded, args=(partial(publish, f"site-{n}"),)) for n in range(4)]
+        collector = threading.Thread(target=guarded, args=(collect,))
+        for thread in (collector, *publishers):
+            thread.start()
+        for thread in publishers:
+            thread.join()
+        over.set()
+        collector.join()
+        assert not faults, faults
+        settled(client)
+        node.run("repo", "gc")
+        assert len(live) == 4
+        for release in live.values():
+            assert whole_in_kubo(node, release)
+        assert sorted(name for name in pins(node).values() if name) == [f"rim/site-{n}" for n in range(4)]
+        kept = {cid.multihash for release in live.values() for cid in release.store}
+        dropped = {cid.multihash for cid in made("site-0", 0).store} - kept
+        assert dropped
+        assert not dropped & have(node)
