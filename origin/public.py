@@ -49,7 +49,7 @@ class Public:
                 while len(self._held) > _HELD_MAX:
                     self._held.popitem(last=False)
             self._held.move_to_end(roots)
-            return cid.store_key in reach.keys
+            return reach.has(cid)
 
     def has(self, cid: CID) -> bool:
         """Whether anyone may read it. Reads nodes when releases have come: call it in a thread."""
@@ -71,7 +71,7 @@ class Public:
             if roots != self._roots:
                 self._reach.walk(roots - self._roots)
                 self._roots = roots
-            return cid.store_key in self._reach.keys
+            return self._reach.has(cid)
 
     def _public_roots(self) -> frozenset[CID]:
         sites = self._catalog.world.sites.values()

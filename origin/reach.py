@@ -33,6 +33,11 @@ class Reach:
         other.nodes, other.keys = set(self.nodes), set(self.keys)
         return other
 
+    def has(self, cid: CID) -> bool:
+        """Whether it was reached as what this CID takes it for. Bytes that are a leaf may well read as a node too: who
+        has a file published could have it lead anywhere."""
+        return cid.store_key in self.keys and (cid.codec == RAW or cid.v1 in self.nodes)
+
     def walk(self, roots: Iterable[CID]) -> None:
         """Add everything that is here at or below these; what was reached already is not walked again."""
         read(self._store, reachable(roots, self._found, enter=self._enter))

@@ -222,6 +222,25 @@ def test_an_identity_root_leads_nowhere_without_a_token(tmp_path: Path) -> None:
         assert client.get(f"/ipfs/{inline}/x?format=raw").status == 200
 
 
+def test_a_file_that_reads_as_a_node_leads_nowhere_without_a_token(tmp_path: Path) -> None:
+    """A published file may hold the bytes of a folder that links to what is staged or private: it is a file."""
+    with origin(tmp_path / "state") as client:
+        secret = make(site_files("secret"))
+        parts(client).store.put(secret.blocks)
+        leaf = next(block.cid for block in secret.blocks if block.cid.codec == RAW)
+        folder = Block.make(DAG_PB, encode([PBLink("x", leaf, 1)], b"\x08\x01"))
+        file = Block.make(RAW, folder.data)
+        parts(client).store.put([file])
+        client.ok("PUT", f"/api/v1/pins/{file.cid}", {})
+        anyone = client.as_(None)
+        assert anyone.get(f"/ipfs/{file.cid}?format=raw").body == folder.data
+        old = CID(folder.cid.multihash)
+        for path in (f"{folder.cid}/x?format=raw", f"{folder.cid}?format=car", f"{old}/x?format=raw"):
+            assert anyone.get(f"/ipfs/{path}").status == 404, path
+        assert client.ok("GET", f"/api/v1/public/{file.cid}")["public"]
+        assert not client.ok("GET", f"/api/v1/public/{folder.cid}")["public"]
+
+
 def test_what_is_denied_is_in_no_car(tmp_path: Path) -> None:
     """A denied block breaks the CAR that it is in; at the end of a path, and as a path, it is 410."""
     with origin(tmp_path / "state") as client:
