@@ -5,9 +5,10 @@ live Roots that this edge serves anyway need no question. `open`: whatever can b
 (edge/control/public), denials (edge/denials), nor control blocks, which are in no mode shown
 (edge/gateway/reader).
 
-What was allowed is asked again after a minute, so that an unpin is known everywhere by then; while the origin is away
-the last good answer stands. Only the root of a request is asked about: what a shown root reaches is shown. But an
-identity CID, which anybody can write to lead anywhere, shows itself and no more.
+What was allowed is asked again after half a minute, and ready answers are let go of as often (edge/node): so an unpin
+is known everywhere within a minute. While the origin is away the last good answer stands. Only the root of a request is
+asked about: what a shown root reaches is shown. But an identity CID, which anybody can write to lead anywhere, shows
+itself and no more.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from enum import StrEnum
 from content.cid import CID, IDENTITY
 from edge.cache.flight import Flight, Verdict
 
-SHOWN_FOR = 60.0  # s that a yes is believed
+SHOWN_FOR = 30.0  # s that a yes is believed; a ready answer of it may then stand for as long once more
 HIDDEN_FOR = 5.0  # s that a no is: what has just been pinned is there soon
 ASKED_MAX = 64  # questions to the origin at a time: who makes up CIDs waits for others of his kind
 KNOWN_MAX = 65_536  # roots of which it is remembered, each way together: some 15 MB

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from content.cid import CID
 from content.denylists import Denied
@@ -23,10 +24,11 @@ from edge.gateway import blocks, cars, files, folders, landing, records, redirec
 from edge.gateway.access import Access
 from edge.gateway.answered import Case, redirect
 from edge.gateway.files import Made
+from edge.gateway.folders import CheckPage
 from edge.gateway.formats import Form
 from edge.gateway.headers import CORS, METHODS, Shown, lines
 from edge.gateway.hosts import GatewayHosts, Kind, Place
-from edge.gateway.reader import Reader
+from edge.gateway.reader import NotHeld, Reader
 from edge.gateway.roots import Names, Root
 from edge.gateway.wanted import Wanted
 from edge.http.answer import Answer
@@ -147,10 +149,10 @@ class Gateway:
         self._check_names(want, root.names)
         return await self._answer(asked, want, root)
 
-    def _check_names(self, want: Wanted, names: Iterable[str]) -> None:
-        """Raises Denied where one of these names is, or the path below it."""
+    def _check_names(self, want: Wanted, names: Iterable[str], *more: str) -> None:
+        """Raises Denied where one of these names is, or the path below it. `more`: what the path goes on with."""
         for name in names:
-            if (refusal := self.denials.refusal_of_name(name, want.segments)) is not None:
+            if (refusal := self.denials.refusal_of_name(name, (*want.segments, *more))) is not None:
                 raise Denied(want.path, refusal)
 
     def _check_way(self, want: Wanted, passed: Sequence[CID], segments: Sequence[str]) -> None:
@@ -158,7 +160,13 @@ class Gateway:
         if (refusal := self.denials.lists.refusal_on_way(passed, segments)) is not None:
             raise Denied(want.path, refusal)
 
+    def _check_page(self, want: Wanted, root: Root, at: Found, segments: Sequence[str], page: CID) -> None:
+        """Raises Denied where a folder's own page is, which has a path as well."""
+        self._check_names(want, root.names, folders.INDEX)
+        self._check_way(want, (*at.passed, page), (*segments, folders.INDEX))
+
     async def _answer(self, asked: Asked, want: Wanted, root: Root) -> Reply:
+        lists = self.denials.lists
         inline_only = not self.access.leads_on(root.cid)
         reader = Reader(self._loader, self.denials, held_only=want.held_only, inline_only=inline_only)
         segments = (*root.below, *want.segments)
@@ -167,6 +175,8 @@ class Gateway:
         if want.held_only:
             await reader.block(root.cid)
         if not await self.access.shows(root.cid):
+            if want.held_only:
+                raise NotHeld(str(root.cid))  # in the words for what is not here: it gives nothing away
             raise Problem(404, f"This gateway shows what is published or pinned at its origin; {root.cid} is not.")
         try:
             end = await reader.run(follow(root.cid, segments))
@@ -175,8 +185,10 @@ class Gateway:
                 return await self._stand_in(asked, want, root, reader)
             raise
         self._check_way(want, end.passed, segments)
-        made = await self._of_form(self._case(asked, want, root, reader, end), root.cid, segments)
-        if made.answer is not None and _is_for_all(asked, want, root) and self._keep is not None:
+        case = self._case(asked, want, root, reader, end)
+        made = await self._of_form(case, root.cid, segments, partial(self._check_page, want, root, end, segments))
+        is_for_all = _is_for_all(asked, want, root) and lists is self.denials.lists  # else it was judged by others
+        if made.answer is not None and is_for_all and self._keep is not None:
             self._keep(asked.host, asked.raw_path, asked.query, made.answer, made.leaves or {})
         return made.reply
 
@@ -184,7 +196,7 @@ class Gateway:
         shown = Shown(want, end.passed[len(root.below) :], root.immutable, root.max_age)
         return Case(want, asked.asking, reader, end, shown)
 
-    async def _of_form(self, case: Case, root: CID, segments: Sequence[str]) -> Made:
+    async def _of_form(self, case: Case, root: CID, segments: Sequence[str], check: CheckPage) -> Made:
         form = case.wanted.asked.form
         if form is Form.CAR:
             return Made(await cars.car(case, root, segments))
@@ -199,12 +211,12 @@ class Gateway:
             return Made(await blocks.data(case))
         if form is not None and not blocks.fits(case.cid, form):
             raise Problem(406, f"This is UnixFS, and is not converted to {form}: ask for ?format=raw, car or tar.")
-        return await self._unixfs(case)
+        return await self._unixfs(case, check)
 
-    async def _unixfs(self, case: Case) -> Made:
+    async def _unixfs(self, case: Case, check: CheckPage) -> Made:
         entry = await case.reader.run(stat(case.cid))
         if entry.kind == "directory":
-            return await folders.folder(case, entry)
+            return await folders.folder(case, entry, check)
         if entry.kind == "symlink":
             return Made(files.symlink(case, entry))
         return await files.file(case, entry)
@@ -224,16 +236,18 @@ class Gateway:
             return redirect(hit.status, hit.target, (*(("Cache-Control", control),) * bool(control), *CORS))
         segments = tuple(segment for segment in hit.target.split("/") if segment)
         end = await reader.run(follow(top.cid, segments))
-        self._check_way(want, (*top.passed, *end.passed[1:]), (*root.below, *segments))
+        whole, way = replace(end, passed=(*top.passed, *end.passed[1:])), (*root.below, *segments)
+        self._check_way(want, whole.passed, way)
         case = self._case(asked, replace(want, slash=True), root, reader, end)
-        return (await self._page(case, segments, hit.status)).reply
+        check = partial(self._check_page, replace(want, segments=segments), root, whole, way)
+        return (await self._page(case, segments, hit.status, check)).reply
 
-    async def _page(self, case: Case, segments: tuple[str, ...], status: int) -> Made:
+    async def _page(self, case: Case, segments: tuple[str, ...], status: int, check: CheckPage) -> Made:
         entry = await case.reader.run(stat(case.cid))
         if entry.kind == "file":
             return await files.file(case, entry, name=segments[-1] if segments else "", status=status)
         if status == 200 and entry.kind == "directory":
-            return await folders.folder(case, entry)
+            return await folders.folder(case, entry, check)
         raise NotFound("/" + "/".join(segments))
 
     def __repr__(self) -> str:

@@ -7,7 +7,9 @@ Here lives the choice, and the slash that a folder is asked for with. Not here: 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+from content.cid import CID
 from content.errors import NotFound
 from content.walk import Entry, find, list_dir, stat
 from edge.gateway import listing, pages
@@ -16,10 +18,11 @@ from edge.gateway.files import Made, file
 from edge.replies import Reply
 
 INDEX = "index.html"
+CheckPage = Callable[[CID], None]  # raises Denied for a page that is
 _SLICE = 128  # rows written between two breaths of the event loop
 
 
-async def folder(case: Case, entry: Entry) -> Made:
+async def folder(case: Case, entry: Entry, check: CheckPage) -> Made:
     """The answer of a folder."""
     wanted = case.wanted
     if not wanted.slash:  # relative links of what is in it would lead astray
@@ -30,6 +33,7 @@ async def folder(case: Case, entry: Entry) -> Made:
         return Made(redirect(301, location, fields))
     page = await _page(case, entry)
     if page is not None:
+        check(page.cid)
         return await file(case, page, tag=entry.cid, name=INDEX)
     return Made(await _listing(case, entry))
 

@@ -588,7 +588,7 @@ def test_a_leaf_shorter_than_its_parent_says_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_leaf_longer_than_its_parent_says_is_refused(tmp_path: Path) -> None:
-    """It was cut to what its parent says, and sent as if the file were whole: other readers of the same CID refuse it."""
+    """It was cut to what its parent says, and sent as if the file were whole: other readers of it refuse that."""
     size = len(BLOCKS[0].data)
 
     async def scene(stage: House) -> None:

@@ -452,6 +452,10 @@ def test_only_what_is_held(tmp_path: Path) -> None:
         await stage.get("paths.test", f"/ipfs/{root}/a/page.html")
         assert (await stage.get("paths.test", f"/ipfs/{root}/a/page.html", **held)).status == 200
         assert (await stage.get("paths.test", f"/ipfs/{root}/a/large.txt?format=car", **held)).status == 412
+        secret = stage.block(RAW, b"secret", public=False)
+        await stage.node.loader.get(secret)  # whether it was ever read here is nobody's business
+        assert (await stage.get("paths.test", f"/ipfs/{secret}", **held)).status == 412
+        assert (await stage.get("paths.test", f"/ipfs/{secret}")).status == 404
 
     play(tmp_path, act)
 
@@ -574,6 +578,51 @@ def test_what_is_denied_is_refused_at_once(tmp_path: Path, rule: str) -> None:
             assert (await stage.get("paths.test", f"/ipfs/{root}/a/page.html")).status == 410
             stage.node.denials.set_given([])
             assert (await connection.get("/a/page.html")).status == 200
+
+    play(tmp_path, act)
+
+
+@pytest.mark.parametrize(
+    "rule", ["/ipfs/{root}/index/index.html", "/ipfs/{root}/index/i*", "/ipfs/{folder}/index.html"]
+)
+def test_a_folders_own_page_is_denied_by_its_path(tmp_path: Path, rule: str) -> None:
+    """Asked for as the folder, as itself, and where a name or a rule of `_redirects` leads there."""
+    files = {**FILES, "_redirects": b"/old/* /index/ 200\n"}
+    root, folder = _root_of(files), _root_of({"index.html": b"<h1>index</h1>"})
+
+    async def act(stage: Stage) -> None:
+        assert stage.folder(files) == root
+        host = f"{root}.ipfs.gw.test"
+        ways = [(host, "/index/"), (host, "/index/index.html"), (host, "/old/x")]
+        for answer in (200, 410, 200):
+            for at, path in (*ways, ("paths.test", f"/ipfs/{root}/index/"), ("named.example", "/index/")):
+                got = await stage.get(at, path)
+                assert got.status == answer, (at, path, got)
+            text = rule.format(root=root, folder=folder) if answer == 200 else ""
+            stage.node.denials.set_given([read(text.encode() + b"\n").list])
+        stage.node.denials.set_given([read(b"/ipns/named.example/index/index.html\n").list])
+        assert (await stage.get("named.example", "/index/")).status == 410
+        assert (await stage.get(host, "/index/")).status == 200
+
+    play(tmp_path, act, dnslinks=f"named.example=/ipfs/{root}", dnslink=True)
+
+
+def test_an_answer_made_before_a_denial_is_not_kept(tmp_path: Path) -> None:
+    """What was under way when a path was denied may end; nobody gets it from memory afterwards."""
+
+    async def act(stage: Stage) -> None:
+        root = stage.folder({"page.html": b"<h1>page</h1>"})
+        page = CID.of(RAW, b"<h1>page</h1>")
+        host = f"{root}.ipfs.gw.test"
+        gate = stage.origin.after[page] = asyncio.Event()
+        under_way = asyncio.create_task(stage.get(host, "/page.html"))
+        async with asyncio.timeout(20):
+            while not stage.origin.asked[str(page)]:
+                await asyncio.sleep(0.01)
+            stage.node.denials.set_given([read(f"/ipfs/{root}/page.html\n".encode()).list])
+            gate.set()
+            await under_way
+        assert (await stage.get(host, "/page.html")).status == 410
 
     play(tmp_path, act)
 
