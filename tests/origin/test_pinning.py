@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import random
@@ -17,12 +18,12 @@ import pytest
 
 from content.cid import CID, DAG_CBOR, RAW
 from content.password import Password
-from origin.errors import BadRequest, StateError
+from origin.errors import BadRequest, OriginError, StateError
 from origin.store.pinning import answer
 from origin.store.pinning.answer import BadAnswer
 from origin.store.pinning.pace import Pace
 from origin.store.pinning.service import HINTS_MAX, SERVICES_MAX, Service, Services
-from origin.store.pinning.table import Table
+from origin.store.pinning.table import Remote, Table
 from tests.kit.cluster import Node
 from tests.kit.nodes import until
 from tests.kit.pinservice import TOKEN, PinService
@@ -565,7 +566,7 @@ def test_tokens_are_kept_closed_and_shown_to_nobody(tmp_path: Path) -> None:
         assert TOKEN not in repr([keeper, keeper.services, *keeper.services, *keeper.all()])
         for path in [tmp_path / "state" / "services.json", *(tmp_path / "state" / "remote").iterdir()]:
             assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
-        assert TOKEN not in (tmp_path / "state" / "remote" / "far.json").read_text()
+        assert TOKEN not in (tmp_path / "state" / "remote" / "far.jsonl").read_text()
 
 
 def test_who_may(tmp_path: Path) -> None:
@@ -697,13 +698,49 @@ def test_a_broken_services_file_stops_the_start_and_is_not_quoted(tmp_path: Path
     assert "hush" not in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"pins": [{"cid": "x"}]}', '{"pins": [{"cid": 1}]}'])
+@pytest.mark.parametrize("text", ["{", "[]", "7", '{"cid": "x"}', '{"cid": 1}', f'{{"cid": "{OTHER}", "name": "x"}}'])
 def test_a_broken_table_stops_the_start(tmp_path: Path, text: str) -> None:
     """A table that is taken for empty would leave pins at the service that nobody deletes."""
-    path = tmp_path / "far.json"
-    path.write_text(text)
-    with pytest.raises(StateError, match=r"far\.json"):
+    path = tmp_path / "far.jsonl"
+    path.write_text(text + "\n")
+    with pytest.raises(StateError, match=r"far\.jsonl"):
         Table(path)
+
+
+def test_the_journal_of_a_table(tmp_path: Path) -> None:
+    """Every row is back; a line that was cut short goes, and the next is not appended to it; it is written anew before
+    it grows for ever; a disk that is full changes nothing."""
+    path = tmp_path / "far.jsonl"
+    rows = {cid: Remote(cid, f"name {n}", n) for n, cid in enumerate(CID.of(RAW, b"%d" % n) for n in range(30))}
+
+    async def play() -> None:
+        table = Table(path)
+        await table.commit(lambda _: rows)
+        table.note(OTHER, status="pinned")  # not a row: nothing
+        for number in range(3_000):
+            for cid in rows:
+                table.note(cid, tries=number)
+            if number % 50 == 0:
+                await table.save()
+        table.forget(min(rows))
+        await table.save()
+        assert len(path.read_bytes().splitlines()) <= 1_000
+        with path.open("ab") as file:
+            file.write(b'{"cid": "bafk')
+        again = Table(path)
+        assert again.rows == table.rows
+        await again.commit(lambda old: {**old, OTHER: Remote(OTHER, "other", 1)})
+        assert Table(path).rows == again.rows
+        assert len(again.rows) == 30
+        path.unlink()
+        path.parent.rmdir()
+        with pytest.raises(OriginError):
+            await again.commit(lambda old: {})
+        assert len(again.rows) == 30
+
+    path = tmp_path / "remote" / "far.jsonl"
+    path.parent.mkdir()
+    asyncio.run(play())
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ class Keeper:
     # -- parts
 
     def _file(self, name: str) -> Path:
-        return self._folder / f"{name}.json"
+        return self._folder / f"{name}.jsonl"
 
     def _of(self, name: str) -> Follower:
         follower = self._followers.get(name)
