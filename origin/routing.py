@@ -10,6 +10,7 @@ Spec: https://specs.ipfs.tech/routing/http-routing-v1/
 from __future__ import annotations
 
 import asyncio
+import time
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -45,10 +46,12 @@ async def ipns_record(request: Request) -> Response:
         error = Missing(f"no record of {name} here")
         headers = {**_CORS, "Cache-Control": f"public, max-age={UNKNOWN_SECONDS}"}
         return JSONResponse(error.body(), error.status, headers)
-    ttl = int(ipns.verify(name, raw).ttl) or UNKNOWN_SECONDS
+    record = ipns.verify(name, raw)
+    left = record.eol - time.time()  # of a key that was rotated away the last record is all there will ever be
+    age = max(0, int(min(record.ttl or UNKNOWN_SECONDS, left)))
     headers = {
         **_CORS,
-        "Cache-Control": f"public, max-age={ttl}",
+        "Cache-Control": f"public, max-age={age}",
         "ETag": f'"{CID.of(RAW, raw)}"',
         "Vary": "Accept",
         "X-Content-Type-Options": "nosniff",

@@ -41,6 +41,7 @@ async def record(wanted: Wanted, names: Names, asking: Asking) -> Reply:
     fields = (
         *CORS,
         ("X-Ipfs-Path", quoted(wanted.path)),
+        *((("Vary", "Accept"),) if wanted.asked.by_accept else ()),
         *saved_as(wanted, "attachment", f"{key}.ipns-record"),
     )
     asset = Asset(block.cid, len(data), "", MEDIA_TYPES[Form.RECORD])

@@ -7,12 +7,13 @@ import asyncio
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from content import ipns
 from content.cid import CID, LIBP2P_KEY
-from origin import announce
+from origin import announce, routing
 from origin.config import OriginConfig
 from tests.kit.router import RECORD_TYPE, Told, router
 from tests.origin.play import Client, make, origin, parts, site_files
@@ -140,6 +141,19 @@ def test_the_record_of_a_site_by_delegated_routing(tmp_path: Path) -> None:
         preflight = nobody.ask("OPTIONS", path)
         assert preflight.status == 204
         assert "GET" in preflight.headers["access-control-allow-methods"]
+
+
+def test_a_record_is_fresh_no_longer_than_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last record of a key that was rotated away is all there will ever be: it is given, and not to be kept."""
+    with origin(tmp_path / "state") as client:
+        client.publish("demo", make(site_files("one")))
+        path, accept = f"/routing/v1/ipns/{name_of(client)}", {"Accept": RECORD_TYPE}
+        raw = client.as_(None).ask("GET", path, headers=accept).body
+        end = ipns.verify(name_of(client), raw).eol
+        for left, age in ((3600.0, 60), (10.5, 10), (0.0, 0), (-3600.0, 0)):
+            monkeypatch.setattr(routing, "time", SimpleNamespace(time=lambda left=left: end - left))
+            answer = client.as_(None).ask("GET", path, headers=accept)
+            assert answer.headers["cache-control"] == f"public, max-age={age}", left
 
 
 REFUSALS = [

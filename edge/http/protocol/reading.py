@@ -168,12 +168,15 @@ class Reading(Entry):
 
     def _check_connect(self) -> None:
         """CONNECT to a host that is ours may be granted (RFC 9110 §9.3.6): who has us for a proxy to our hosts means
-        this connection, which then goes on as one. It never leads anywhere else."""
+        this connection, which then goes on as one. It never leads anywhere else. Not through a proxy of the operator's:
+        one that takes the answer for the beginning of a tunnel would pass on whatever the client writes then, and the
+        addresses that he names would be believed."""
         has_body = any(name in _BODY_FIELDS for name, _ in self.headers)
         self._opens_tunnel = (
             self._hot is not None  # heads come one at a time: nothing behind this one has been parsed
             and not has_body
             and not self._is_asking()
+            and not (self._door is not None and self._door.is_proxy(self.client_address))
             and self._tunnels is not None
             and self._tunnels(self.url)
         )

@@ -470,6 +470,8 @@ def test_an_ipns_record(tmp_path: Path) -> None:
         got = await stage.get("paths.test", f"/ipns/{name}", Accept="application/vnd.ipfs.ipns-record")
         assert (got.status, got.body) == (200, record.read_bytes())
         assert got.headers["cache-control"] == "public, max-age=60"
+        assert got.headers["vary"] == "Accept"  # what this path means is another answer
+        assert "vary" not in (await stage.get("paths.test", f"/ipns/{name}?format=ipns-record")).headers
         assert got.headers["content-disposition"].startswith(f'attachment; filename="{name}.ipns-record"')
         assert (await stage.get("paths.test", f"/ipns/{name}/x?format=ipns-record")).status == 400
         assert (await stage.get("paths.test", "/ipns/a.example?format=ipns-record")).status == 400
@@ -505,6 +507,17 @@ def test_connect_to_ourselves_goes_on(tmp_path: Path) -> None:
                 await connection.reader.read()
 
     play(tmp_path, act)
+
+
+def test_connect_through_a_proxy_is_refused(tmp_path: Path) -> None:
+    """It would take the answer for the beginning of a tunnel, and what the client wrote then would be believed."""
+
+    async def act(stage: Stage) -> None:
+        async with wire(stage.node, "gw.test:80") as connection:
+            await connection.send(b"CONNECT gw.test:80 HTTP/1.1\r\nHost: gw.test:80\r\n\r\n")
+            assert (await connection.read()).status == 405
+
+    play(tmp_path, act, trusted_proxy=Trusted.read("127.0.0.1"))
 
 
 def test_a_browser_gets_pages_of_refusals(tmp_path: Path) -> None:
