@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit import disks
 from tests.kit.nodes import RIM, Cluster, Edge, Origin
 from tests.stories.test_ring import files_of, make_site
 
@@ -22,18 +23,8 @@ MiB = 1024 * 1024
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 24 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode:
-        said = f"cannot mount a tmpfs here (root is needed): {mounted.stderr.decode().strip()}"
-        if os.environ.get("CI"):
-            pytest.fail(said)
-        pytest.skip(said)
-    try:
+    with disks.small_disk(tmp_path / "small", "size=24m") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def add_large(folder: Path, megabytes: int) -> Path:

@@ -27,6 +27,7 @@ from content.cid import CID
 from content.limits import MiB
 from origin import following
 from origin.store.kubo import rpc
+from tests.kit import disks
 from tests.kit.kubo import Kubo
 from tests.kit.nodes import RIM, Cluster, Edge, Origin, until
 from tests.origin.play import Client, make, origin, parts, site_files
@@ -191,18 +192,8 @@ def test_uploads_into_a_stopped_kubo_hold_up_neither_the_head_nor_the_end(tmp_pa
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 48 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode:
-        said = f"cannot mount a tmpfs here (root is needed): {mounted.stderr.decode().strip()}"
-        if os.environ.get("CI"):
-            pytest.fail(said)
-        pytest.skip(said)
-    try:
+    with disks.small_disk(tmp_path / "small", "size=48m") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_kubo_refuses_and_recovers(tmp_path: Path, small_disk: Path) -> None:

@@ -21,6 +21,7 @@ from content.cid import RAW
 from origin.errors import StateError
 from origin.fsck import fsck
 from origin.steps import CRASH_STATUS
+from tests.kit import disks
 from tests.origin.play import CAR, Client, Made, Process, make, origin, parts, process, site_files, start
 
 
@@ -242,15 +243,8 @@ def _after_a_crash(state: Path, done: list[str]) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 32 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"NO SMALL DISK: {mounted.stderr.decode().strip()} (needs root and mount)")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with disks.small_disk(tmp_path / "small", "size=32m") as folder:
+        yield folder
 
 
 def _fill(path: Path) -> None:

@@ -20,6 +20,7 @@ from content.block import Block
 from content.cid import CID, DAG_CBOR, DAG_PB, RAW
 from edge.cache.disk import DiskTier
 from edge.cache.shelf import DATABASE, DOOMED, BlockFiles, key_of, name_of, retire_indexes
+from tests.kit import disks
 
 MiB = 1 << 20
 BUDGET = 64 * MiB
@@ -811,18 +812,9 @@ def test_killed_while_many_go_none_of_them_comes_back(tmp_path: Path, step: str)
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mount a tmpfs of a given size; needs root."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-
-    def mount(options: str) -> Path:
-        made = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, text=True)
-        if made.returncode:
-            pytest.skip(f"a full disk needs root to mount a tmpfs: {made.stderr.strip()}")
-        return folder
-
-    yield mount
-    subprocess.run(["umount", "-l", folder], capture_output=True)
+    """Mount a tmpfs of a given size."""
+    with contextlib.ExitStack() as stack:
+        yield lambda options: stack.enter_context(disks.small_disk(tmp_path / "small", options))
 
 
 @pytest.mark.parametrize(
