@@ -50,5 +50,8 @@ TARGETS = {
         Target("ranges", ("edge.http.ranges",), 96),
         Target("release", ("content.release", "content.catalog", "content.treenode", "content.cbor"), 384),
         Target("tree", ("content.treenode", "content.tree", "content.treediff", "content.treeupdate"), 96),
+        Target("ipld", ("content.ipld", "content.dagcbor", "content.dagjson"), 160),
+        Target("denylist", ("content.denyfile", "content.denyrule", "content.denylist"), 128),
+        Target("archives", ("content.carwalk", "content.tar", "content.paths"), 128),
     )
 }  # fmt: skip

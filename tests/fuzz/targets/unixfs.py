@@ -39,8 +39,8 @@ _FANOUTS = (8, 16, 256, 1024, 0, 7, 12, 2048)
 
 def check(data: bytes, thorough: bool) -> None:
     taking = Taking(data)
-    choice, blocks = taking.byte(), _Blocks()
-    _walk(_build(taking, blocks), blocks, choice, thorough)
+    choice, blocks = taking.byte(), Blocks()
+    _walk(build(taking, blocks), blocks, choice, thorough)
 
 
 def _outcome(read: Callable[[], T]) -> T | str:
@@ -50,11 +50,11 @@ def _outcome(read: Callable[[], T]) -> T | str:
         return type(error).__name__
 
 
-class _Absent(Exception):
+class Absent(Exception):
     """A walk wants a block that is not there."""
 
 
-class _Blocks(dict[CID, Block]):
+class Blocks(dict[CID, Block]):
     """The blocks there are; counts how often they are asked for."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class _Blocks(dict[CID, Block]):
         assert self.asked <= ASKED, "a walk without end"
         found = self.get(cid)
         if found is None:
-            raise _Absent
+            raise Absent
         return found
 
     def run(self, walking: Walk[T]) -> T | str:
@@ -78,7 +78,7 @@ class _Blocks(dict[CID, Block]):
         self.asked = 0
         try:
             return walk.drive(walking, self.get_one)
-        except _Absent:
+        except Absent:
             return "absent"
         except ContentError as error:
             return type(error).__name__
@@ -93,7 +93,7 @@ class _Made:
         self.cid, self.size = cid, size
 
 
-def _build(taking: Taking, blocks: _Blocks) -> CID:
+def build(taking: Taking, blocks: Blocks) -> CID:
     made = [_Made(blocks.add(Block.make(RAW, b"leaf")), 4)]
     while not taking.is_over and len(made) < NODES:
         kind = taking.byte()
@@ -106,18 +106,18 @@ def _some(taking: Taking, made: Sequence[_Made]) -> list[_Made]:
     return [made[-1 - (taking.byte() % len(made))] for _ in range(taking.byte() % 8)]
 
 
-def _raw(taking: Taking, blocks: _Blocks, made: Sequence[_Made], lies: bool) -> _Made:
+def _raw(taking: Taking, blocks: Blocks, made: Sequence[_Made], lies: bool) -> _Made:
     data = taking.bytes(taking.byte() % 32)
     if lies:  # an identity CID: the data is in the name
         return _Made(CID(bytes((1, RAW, 0)) + write_varint(len(data)) + data), len(data))
     return _Made(blocks.add(Block.make(RAW, data)), len(data))
 
 
-def _bytes(taking: Taking, blocks: _Blocks, made: Sequence[_Made], lies: bool) -> _Made:
+def _bytes(taking: Taking, blocks: Blocks, made: Sequence[_Made], lies: bool) -> _Made:
     return _Made(blocks.add(Block.make(DAG_PB, taking.short())), 0)
 
 
-def _file(taking: Taking, blocks: _Blocks, made: Sequence[_Made], lies: bool) -> _Made:
+def _file(taking: Taking, blocks: Blocks, made: Sequence[_Made], lies: bool) -> _Made:
     children, inline = _some(taking, made), taking.bytes(taking.byte() % 8)
     sizes = [child.size for child in children]
     total = len(inline) + sum(sizes)
@@ -137,7 +137,7 @@ def _file(taking: Taking, blocks: _Blocks, made: Sequence[_Made], lies: bool) ->
     return _Made(_pb(blocks, [(b"", child.cid, child.size) for child in children], data), total)
 
 
-def _folder(taking: Taking, blocks: _Blocks, made: Sequence[_Made], lies: bool) -> _Made:
+def _folder(taking: Taking, blocks: Blocks, made: Sequence[_Made], lies: bool) -> _Made:
     names = (b"a", b"b", b"c.txt", b"index.html", b"\xc3\xa9", b"..", b"x/y", b"") if lies else (b"a", b"b", b"c", b"d",
              b"e", b"f", b"g", b"h")  # fmt: skip
     rows = [(names[n % 8] if not lies else names[taking.byte() % 8], child.cid, child.size)
@@ -145,11 +145,11 @@ def _folder(taking: Taking, blocks: _Blocks, made: Sequence[_Made], lies: bool) 
     return _Made(_pb(blocks, rows, Data(DIRECTORY)), 0)
 
 
-def _link(taking: Taking, blocks: _Blocks, made: Sequence[_Made], lies: bool) -> _Made:
+def _link(taking: Taking, blocks: Blocks, made: Sequence[_Made], lies: bool) -> _Made:
     return _Made(_pb(blocks, [], Data(SYMLINK, taking.bytes(taking.byte() % 16))), 0)
 
 
-def _shard(taking: Taking, blocks: _Blocks, made: Sequence[_Made], lies: bool) -> _Made:
+def _shard(taking: Taking, blocks: Blocks, made: Sequence[_Made], lies: bool) -> _Made:
     """A HAMT node at some depth: entries where their hash puts them, or not, and shards below in any slot."""
     shape, depth = taking.byte(), taking.byte() % 3
     fanout = _FANOUTS[shape % 8] if lies else _FANOUTS[shape % 4]
@@ -169,7 +169,7 @@ def _shard(taking: Taking, blocks: _Blocks, made: Sequence[_Made], lies: bool) -
     return _Made(_pb(blocks, [rows[slot] for slot in sorted(rows)], data), 0)
 
 
-def _honest(taking: Taking, blocks: _Blocks, made: Sequence[_Made], lies: bool) -> _Made:
+def _honest(taking: Taking, blocks: Blocks, made: Sequence[_Made], lies: bool) -> _Made:
     """What our own builder makes: a folder of files, or a HAMT where `lies` (the threshold is passed by names)."""
     content, count = taking.bytes(taking.byte() % 16), taking.byte() % 6
     entries = {f"d{n % 2}/f{n}": file(content + bytes((n,)), blocks.add) for n in range(count)}
@@ -180,7 +180,7 @@ def _honest(taking: Taking, blocks: _Blocks, made: Sequence[_Made], lies: bool) 
 _KINDS = (_raw, _file, _folder, _shard, _link, _bytes, _honest)
 
 
-def _pb(blocks: _Blocks, rows: Sequence[tuple[bytes, CID, int]], data: Data) -> CID:
+def _pb(blocks: Blocks, rows: Sequence[tuple[bytes, CID, int]], data: Data) -> CID:
     links = (dagpb.encode_link(name, cid, tsize) for name, cid, tsize in rows)
     return blocks.add(Block.make(DAG_PB, dagpb.encode_node(links, dagpb.encode_data(data))))
 
@@ -188,7 +188,7 @@ def _pb(blocks: _Blocks, rows: Sequence[tuple[bytes, CID, int]], data: Data) -> 
 # What walks must say of it.
 
 
-def _walk(top: CID, blocks: _Blocks, choice: int, thorough: bool) -> None:
+def _walk(top: CID, blocks: Blocks, choice: int, thorough: bool) -> None:
     entry = blocks.run(walk.stat(top))
     if thorough or choice & 0x10:
         _reach(top, blocks)
@@ -204,7 +204,7 @@ def _walk(top: CID, blocks: _Blocks, choice: int, thorough: bool) -> None:
             _listed(top, listed, blocks, thorough)
 
 
-def _reach(top: CID, blocks: _Blocks) -> None:
+def _reach(top: CID, blocks: Blocks) -> None:
     """Everything below, once each; what a store lacks is named, and nothing else."""
     found: list[CID] = []
     done = blocks.run(walk.reachable((top,), found.append, ask_leaves=True))
@@ -215,7 +215,7 @@ def _reach(top: CID, blocks: _Blocks) -> None:
         assert not lacking
 
 
-def _file_bytes(top: CID, size: int, blocks: _Blocks, choice: int) -> None:
+def _file_bytes(top: CID, size: int, blocks: Blocks, choice: int) -> None:
     """Any two parts of a file are the whole, and no part is longer than it says."""
     if size > 4096:
         at = size * (choice & 0x3F) // 64
@@ -232,7 +232,7 @@ def _file_bytes(top: CID, size: int, blocks: _Blocks, choice: int) -> None:
     assert first + last == whole
 
 
-def _part(top: CID, start: int, stop: int, blocks: _Blocks) -> bytes | None:
+def _part(top: CID, start: int, stop: int, blocks: Blocks) -> bytes | None:
     found = blocks.run(leaves.leaves(top, start, stop))
     if isinstance(found, str):
         return None
@@ -252,7 +252,7 @@ def _part(top: CID, start: int, stop: int, blocks: _Blocks) -> bytes | None:
     return b"".join(parts)
 
 
-def _folder_entries(top: CID, blocks: _Blocks, thorough: bool) -> None:
+def _folder_entries(top: CID, blocks: Blocks, thorough: bool) -> None:
     """What a folder lists, a lookup finds; and what it does not list, none finds."""
     entries = blocks.run(walk.list_dir(top))
     if isinstance(entries, str):
@@ -266,7 +266,7 @@ def _folder_entries(top: CID, blocks: _Blocks, thorough: bool) -> None:
             assert blocks.run(walk.find(top, [name])) == NotFound.__name__
 
 
-def _listed(top: CID, listed: list[tuple[str, Entry]], blocks: _Blocks, thorough: bool) -> None:
+def _listed(top: CID, listed: list[tuple[str, Entry]], blocks: Blocks, thorough: bool) -> None:
     assert len(listed) <= ENTRIES
     paths = [path for path, _ in listed]
     assert paths == sorted(set(paths))
