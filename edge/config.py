@@ -142,6 +142,15 @@ SETTINGS: tuple[Setting, ...] = (
         "also from --gateways; off.",
     ),
     Setting(
+        "gateway_tunnels",
+        bool,
+        "",
+        False,
+        "RIM_GATEWAY_TUNNELS",
+        "CONNECT to a gateway host is granted, and leads to this edge itself: for clients that have it for their HTTP "
+        "proxy. Not where a proxy in front keeps anything from anybody: what comes through a tunnel, it does not see.",
+    ),
+    Setting(
         "dnslink",
         bool,
         "",
@@ -322,6 +331,7 @@ class EdgeConfig:
     gateways: tuple[str, ...] = ()
     gateway_hosts: tuple[GatewayHost, ...] = ()
     gateway: Mode = Mode.PINNED
+    gateway_tunnels: bool = False
     dnslink: bool = False
     dnslinks: str = ""
     ipns_records: Path | None = None

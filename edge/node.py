@@ -356,7 +356,7 @@ class Node:
             limits=self.limits,
             door=self.front.door,
             tls=self.front.context,
-            tunnels=None if self.gateway is None else self.gateway.is_at,
+            tunnels=self.gateway.is_at if self.gateway is not None and self.config.gateway_tunnels else None,
         )
         self.private = Listener(private_app(admin), private, limits=self.limits)
         self.numbers = Numbers(

@@ -34,15 +34,16 @@ class Asked:
     asking: Asking
     client: str  # the visitor's address
     sent: Sequence[tuple[bytes, bytes]] = ()  # the fields as they came
-    peer: str = ""  # the address of the connection itself
+    peer: str = ""  # the address of the connection itself; "" where nothing that it tells of others is believed
     scheme: str = "http"  # of the connection itself
 
     @classmethod
     def read(cls, scope: Scope) -> Asked:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         asking = Asking.read(scope["method"], headers)
-        client = scope["extensions"]["rim"]["client"]
-        peer = of_peer(scope["client"][0]) if scope.get("client") else ""
+        wire = scope["extensions"]["rim"]
+        client = wire["client"]
+        peer = of_peer(scope["client"][0]) if scope.get("client") and wire["believed"] else ""
         said = (scope["method"], scope["raw_path"], scope["query_string"], dict(headers), asking, client, headers)
         return cls(*said, peer, scope.get("scheme", "http"))
 

@@ -88,10 +88,6 @@ class Door:
         """Whose request this is, on a connection from `peer` (a socket's address, or what its PROXY header said)."""
         return client_of(peer, fields, self._trusted) if self._trusted else peer
 
-    def is_proxy(self, peer: str) -> bool:
-        """Whether what comes from this address is told by a proxy, and believed."""
-        return self._trusted.trusts(peer)
-
     def asked_as(self, peer: str, fields: Fields) -> tuple[bytes | None, str | None]:
         """The Host and scheme that a proxy in front tells of, on a connection from this socket's address."""
         return host_and_scheme(peer, fields, self._trusted) if self._trusted else (None, None)

@@ -44,7 +44,7 @@ def gateway(root: Path, suite: Path, *store: str) -> Iterator[Edge]:
         edge.join(
             origin.url, origin.catalog, origin.node_token(), [edge],
             "--gateway-hosts", "example.com, localhost, 127.0.0.1, *", "--dnslink", "--dnslinks", links,
-            "--ipns-records", str(records), "--resolvers", "off",
+            "--ipns-records", str(records), "--resolvers", "off", "--gateway-tunnels",
             "--trusted-proxy", "127.0.0.0/8",  # the suite speaks as a proxy that tells of Host and scheme
         )  # fmt: skip
         edge.start()

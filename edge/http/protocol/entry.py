@@ -53,6 +53,6 @@ class Entry(Life):
     def _client_of(self, fields: Fields) -> str:
         """Whose request this is."""
         door = self._door
-        if door is None or not door.reads_fields:
+        if door is None or not door.reads_fields or self._in_tunnel:
             return self.client_address
         return door.client(self.client_address, fields)

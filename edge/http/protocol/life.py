@@ -57,7 +57,7 @@ class Life(HttpToolsProtocol):
         self._limits = limits
         self._door = door
         self._tunnels = tunnels
-        self._opens_tunnel = False
+        self._opens_tunnel = self._in_tunnel = False
         self._rates = door if door is not None and door.has_rates else None
         self._has_entered = False
         self._named = client

@@ -117,7 +117,7 @@ class Reading(Entry):
         self._in_head = False
         self._check_head()
         wire: dict[object, object] = {"abort": self.transport.abort, "is_closing": self.transport.is_closing}
-        wire |= {"client": self._client_of(self.headers)}
+        wire |= {"client": self._client_of(self.headers), "believed": not self._in_tunnel}
         self.scope["extensions"] = {"rim": wire}
         super().on_headers_complete()
         self.cycle.transport = _Wire(self.transport, self._close)  # type: ignore[assignment]
@@ -167,23 +167,23 @@ class Reading(Entry):
             self._stop(501 if len(codings) == 1 and codings[0].endswith(b", chunked") else 400)
 
     def _check_connect(self) -> None:
-        """CONNECT to a host that is ours may be granted (RFC 9110 §9.3.6): who has us for a proxy to our hosts means
-        this connection, which then goes on as one. It never leads anywhere else. Not through a proxy of the operator's:
-        one that takes the answer for the beginning of a tunnel would pass on whatever the client writes then, and the
-        addresses that he names would be believed."""
+        """CONNECT to a host that is ours is granted where the operator wants it (RFC 9110 §9.3.6): who has us for a
+        proxy to our hosts means this connection, which then goes on as one. It never leads anywhere else."""
         has_body = any(name in _BODY_FIELDS for name, _ in self.headers)
         self._opens_tunnel = (
             self._hot is not None  # heads come one at a time: nothing behind this one has been parsed
             and not has_body
             and not self._is_asking()
-            and not (self._door is not None and self._door.is_proxy(self.client_address))
             and self._tunnels is not None
             and self._tunnels(self.url)
         )
         self._stop(405)
 
     def _open_tunnel(self) -> bool:
+        """From here on nothing that is said in fields about clients, hosts or schemes is believed, whoever is there: a
+        proxy of the operator's that took this for the beginning of a tunnel passes on whatever its client writes."""
         self._opens_tunnel = self._in_head = self._in_message = False
+        self._in_tunnel = True
         self.parser = httptools.HttpRequestParser(self)
         self.transport.write(b"".join((STATUS_LINE[200], self._lines(), b"\r\n")))
         return True

@@ -506,18 +506,40 @@ def test_connect_to_ourselves_goes_on(tmp_path: Path) -> None:
                 assert (await connection.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 405 ")
                 await connection.reader.read()
 
-    play(tmp_path, act)
+    play(tmp_path, act, gateway_tunnels=True)
 
 
-def test_connect_through_a_proxy_is_refused(tmp_path: Path) -> None:
-    """It would take the answer for the beginning of a tunnel, and what the client wrote then would be believed."""
+def test_connect_is_refused_unless_it_is_wanted(tmp_path: Path) -> None:
+    """A proxy in front would take the answer for the beginning of a tunnel, and see nothing of what comes then."""
 
     async def act(stage: Stage) -> None:
         async with wire(stage.node, "gw.test:80") as connection:
             await connection.send(b"CONNECT gw.test:80 HTTP/1.1\r\nHost: gw.test:80\r\n\r\n")
             assert (await connection.read()).status == 405
 
-    play(tmp_path, act, trusted_proxy=Trusted.read("127.0.0.1"))
+    play(tmp_path, act)
+
+
+def test_nothing_is_believed_in_a_tunnel(tmp_path: Path) -> None:
+    """Also through a proxy that is trusted: in a tunnel its client writes the fields. Neither host nor scheme nor
+    address."""
+
+    async def act(stage: Stage) -> None:
+        root = stage.folder(FILES)
+        told: list[str] = []
+        stage.node.answers.log = lambda one: told.append(one.client)
+        said = {"X_Forwarded_Host": "gw.test", "X_Forwarded_Proto": "https", "X_Forwarded_For": "192.0.2.1"}
+        async with wire(stage.node, "front.test") as connection:
+            assert (await connection.get(f"/ipfs/{root}/", **said)).status == 301
+            await connection.send(b"CONNECT gw.test:80 HTTP/1.1\r\nHost: gw.test:80\r\n\r\n")
+            assert (await connection.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            assert (await connection.get(f"/ipfs/{root}/", **said)).status == 421
+            connection.host = "gw.test"
+            moved = await connection.get(f"/ipfs/{root}/", **said)
+            assert moved.headers["location"] == f"http://{root}.ipfs.gw.test/"
+        assert told == ["192.0.2.1", "127.0.0.1", "127.0.0.1"]
+
+    play(tmp_path, act, trusted_proxy=Trusted.read("127.0.0.1"), gateway_tunnels=True)
 
 
 def test_a_browser_gets_pages_of_refusals(tmp_path: Path) -> None:
