@@ -108,8 +108,10 @@ def test_a_warm_file_is_refused_everywhere_and_allowed_again(stage: Stage) -> No
         assert b"a court" in edge.get("demo", "/bad.txt").body
         assert edge.get("demo", "/docs/good.txt").status == 200
         assert edge.metric('rim_denied_total{status="451"}') > 0
+    node = {"Authorization": f"Bearer {stage.ring.token}"}
     for text in spellings(TEXT).values():
-        assert fetch(stage.ring.origin.url, f"/ipfs/{text}?format=raw").status == 451
+        assert fetch(stage.ring.origin.url, f"/ipfs/{text}?format=raw", headers=node).status == 451
+    assert fetch(stage.ring.origin.url, f"/ipfs/{CID.of(RAW, TEXT)}?format=raw").status == 451, "to anybody"
     rules = json.loads(told.body)["rules"]
     assert len(rules) == 4, "the file and its three encodings"
     for rule in rules:
