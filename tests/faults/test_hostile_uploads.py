@@ -7,7 +7,9 @@ edges meet (test_hostile_content), the reader by itself (tests/content/test_car,
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,8 +23,9 @@ from content import car
 from content.block import Block
 from content.cid import CID, DAG_PB, RAW, write_varint
 from content.limits import CAR_HEADER, CAR_SECTION
+from tests.kit import bombs
 from tests.kit.memory import MiB, peak
-from tests.kit.nodes import Origin
+from tests.kit.nodes import RIM, Origin
 
 MOST = 200 * MiB
 MILLION = 1_000_000
@@ -164,6 +167,57 @@ def test_cuts_and_orders(origin: Origin) -> None:
     answer = send(origin, lease(origin, BLOCKS), [backwards])
     assert (answer.status, answer.body["new"]) == (200, len(left)), answer
     assert announce(origin, b"".join(block.cid for block in BLOCKS)).body["missing"] == []
+
+
+def chain(depth: int) -> bytes:
+    """A file of so many nodes, each the only child of the next, parents first."""
+    blocks: list[Block] = []
+    top = bombs.leaf(b"end", blocks.append)
+    for _ in range(depth):
+        top = bombs.file_node([top], [3], blocks.append)
+    return car.write([top], blocks[::-1])
+
+
+def doubling() -> bytes:
+    blocks: list[Block] = []
+    return car.write([bombs.doubling_file(40, blocks.append)], blocks)
+
+
+FILES: dict[str, tuple[bytes, int, str]] = {  # a CAR file, the exit code of `rim pin --car`, what is said
+    "a header of 2^62 bytes": (write_varint(1 << 62) + ZEROS, 2, "name a CAR file"),
+    "a header of 64 KiB of 0x81": (write_varint(CAR_HEADER) + b"\x81" * CAR_HEADER, 2, "is no CAR"),
+    "a section of 2^40 bytes": (HEADER + write_varint(1 << 40) + ZEROS, 2, "name a CAR file"),
+    "cut": (car.write([], BLOCKS)[:-1], 2, "ends inside a section"),
+    "bytes that do not hash": (HEADER + car.section(BLOCKS[0].cid, b"something else"), 3, "do not hash"),
+    "a block over 2 MiB": (
+        HEADER + car.section(CID.of(RAW, bytes(2 * MiB + 1)), bytes(2 * MiB + 1)), 3, "over the limit",
+    ),
+    "an identity CID of 129 bytes": (HEADER + identity(bytes(129)), 0, "left out 1 block"),
+    "identity CIDs by the 100,000": (HEADER + identity(b"") * 100_000, 0, "pinned 0 roots"),
+    "one block 100,000 times": (HEADER + car.section(TINY.cid, b"") * 100_000, 0, "1 block sent"),
+    "10 KiB of 0x81": (HEADER + car.section(bombs.nested_cbor(10_240).cid, b"\x81" * 10_240), 0, "left out 1 block"),
+    "a chain of 5,000 nodes": (chain(5_000), 0, "pinned 1 root"),
+    "2^40 bytes in 41 blocks": (doubling(), 0, "41 blocks sent"),
+}  # fmt: skip
+
+
+def test_car_files_of_anybody(origin: Origin, tmp_path: Path) -> None:
+    """`rim pin --car` of each: an exit code and a sentence, and neither it nor the origin takes more than 200 MiB."""
+    env = {**os.environ, "RIM_ORIGIN": origin.url, "RIM_TOKEN": origin.token}
+    path = tmp_path / "hostile.car"
+    for name, (data, code, says) in FILES.items():
+        path.write_bytes(data)
+        command = [*RIM, "pin", "--car", str(path)]
+        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            assert process.stdout is not None
+            said = process.stdout.read()
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        assert (process.returncode, says in said) == (code, True), (name, said)
+        assert "Traceback" not in said, (name, said)
+        assert usage.ru_maxrss * 1024 <= MOST, (name, usage.ru_maxrss)
+        assert peak(origin) <= MOST, (name, peak(origin))
+    _still_takes(origin)
 
 
 def _still_takes(origin: Origin) -> None:
