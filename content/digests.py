@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from content.limits import DENYLIST_ALIKE, check
+
 DIGEST = 32
 NUMBERS = 1 << 16  # how many different numbers there are
 _ROW = DIGEST  # the digest without its first two bytes, which say the bucket; then the number
@@ -28,7 +30,8 @@ class Digests:
         self._count = 0
 
     def put(self, digests: Iterable[bytes], number: int) -> None:
-        """Add digests of 32 bytes, or change their number."""
+        """Add digests of 32 bytes, or change their number. Raises LimitExceeded: hashes are dealt evenly, and a list
+        whose are not would have us search one bucket of millions."""
         buckets, tail, come = self._buckets, number.to_bytes(2, "big"), 0
         for digest in digests:
             key, rest = digest[:2], digest[2:]
@@ -36,6 +39,7 @@ class Digests:
             if (at := bucket.find(rest)) >= 0 and (at := _whole(bucket, rest, at)) >= 0:
                 buckets[key] = bucket[: at + len(rest)] + tail + bucket[at + _ROW :]
             else:
+                check("hashes of a denylist that begin alike", len(bucket) // _ROW + 1, DENYLIST_ALIKE)
                 buckets[key] = bucket + rest + tail
                 come += 1
         self._count += come

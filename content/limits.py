@@ -67,6 +67,7 @@ DENYLIST_LINE = 2 * MiB  # with its end: compact denylist format, "File syntax"
 DENYLIST_HEADER = 1 * MiB  # the same, "Header"; past it there is none, and its lines are rules
 DENYLIST_BYTES = 512 * MiB  # of one list: eight times today's badbits of a million lines
 DENYLIST_ENTRIES = 4_000_000  # rules of one list: some 220 MiB, at 56 B each
+DENYLIST_ALIKE = 1_024  # hashes of one list that begin with the same two bytes: of 4,000,000 it is some 61
 DENYLIST_PATHS = 100_000  # rules of one list that name a path or a domain: some 500 B each
 DENYLIST_TERMS = 65_536  # different statuses and reasons, and changes between rules and `!` rules, of one list
 DENYLISTS = 64  # lists of a node: each is looked into for each block that is not at hand

@@ -21,7 +21,7 @@ from edge.gateway.ahead import Ahead
 from edge.gateway.answered import Case
 from edge.gateway.archives import archive
 from edge.gateway.headers import saved_as
-from edge.gateway.reader import Reader, send
+from edge.gateway.reader import Reader, end, send
 from edge.gateway.wanted import Wanted
 from edge.http.problem import Problem
 from edge.replies import Reply
@@ -63,7 +63,7 @@ async def _pieces(
             yield b"".join(parts)
     finally:
         ahead.close()
-        wants.close()
+        end(wants)
 
 
 def _asked(wanted: Wanted) -> Asked:

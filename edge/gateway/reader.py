@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from content.block import Block
@@ -81,11 +82,11 @@ class Reader:
                 ended, cid = await send(walk, await self.block(cid))
                 if ended:
                     return cast(T, cid)
-        except StopIteration as end:
-            result: T = end.value
+        except StopIteration as done:
+            result: T = done.value
             return result
         finally:
-            walk.close()
+            end(walk)
 
 
 async def send(walk: Generator[Any, Block, Any], block: Block) -> tuple[bool, Any]:
@@ -94,6 +95,13 @@ async def send(walk: Generator[Any, Block, Any], block: Block) -> tuple[bool, An
     if len(block.data) > _LARGE and block.cid.codec != RAW:
         return await asyncio.to_thread(_step, walk, block)
     return _step(walk, block)
+
+
+def end(walk: Generator[Any, Block, Any]) -> None:
+    """End a walk. One whose reader has left while a thread was in it ends with that step: it cannot be closed, and the
+    leaving must not turn into an error of ours."""
+    with suppress(ValueError):
+        walk.close()
 
 
 def _step(walk: Generator[Any, Block, Any], block: Block) -> tuple[bool, Any]:

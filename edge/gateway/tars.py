@@ -17,7 +17,7 @@ from edge.gateway.answered import Case
 from edge.gateway.archives import archive
 from edge.gateway.formats import MEDIA_TYPES, Form
 from edge.gateway.headers import saved_as
-from edge.gateway.reader import Reader, send
+from edge.gateway.reader import Reader, end, send
 from edge.replies import Reply
 
 _PIECE = 64 * KiB  # gathered before it is sent
@@ -54,4 +54,4 @@ async def _pieces(reader: Reader, cid: CID) -> AsyncGenerator[bytes, None]:
             yield b"".join(parts)
     finally:
         ahead.close()
-        walking.close()
+        end(walking)

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from content import denyfile, denylist, denylists
+from content import digests as digests_
 from content.cid import CID, DAG_CBOR, DAG_PB, IDENTITY, LIBP2P_KEY, RAW, base58
 from content.denyfile import PROBLEMS_TOLD, BadDenylist, Reader, read
 from content.denylist import GONE, Denylist
@@ -318,6 +319,15 @@ def test_size_of_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(read(b"#" * 64).list) == 0
     with pytest.raises(LimitExceeded, match="size of a denylist"):
         read(b"#" * 65)
+
+
+def test_hashes_that_begin_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list made to fill one bucket is no list; a hash that stands there already is not counted again."""
+    monkeypatch.setattr(digests_, "DENYLIST_ALIKE", 8)
+    lines = [f"//{'ab' * 2}{n:060x}" for n in range(9)]
+    assert len(read("\n".join(lines[:8] * 2).encode()).list) == 8
+    with pytest.raises(LimitExceeded, match="begin alike"):
+        read("\n".join(lines).encode())
 
 
 def test_number_of_lists() -> None:
