@@ -569,6 +569,16 @@ def test_tokens_are_kept_closed_and_shown_to_nobody(tmp_path: Path) -> None:
         assert TOKEN not in (tmp_path / "state" / "remote" / "far.jsonl").read_text()
 
 
+def test_a_token_stays_with_its_host(tmp_path: Path) -> None:
+    """Who may change a service is not told its token: neither by an answer, nor by having it sent elsewhere."""
+    good = Service.made("far", {"endpoint": "https://pins.example.com/psa", "token": TOKEN})
+    for endpoint in ("https://evil.example/psa", "https://pins.example.com:8443/psa", "http://127.0.0.1:1/psa"):
+        with pytest.raises(BadRequest, match="token"):
+            good.changed({"endpoint": endpoint})
+        assert good.changed({"endpoint": endpoint, "token": "another"}).token == "another"
+    assert good.changed({"endpoint": "https://pins.example.com/v1"}).token == TOKEN
+
+
 def test_who_may(tmp_path: Path) -> None:
     """Services are an admin's of all sites; pins need scope pin; a token for one site has no say."""
     with playing(tmp_path) as (client, service):

@@ -54,9 +54,16 @@ class Service:
         return shown
 
     def changed(self, given: Mapping[str, Any]) -> Service:
-        """With what is given in an API body. Raises BadRequest."""
+        """With what is given in an API body. A token belongs to its endpoint's host: with another one, another token
+        has to be given, or who may change a service could have its token sent to himself. Raises BadRequest."""
         known = {name: _READ[name](given[name]) for name in _READ if name in given}
-        return replace(self, **known)
+        made = replace(self, **known)
+        if "token" not in known and urlsplit(made.endpoint)[:2] != urlsplit(self.endpoint)[:2]:
+            raise BadRequest(
+                "endpoint: on another host; give its token as well (`rim service set NAME --endpoint URL --token`)",
+                "bad_service_token",
+            )
+        return made
 
     @classmethod
     def made(cls, name: str, given: Mapping[str, Any]) -> Service:
