@@ -17,7 +17,6 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from itertools import count
 from math import ceil
 from secrets import token_urlsafe
 from typing import Any
@@ -55,6 +54,7 @@ RESERVED = "/.rim/"
 HEALTH = RESERVED + "health"
 _ALLOW = ("Allow", "GET, HEAD, OPTIONS")
 _CLOSE = ("Connection", "close")  # who sends what has no one meaning may mean the next request otherwise too
+_TRIES = 8  # of an answer that a pause comes into; each pause holds answers for a second at most
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -95,17 +95,18 @@ class SiteApp:
         await self._send(asked, await self._current(asked), scope, send)
 
     async def _current(self, asked: Asked) -> Reply:
-        """A reply that was made since this process last stood still."""
+        """A reply that was made since this process last stood still. Where it stands still at every try (a machine
+        that is far too busy looks the same), it is told to come again, and not made for ever."""
         pause = self.ready.pause
-        for tries in count():
+        for tries in range(_TRIES):
             await pause.over()
             seen = pause.seen
             reply = await self._told(asked)
             pause.look()
             if seen == pause.seen or (reply.settled and tries):
-                break
+                return reply
             await reply.discard()
-        return reply
+        return Reply.of(Problem(503, "This edge is too busy to know that its answer is of now.", headers=RETRY))
 
     async def _told(self, asked: Asked) -> Reply:
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edge import pause as pause_module
 from edge.pause import HOLD, JUMP, Pause
 from tests.edge.sites import File, World
 from tests.edge.wire import edge, fetch, wire
@@ -151,6 +152,22 @@ def test_a_mute_origin_holds_a_hit_for_a_second(tmp_path: Path) -> None:
             assert got.body == b"<h1>home</h1>"
             assert took > HOLD * 0.9
             assert not node.pause.is_held
+
+    asyncio.run(act())
+
+
+def test_where_every_look_is_a_pause_it_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine so busy that no answer is made without a jump of the clock: 503 in the end, not nothing for ever."""
+    monkeypatch.setattr(pause_module, "HOLD", 0.01)
+
+    async def act() -> None:
+        world = World()
+        world.publish("demo", FILES)
+        async with edge(tmp_path, world) as (node, _origin):
+            monkeypatch.setattr(pause_module, "JUMP", -1.0)
+            async with asyncio.timeout(30):
+                got = await fetch(node, "/")
+            assert (got.status, "retry-after" in got.headers) == (503, True)
 
     asyncio.run(act())
 
