@@ -56,13 +56,13 @@ class NotHeld(OriginError):
 @dataclass(frozen=True, slots=True)
 class _Reader:
     """What whoever asks may read besides the block that was asked for. `control`: control blocks below it too.
-    `below`: anything at all below it; not behind an identity CID, which anybody can make to lead anywhere. `judged`:
-    what is denied is kept from it; not from a site's owner who takes the site away. `seen`: blocks that a CAR for it
-    may remember."""
+    `only`: this block and nothing below it: an identity CID, or a file under a codec that makes a node of it, which
+    anybody can make to lead anywhere. `judged`: what is denied is kept from it; not from a site's owner who takes the
+    site away. `seen`: blocks that a CAR for it may remember."""
 
     origin: Origin
     control: bool
-    below: bool = True
+    only: CID | None = None
     judged: bool = True
     seen: int = CAR_SEEN_TRUSTED
 
@@ -72,7 +72,7 @@ class _Reader:
         stored, denials = source(self.origin.store), self.origin.denials
 
         def get(cid: CID) -> Block:
-            if not self.below or (cid.is_control and not self.control):
+            if (self.only is not None and cid != self.only) or (cid.is_control and not self.control):
                 raise Absent(cid)
             block = stored(cid)
             if self.judged and not cid.is_control:  # what is denied comes to nodes in control blocks
@@ -220,17 +220,20 @@ async def _reader(request: Request, origin: Origin, cid: CID) -> _Reader:
     """
     token = optional_token(request)
     if token is not None:
-        if token.is_node or (token.allows("publish") and await asyncio.to_thread(origin.public.holds, token, cid)):
+        if token.is_node:
             return _Reader(origin, control=True)
+        if token.allows("publish") and (held := await asyncio.to_thread(origin.public.holds, token, cid)):
+            return _Reader(origin, control=True, only=None if held.leads_on(cid) else cid)
         if cid.is_control or not origin.config.loopback:
             raise Forbidden(f"token {token.name!r} may not read this: a token of scope edge may", scope="edge")
     if cid.is_control or not origin.config.loopback:
         raise Unauthorized("a token of scope edge is needed to read this", "no_token")
     if cid.hash_code == IDENTITY:
-        return _Reader(origin, control=False, below=False)
+        return _Reader(origin, control=False, only=cid)
     if not await asyncio.to_thread(origin.public.has, cid):
         raise Missing(f"block {cid} is not here")  # the same words as for a block that is not: it gives nothing away
-    return _Reader(origin, control=False, seen=CAR_SEEN)
+    leads_on = cid.codec == RAW or await asyncio.to_thread(origin.public.leads_on, cid)
+    return _Reader(origin, control=False, only=None if leads_on else cid, seen=CAR_SEEN)
 
 
 def record_of(origin: Origin, name: str) -> bytes | None:

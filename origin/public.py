@@ -37,8 +37,8 @@ class Public:
         self._lock = threading.Lock()
         self._held: OrderedDict[frozenset[CID], Reach] = OrderedDict()  # releases → what they reach
 
-    def holds(self, token: Token, cid: CID) -> bool:
-        """Whether a site of this token's holds the block, control blocks included. Call it in a thread."""
+    def holds(self, token: Token, cid: CID) -> Reach | None:
+        """What the sites of this token reach, if this is among it, control blocks included. Call it in a thread."""
         sites = [site for name, site in self._catalog.world.sites.items() if token.sees(name)]
         roots = frozenset(release for site in sites for release in (*_kept(site), *served(site)))
         with self._lock:
@@ -49,16 +49,21 @@ class Public:
                 while len(self._held) > _HELD_MAX:
                     self._held.popitem(last=False)
             self._held.move_to_end(roots)
-            return reach.has(cid)
+            return reach if reach.has(cid) else None
 
     def has(self, cid: CID) -> bool:
         """Whether anyone may read it. Reads nodes when releases have come: call it in a thread."""
         return not cid.is_control and self._reaches(cid)
 
+    def leads_on(self, cid: CID) -> bool:
+        """Whether what is below it is public with it (origin/reach). Ask `has` first; call it in a thread."""
+        with self._lock:
+            return self._reach.leads_on(cid)
+
     def shows(self, cid: CID) -> bool:
-        """The same for a gateway, which is a node and reads with its token: DAG-CBOR that somebody pinned is content
-        there. Our own control blocks never are, also where a pin reaches them."""
-        if not self._reaches(cid):
+        """The same for a gateway, which is a node and reads with its token, so that all below is shown: DAG-CBOR that
+        somebody pinned is content there. Our own control blocks never are, also where a pin reaches them."""
+        if not self._reaches(cid) or not self.leads_on(cid):
             return False
         block = self._store.get(cid) if cid.is_control else None
         return not cid.is_control or (block is not None and not is_control(block.data))

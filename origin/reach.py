@@ -34,9 +34,13 @@ class Reach:
         return other
 
     def has(self, cid: CID) -> bool:
-        """Whether it was reached as what this CID takes it for. Bytes that are a leaf may well read as a node too: who
-        has a file published could have it lead anywhere."""
-        return cid.store_key in self.keys and (cid.codec == RAW or cid.v1 in self.nodes)
+        """Whether these bytes were reached, under whatever codec."""
+        return cid.store_key in self.keys
+
+    def leads_on(self, cid: CID) -> bool:
+        """Whether they were reached as what this CID takes them for, and so what is below it. A leaf may well read as a
+        node too: who has a file published could have it lead anywhere."""
+        return cid.codec == RAW or cid.v1 in self.nodes
 
     def walk(self, roots: Iterable[CID]) -> None:
         """Add everything that is here at or below these; what was reached already is not walked again."""

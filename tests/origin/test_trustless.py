@@ -235,8 +235,11 @@ def test_a_file_that_reads_as_a_node_leads_nowhere_without_a_token(tmp_path: Pat
         anyone = client.as_(None)
         assert anyone.get(f"/ipfs/{file.cid}?format=raw").body == folder.data
         old = CID(folder.cid.multihash)
-        for path in (f"{folder.cid}/x?format=raw", f"{folder.cid}?format=car", f"{old}/x?format=raw"):
-            assert anyone.get(f"/ipfs/{path}").status == 404, path
+        for cid in (folder.cid, old):
+            assert anyone.get(f"/ipfs/{cid}?format=raw").body == folder.data
+            assert anyone.get(f"/ipfs/{cid}/x?format=raw").status == 404, cid
+            status, body, whole = ends_cleanly(anyone, f"/ipfs/{cid}?format=car")
+            assert (status, whole, leaf in body) == (200, False, False), cid
         assert client.ok("GET", f"/api/v1/public/{file.cid}")["public"]
         assert not client.ok("GET", f"/api/v1/public/{folder.cid}")["public"]
 
