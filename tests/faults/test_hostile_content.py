@@ -143,6 +143,7 @@ def playing(tmp_path: Path, *options: str) -> Iterator[Play]:
 def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     with playing(tmp_path_factory.mktemp("hostile")) as it:
         yield it
+        print(f"\nthe edge's peak: {peak(it.edge) / MiB:.0f} MiB", end="")
 
 
 def asset(cid: CID, size: int) -> Asset:

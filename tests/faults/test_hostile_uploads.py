@@ -46,6 +46,7 @@ def origin(tmp_path: Path) -> Iterator[Origin]:
     it.start()
     try:
         yield it
+        print(f"\nthe origin's peak: {peak(it) / MiB:.0f} MiB", end="")
     finally:
         it.stop()
 
@@ -142,7 +143,6 @@ def test_a_million_tiny_sections(origin: Origin) -> None:
     assert (answer.status, answer.body["error"]) == (422, "not_announced"), answer
     assert peak(origin) <= MOST, peak(origin)
     _still_takes(origin)
-    print(f"\npeak {peak(origin) / MiB:.0f} MiB", end="")
 
 
 def test_an_announcement_of_ten_million_names(origin: Origin) -> None:
