@@ -15,7 +15,7 @@ from content.denyrule import Rule
 from content.errors import ContentError
 from tests.fuzz.taking import Taking
 
-STEPS = (8_000, 600)
+STEPS = (40_000, 600)
 _CIDS = tuple(CID.of(RAW, bytes((n,))) for n in range(3))
 _PATHS = ("", "a", "a/b", "ab", "é x")
 _PROBES = tuple((cid, path) for cid in _CIDS for path in _PATHS)

@@ -17,7 +17,7 @@ from content.ipns import Expired, Record
 from content.limits import IPNS_RECORD
 from tests.fuzz.taking import Taking
 
-STEPS = (3_000, 60)
+STEPS = (12_000, 60)
 _KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 _NAME = ipns.name_of(_KEY.public_key())
 _OTHER = ipns.name_of(Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key())

@@ -17,7 +17,7 @@ from content.pattern import labels
 from content.redirects import Redirected, RedirectTable
 from content.redirecttable import leads_back
 
-STEPS = (6_000, 900)
+STEPS = (20_000, 12_000)  # loops() follows every rule for 20 hops past all others
 _URL = re.compile(r"[\x21-\x5b\x5d-\x7e]+([?#][\x21-\x7e]*)?\Z")  # a Location; to a browser, \ in a path is /
 _EXTERNAL = ("example.com",)
 
