@@ -37,8 +37,9 @@ class Leaf:
         return data if end - self.skip == len(data) else data[self.skip : end]
 
 
-def leaves(cid: CID, start: int, stop: int) -> Walk[list[Leaf]]:
-    """The leaves that hold the file's bytes [start, stop). Asks for inner nodes only, none outside the range.
+def leaves(cid: CID, start: int, stop: int, most: int | None = None) -> Walk[list[Leaf]]:
+    """The leaves that hold the file's bytes [start, stop), at most so many (else LimitExceeded). Asks for inner nodes
+    only, none outside the range.
 
     Raises BadNode where sizes contradict each other; what a raw leaf weighs, `Leaf.cut` checks when it is there.
     """
@@ -54,7 +55,7 @@ def leaves(cid: CID, start: int, stop: int) -> Walk[list[Leaf]]:
         if at.codec == RAW:
             assert size is not None  # only the top has no parent, and it is not raw
             found.append(_leaf(at, offset, offset + size, size, start, stop))
-            check("leaves of one answer", len(found), FILE_LEAVES)
+            check("leaves of one answer", len(found), FILE_LEAVES if most is None else most)
             continue
         asked += 1
         check("nodes looked at before the first byte", asked, BLOCKS_BEFORE_FIRST_BYTE)

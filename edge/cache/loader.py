@@ -24,7 +24,7 @@ from content.cid import CID, DAG_PB, IDENTITY, RAW, SHA2_256
 from content.dagpb import FILE, RAW_DATA
 from content.denylists import Denied, Refusal
 from content.errors import ContentError
-from content.limits import BLOCKS_BEFORE_FIRST_BYTE, check
+from content.limits import BLOCKS_BEFORE_FIRST_BYTE, KiB, check
 from content.walk import Leaf, Walk, links
 from edge.cache.admission import fits_memory
 from edge.cache.disk import DiskTier
@@ -44,7 +44,8 @@ WINDOW = 8  # blocks of a file read ahead: 8 MiB, about what 100 Mbit/s carries 
 ABSENT_FOR = 1.0  # s that "nobody has it" is believed
 ABSENT_MAX = 4_096  # CIDs of which that is remembered
 FILLS = 256  # fills under way per rung; each rung its own, so that no rung can wait for a lower one's place
-SLICE = 64  # blocks of a walk between two breaths of the event loop
+SLICE = 64  # blocks of a walk between two breaths of the event loop ...
+BREATH = 64 * KiB  # ... or bytes of them: so many are 1,000 links or more, 10 ms
 DROPS = 4_096  # blocks dropped from memory between two breaths
 
 
@@ -330,16 +331,18 @@ class Loader:
         limit: int | None = BLOCKS_BEFORE_FIRST_BYTE,
     ) -> T:
         """Drive a walk to its end over `get`. `seen` collects where its blocks came from. Raises Unavailable."""
-        asked = 0
+        asked = read = 0
         try:
             cid = next(walk)
             while True:
                 asked += 1
                 if limit is not None:
                     check("blocks looked at before the first byte", asked, limit)
-                if asked % SLICE == 0:
+                if asked % SLICE == 0 or read >= BREATH:
+                    read = 0
                     await asyncio.sleep(0)  # a walk through memory alone would never let anybody else run
                 loaded = await self.get(cid, tier)
+                read += len(loaded.block.data)
                 if seen is not None:
                     seen.add(loaded.source)
                 cid = walk.send(loaded.block)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+import edge.bodies
 import edge.node
 import edge.pause
 from content import ipns, tree, unixfs
@@ -20,6 +22,7 @@ from content.dagpb import DIRECTORY, FILE, Data, PBLink, encode_data
 from content.dagpb import encode as pb
 from content.denyfile import read
 from content.release import Release
+from content.walk import Leaf
 from edge.gateway import access, listing
 from edge.gateway.access import Mode
 from edge.gateway.hosts import parse_hosts
@@ -574,6 +577,47 @@ def test_what_is_hostile_gets_a_bounded_answer(tmp_path: Path) -> None:
             assert got.status in (200, 404, 413, 502), (cid, got.status)
         assert (await stage.get("paths.test", f"/ipfs/{broken}?format=raw")).body == b"\xff\xff"
         assert (await asyncio.wait_for(stage.get("demo.localhost", "/"), 5)).status == 200
+
+    play(tmp_path, act)
+
+
+@pytest.mark.parametrize("leaf_size", [MiB, 1], ids=["a TiB", "leaves of a byte"])
+def test_a_file_of_a_million_leaves_is_listed_as_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaf_size: int
+) -> None:
+    """Three blocks that are a million leaves: the first byte costs a stretch of them, ranges at its end cost no more,
+    and a body over the seam of two stretches is whole."""
+
+    async def act(stage: Stage) -> None:
+        leaf, size = stage.block(RAW, b"x" * leaf_size), leaf_size
+        for _ in range(2):
+            sizes = (size,) * 1024
+            leaf = stage.block(
+                DAG_PB, pb([PBLink("", leaf, size)] * 1024, encode_data(Data(FILE, None, size * 1024, sizes)))
+            )
+            size *= 1024
+        listed: list[int] = []
+        read_ = stage.node.loader.read
+
+        def reading(leaves: list[Leaf], **more: Any) -> AsyncGenerator[bytes, None]:
+            listed.append(len(leaves))
+            return read_(leaves, **more)
+
+        monkeypatch.setattr(stage.node.loader, "read", reading)
+        async with asyncio.timeout(60), wire(stage.node, "paths.test") as connection:
+            await connection.send(connection.request(f"/ipfs/{leaf}"))
+            head = await connection.reader.readuntil(b"\r\n\r\n")
+            assert f"content-length: {size}".encode() in head
+        seam = min(edge.bodies.STRETCH, 16_384 * leaf_size)
+        for start, stop in ((0, 9), (size - 9, size), (seam - 5, seam + 5)):
+            got = await stage.get("paths.test", f"/ipfs/{leaf}", Range=f"bytes={start}-{stop - 1}")
+            assert (got.status, got.body) == (206, b"x" * (stop - start))
+        if leaf_size == 1:
+            got = await stage.get("paths.test", f"/ipfs/{leaf}", Range=f"bytes=7-{3 * seam}")
+            assert got.body == b"x" * (3 * seam - 6)
+        assert max(listed) <= 16_384
+        many = await stage.get("paths.test", f"/ipfs/{leaf}", Range=f"bytes=0-{size // 2},{size // 2 + 2}-{size - 1}")
+        assert many.status == 413
 
     play(tmp_path, act)
 
