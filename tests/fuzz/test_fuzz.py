@@ -27,7 +27,8 @@ ROOT = Path(__file__).parents[2]
 def test_corpus(name: str) -> None:
     """Each input holds every invariant, quickly and thoroughly, within its steps. In a process of its own: a target may
     lower limits of content/ for itself."""
-    done = subprocess.run([sys.executable, __file__, name], cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-m", "tests.fuzz.test_fuzz", name]  # -m: a package of the venv brings a `tests` too
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 10
 
