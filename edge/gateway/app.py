@@ -147,7 +147,9 @@ class Gateway:
             return await records.record(want, self._names, asked.asking)
         root = await roots.find(want, self._names)
         self._check_names(want, root.names)
-        return await self._answer(asked, want, root)
+        reply = await self._answer(asked, want, root)
+        was_held = reply.outcome in (Outcome.HIT, Outcome.DISK)
+        return replace(reply, outcome=Outcome.STALE) if root.stale and was_held else reply
 
     def _check_names(self, want: Wanted, names: Iterable[str], *more: str) -> None:
         """Raises Denied where one of these names is, or the path below it. `more`: what the path goes on with."""

@@ -34,13 +34,15 @@ class Names(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """The root of a request. `below`: what the name itself adds to the path. `immutable`: no name has a part in it."""
+    """The root of a request. `below`: what the name itself adds to the path. `immutable`: no name has a part in it.
+    `stale`: nobody could be asked for a newer meaning of the name."""
 
     cid: CID
     below: tuple[str, ...] = ()
     immutable: bool = True
     max_age: float | None = None
     names: tuple[str, ...] = ()  # that led there
+    stale: bool = False
 
 
 async def find(wanted: Wanted, names: Names) -> Root:
@@ -53,7 +55,7 @@ async def find(wanted: Wanted, names: Names) -> Root:
         raise problem_of(error) from error
     _, _, root, *below = named.path.split("/")
     segments = tuple(segment for segment in below if segment)
-    return Root(CID.parse(root), segments, False, named.max_age, named.names)
+    return Root(CID.parse(root), segments, False, named.max_age, named.names, named.stale)
 
 
 def meant(wanted: Wanted) -> str:

@@ -18,7 +18,7 @@ class Outcome(StrEnum):
     DISK = "disk"  # from this edge's disk
     PEER = "peer"  # another edge held the first block
     FILL = "fill"  # the origin, or a gateway, was asked for it
-    STALE = "stale"  # served under a Head that is past its end, because the origin is away
+    STALE = "stale"  # served under a Head past its end, or by a name whose newest meaning nobody could be asked for
     NEGATIVE = "negative"  # the release says that there is no such path
     DENIED = "denied"  # it may be there, and is not to be shown; told of without Cache-Status
     ERROR = "error"  # the answer is ours, and it is not what was asked for

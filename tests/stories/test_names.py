@@ -197,4 +197,6 @@ def test_a_site_by_its_domain_and_by_its_key(ring: Cluster, zone: Zone, tmp_path
     edge_.kill()
     shutil.rmtree(edge_.state / "names")
     edge_.start()
-    assert get("gw.example", f"/ipns/{key}/").body == b"second", "without any record: its Head says what the site is"
+    answer = get("gw.example", f"/ipns/{key}/")
+    assert answer.body == b"second", "without any record: its Head says what the site is"
+    assert "detail=stale" in answer.headers["cache-status"]
