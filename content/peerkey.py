@@ -12,22 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from content.cid import CID, IDENTITY, LIBP2P_KEY, read_varint
 from content.errors import BadCID, BadRecord
 from content.limits import RSA_BITS_MAX, RSA_BITS_MIN
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
 INLINE_MAX = 42  # bytes of a serialized key that is its own name (peer ids spec)
 _RSA, _ED25519, _SECP256K1, _ECDSA = range(4)  # PublicKey.Type
-_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
-_ECDSA_SHA256 = ec.ECDSA(SHA256())
+_CURVES = ("secp256r1", "secp384r1", "secp521r1")
 
 Verify: TypeAlias = Callable[[bytes, bytes], object]  # (signature, message); raises InvalidSignature
 
@@ -74,9 +74,20 @@ def verify(name: CID, carried: bytes, signature: bytes, message: bytes) -> None:
 
 def _verifier(serialized: bytes) -> Verify:
     kind, body = _read(serialized)
+    if kind != _ED25519:
+        return _foreign(kind, body)
     try:
-        if kind == _ED25519:
-            return Ed25519PublicKey.from_public_bytes(body).verify
+        return Ed25519PublicKey.from_public_bytes(body).verify
+    except ValueError as error:
+        raise BadRecord(f"a public key that does not decode: {error}") from error
+
+
+def _foreign(kind: int, body: bytes) -> Verify:
+    # Loaded when such a key comes: every `rim` that is typed reads names of settings, and would pay for it.
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    try:
         if kind == _SECP256K1:
             return _elliptic(ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), body))
         key = load_der_public_key(body) if kind in (_RSA, _ECDSA) else None
@@ -84,19 +95,23 @@ def _verifier(serialized: bytes) -> Verify:
         raise BadRecord(f"a public key that does not decode: {error}") from error
     if kind == _RSA and isinstance(key, rsa.RSAPublicKey):
         return _rsa(key)
-    if kind == _ECDSA and isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES):
+    if kind == _ECDSA and isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:
         return _elliptic(key)
     raise BadRecord(f"a public key of a type we do not read ({kind})")
 
 
 def _elliptic(key: ec.EllipticCurvePublicKey) -> Verify:
-    return lambda signature, message: key.verify(signature, message, _ECDSA_SHA256)
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+
+    return lambda signature, message: key.verify(signature, message, ECDSA(SHA256()))
 
 
 def _rsa(key: rsa.RSAPublicKey) -> Verify:
     if not RSA_BITS_MIN <= key.key_size <= RSA_BITS_MAX:
         raise BadRecord(f"an RSA key of {key.key_size:,} bits ({RSA_BITS_MIN:,} to {RSA_BITS_MAX:,} are accepted)")
-    return lambda signature, message: key.verify(signature, message, padding.PKCS1v15(), SHA256())
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+
+    return lambda signature, message: key.verify(signature, message, PKCS1v15(), SHA256())
 
 
 def _read(serialized: bytes) -> tuple[int, bytes]:

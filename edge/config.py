@@ -20,8 +20,8 @@ from content.errors import BadRecord
 from content.ipns import key_of
 from content.limits import DENYLISTS
 from edge.cache.inventory import Policy
-from edge.gateway.access import Mode
 from edge.gateway.hosts import GatewayHost, parse_hosts
+from edge.gateway.mode import Mode
 from edge.http.address import Trusted
 from edge.http.rates import Rate
 from edge.names.links import read_links

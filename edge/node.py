@@ -50,9 +50,10 @@ from edge.control.watchdog import Watchdog
 from edge.denials import Denials
 from edge.explain import Explainer
 from edge.front import Front
-from edge.gateway.access import SHOWN_FOR, Access, Mode
+from edge.gateway.access import SHOWN_FOR, Access
 from edge.gateway.app import TENANT, Gateway
 from edge.gateway.hosts import GatewayHosts
+from edge.gateway.mode import Mode
 from edge.http.limits import LIMITS, Limits
 from edge.http.listener import BindError, Listener, bind
 from edge.naming import names_of

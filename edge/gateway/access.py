@@ -17,23 +17,15 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection
-from enum import StrEnum
 
 from content.cid import CID, IDENTITY
 from edge.cache.flight import Flight, Verdict
+from edge.gateway.mode import Mode
 
 SHOWN_FOR = 30.0  # s that a yes is believed; a ready answer of it may then stand for as long once more
 HIDDEN_FOR = 5.0  # s that a no is: what has just been pinned is there soon
 ASKED_MAX = 64  # questions to the origin at a time: who makes up CIDs waits for others of his kind
 KNOWN_MAX = 65_536  # roots of which it is remembered, each way together: some 15 MB
-
-
-class Mode(StrEnum):
-    """What the operator set."""
-
-    PINNED = "pinned"
-    OPEN = "open"
-    OFF = "off"
 
 
 class CannotTell(Verdict):

@@ -33,8 +33,8 @@ from edge.config import read as configure
 from edge.control import denylists as sources
 from edge.control.denylists import Sources
 from edge.denials import Denials
-from edge.gateway.access import Mode
 from edge.gateway.hosts import parse_hosts
+from edge.gateway.mode import Mode
 from edge.node import Node
 from edge.site.view import Found, Missing, Refused, Visit
 from edge.state import StateError

@@ -25,6 +25,24 @@ ERRORS: list[tuple[BaseException, int]] = [
 ]
 
 
+HEAVY = (
+    "asyncio",
+    "aiohttp",
+    "dns",
+    "starlette",
+    "uvicorn",
+    "cryptography.hazmat.primitives.serialization",
+    "ipfshttpclient",
+)
+
+
+def test_a_command_that_is_typed_pays_for_no_server() -> None:
+    """An unchanged publish is mostly start-up: the settings of nodes are read without what nodes are made of."""
+    script = "import sys; from rim.cli import run; run(['--version']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert {name for name in HEAVY if name in done.stdout.split()} == set()
+
+
 @pytest.mark.parametrize(("error", "code"), ERRORS, ids=[type(error).__name__ for error, _ in ERRORS])
 def test_errors_are_two_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, code: int

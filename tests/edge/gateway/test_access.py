@@ -9,7 +9,8 @@ import pytest
 
 from content.cid import CID, RAW
 from edge.gateway import access
-from edge.gateway.access import HIDDEN_FOR, SHOWN_FOR, Access, CannotTell, Mode
+from edge.gateway.access import HIDDEN_FOR, SHOWN_FOR, Access, CannotTell
+from edge.gateway.mode import Mode
 
 LIVE, PINNED, OTHER = (CID.of(RAW, name) for name in (b"live", b"pinned", b"other"))
 

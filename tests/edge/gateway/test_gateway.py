@@ -24,8 +24,8 @@ from content.denyfile import read
 from content.release import Release
 from content.walk import Leaf
 from edge.gateway import access, listing
-from edge.gateway.access import Mode
 from edge.gateway.hosts import parse_hosts
+from edge.gateway.mode import Mode
 from edge.http.address import Trusted
 from tests.edge.gateway.play import Stage, play
 from tests.edge.sites import Store

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.gateway.access import Mode
+from edge.gateway.mode import Mode
 from tests.edge.gateway.play import Stage, play
 from tests.kit.kubo import Kubo
 
