@@ -207,9 +207,11 @@ def _number(text: str, broken: bool) -> int | float:
         if not math.isfinite(number):
             raise BadNode("JSON: a number beyond what 64 bits hold")
         return number
-    if len(text) > _DIGITS_MAX or not INTEGER_MIN <= int(text) <= INTEGER_MAX:
-        raise BadNode("JSON: an integer of more than 64 bits")
-    return int(text)
+    if len(text) <= _DIGITS_MAX and INTEGER_MIN <= int(text) <= INTEGER_MAX:
+        return int(text)
+    if len(text) <= _DIGITS_MAX + 1 and _float(float(text)) == text:
+        return float(text)  # how a float from 2^64 up to 1e21 is written: what we write we read
+    raise BadNode("JSON: an integer of more than 64 bits")
 
 
 def _bytes(text: str) -> bytes:

@@ -524,3 +524,19 @@ def test_hostile_blocks_are_a_clean_error(codec: int, data: str) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 64
+
+
+@pytest.mark.parametrize("number", [1e20, -1e20, 2.0**64, -(2.0**65), 999999999999999900000.0, -1.6717361816799281e19])
+def test_a_whole_float_past_64_bits_comes_back_from_json(number: float) -> None:
+    """It is written as plain digits, as ECMAScript does; those were refused when read (found by fuzzing)."""
+    written = ipld.encode(DAG_JSON, [number])
+    (again,) = ipld.decode(DAG_JSON, written)
+    assert float(again) == number
+    assert ipld.encode(DAG_JSON, [again]) == written
+
+
+def test_an_integer_past_64_bits_is_refused() -> None:
+    """2^64 is no float's shortest digits."""
+    for text in (b"18446744073709551616", b"-18446744073709551617", b"1" + b"0" * 21, b"9" * 400):
+        with pytest.raises(BadNode):
+            ipld.decode(DAG_JSON, text)

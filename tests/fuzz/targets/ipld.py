@@ -6,6 +6,7 @@ Not here: control blocks (targets/release), which libipld reads; it is asked her
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import libipld
@@ -81,12 +82,13 @@ def _typed(value: Any) -> Any:
 
 
 def _loose(value: Any) -> Any:
-    """As JSON has it: a number without a fraction is an integer, and nothing is a negative zero."""
+    """As JSON has it: a number without a fraction is the integer that its shortest digits say (past 2^53 that is not
+    always the float's own), and nothing is a negative zero."""
     if isinstance(value, dict):
         return ["map", [(key, _loose(item)) for key, item in sorted(value.items())]]
     if isinstance(value, list):
         return [_loose(item) for item in value]
-    return _typed(int(value) if isinstance(value, float) and value.is_integer() else value)
+    return _typed(int(Decimal(repr(value))) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _plain(value: Any) -> Any:
