@@ -42,12 +42,12 @@ class Bounded(dns.nameserver.Do53Nameserver):
         """The first datagram that is an answer to this question: what is not may be somebody's try at forging one."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting(request)
-        transport, _ = await loop.create_datagram_endpoint(lambda: waiting, remote_addr=(self.address, self.port))
         try:
+            transport, _ = await loop.create_datagram_endpoint(lambda: waiting, remote_addr=(self.address, self.port))
             transport.sendto(request.to_wire())
             return await waiting.answer
         finally:
-            transport.close()
+            waiting.close()
 
     async def _tcp(self, request: dns.message.QueryMessage) -> dns.message.Message:
         reader, writer = await asyncio.open_connection(self.address, self.port)
@@ -67,11 +67,27 @@ class Bounded(dns.nameserver.Do53Nameserver):
 
 
 class _Waiting(asyncio.DatagramProtocol):
-    """Takes what comes until it is the answer. The socket is connected, so it all comes from the server's address."""
+    """Takes what comes until it is the answer. The socket is connected, so it all comes from the server's address.
+
+    It closes the socket itself: an asker who goes while the socket is being made is never handed it, and uvloop would
+    keep it for ever (seen: a loop that waits for it when it is closed, so that the process does not end).
+    """
 
     def __init__(self, request: dns.message.QueryMessage) -> None:
         self._request = request
+        self._transport: asyncio.BaseTransport | None = None
+        self._is_over = False
         self.answer: asyncio.Future[dns.message.Message] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        if self._is_over:
+            transport.close()
+
+    def close(self) -> None:
+        self._is_over = True
+        if self._transport is not None:
+            self._transport.close()
 
     def datagram_received(self, data: bytes, address: Any) -> None:
         if self.answer.done() or len(data) > DNS_ANSWER or data[:2] != struct.pack("!H", self._request.id):

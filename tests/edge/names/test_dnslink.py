@@ -233,6 +233,27 @@ def test_lookups_that_fail_leave_no_descriptor(zone: Zone) -> None:
     run(play)
 
 
+def test_a_question_given_up_at_any_step_leaves_no_socket(zone: Zone) -> None:
+    """Also while its socket is being made: uvloop kept that one, and a loop that was closed waited for it for ever."""
+
+    async def play() -> None:
+        zone.link("a.example", HOME)
+        zone.faults["_dnslink.a.example"] = "silent"
+        ask = Resolver((zone.address,))
+        before = len(os.listdir("/proc/self/fd"))
+        for steps in range(40):
+            asking = asyncio.ensure_future(ask("_dnslink.a.example"))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        async with asyncio.timeout(10):
+            while len(os.listdir("/proc/self/fd")) > before:
+                await asyncio.sleep(0.02)
+
+    run(play)
+
+
 def test_a_record_of_another_name_in_the_answer_is_not_taken(zone: Zone) -> None:
     """RFC 5452: only what was asked for counts."""
 
