@@ -36,6 +36,7 @@ from origin.state import State
 from origin.steps import CRASH_STATUS
 from origin.store.frozen import open_packs
 from origin.store.pack import Pack
+from tests.kit import disks
 from tests.kit.nodes import RIM, until
 from tests.origin.play import make, origin, parts, process, site_files
 
@@ -733,15 +734,8 @@ class Disk:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     """A file system of 32 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"NO SMALL DISK: {mounted.stderr.decode().strip()} (needs root and mount)")
-    yield Disk(folder)
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with disks.small_disk(tmp_path / "small", "size=32m") as folder:
+        yield Disk(folder)
 
 
 def test_a_full_disk(disk: Disk, tmp_path: Path) -> None:
