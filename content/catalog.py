@@ -19,9 +19,12 @@ from content.errors import BadNode, ContentError
 from content.limits import (
     ALIASES_MAX,
     FLOORS_MAX,
+    GATEWAY_BYTES,
+    GATEWAYS_MAX,
     HOST_BYTES,
     RETAINED_MAX,
     SETTINGS_BYTES,
+    SIGNED_MAX,
     SITE_NAME_BYTES,
     TRIED_MAX,
     check,
@@ -106,6 +109,16 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True)
+class Signed:
+    """The site's word for the manifest of one release (content/manifest makes the manifest again from it)."""
+
+    release: CID
+    serial: int  # of one site, a later word has a higher one; below 2^53
+    gateways: tuple[str, ...]  # base URLs, in the order to be asked
+    signature: bytes  # Ed25519, by the site's key
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """One site: what is live, what is staged, what is kept. Every change makes the next generation."""
 
@@ -115,7 +128,7 @@ class Site:
     next: Retained | None = None
     retained: tuple[Retained, ...] = ()  # newest first; holds live
     attic: CID | None = None  # tree: immutable path → Asset row, of retained releases, that live lacks
-    bases: CID | None = None  # tree: whole-file sha-256 (hex) → Asset row
+    bases: CID | None = None  # tree: whole-file sha-256 (hex) → Asset row, paths, generation (origin/bases)
     aliases: Mapping[str, Alias] = field(default_factory=dict)  # preview name → what it shows
     floors: tuple[Floor, ...] = ()
     soft: tuple[Floor, ...] = ()  # as floors, but only asks that what is held be read and proved again
@@ -124,7 +137,17 @@ class Site:
     tried: tuple[Retained, ...] = ()  # rolled out, never live: kept as long as their tabs may be open, newest first
     ipns: str | None = None  # the site's own IPNS name, k51…
     hosts: tuple[str, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)  # e.g. {"spa": true}
+    settings: Mapping[str, Any] = field(default_factory=dict)  # e.g. {"max_stale": 3600}
+    signed: tuple[Signed, ...] = ()  # of live, then of what is rolled out, where they have a service worker
+
+    @property
+    def has_worker_off(self) -> bool:
+        """Whether the operator has switched service workers off, whatever the releases say."""
+        return self.settings.get("worker") == "off"
+
+    def signed_of(self, release: CID) -> Signed | None:
+        """The word for this release's manifest, if there is one."""
+        return next((signed for signed in self.signed if signed.release == release), None)
 
     @property
     def kept(self) -> tuple[Retained, ...]:
@@ -138,12 +161,14 @@ class Site:
         check("releases tried", len(self.tried), TRIED_MAX)
         check("floors", max(len(self.floors), len(self.soft)), FLOORS_MAX)
         check("previews", len(self.aliases), ALIASES_MAX)
+        check("signed manifests", len(self.signed), SIGNED_MAX)
         newer: dict[str, Any] = {
             "terms": {name: _terms_value(alias) for name, alias in self.aliases.items()},
             "soft": _floors_value(self.soft),
             "browsers": list(self.browsers or ()),
             "rollout": [] if self.rollout is None else [_retained_value(self.rollout.item), self.rollout.share],
             "tried": [_retained_value(item) for item in self.tried],
+            "signed": [_signed_value(signed) for signed in self.signed],
         }
         return encode(
             {
@@ -193,6 +218,7 @@ class Site:
             ipns=None if ipns is None else typed(ipns, str, "ipns"),
             hosts=tuple(typed(h, str, "host") for h in typed(value.get("hosts", []), list, "hosts")),
             settings=typed(value.get("settings", {}), dict, "settings"),
+            signed=_read_signed(value.get("signed", [])),
         )
 
     def floor_of(self, path: str, tags: tuple[str, ...] = ()) -> int:
@@ -307,6 +333,29 @@ def _read_rollout(value: object) -> Rollout | None:
     if not isinstance(value, list) or len(value) != 2:
         raise BadNode("rollout: expected [release, share]")
     return Rollout(_read_retained(value[0]), typed(value[1], int, "share"))
+
+
+def _signed_value(signed: Signed) -> list[Any]:
+    return [signed.release, signed.serial, list(signed.gateways), signed.signature.hex()]
+
+
+def _read_signed(value: object) -> tuple[Signed, ...]:
+    rows = typed(value, list, "signed")
+    check("signed manifests", len(rows), SIGNED_MAX)
+    return tuple(_read_one_signed(row) for row in rows)
+
+
+def _read_one_signed(row: object) -> Signed:
+    if not isinstance(row, list) or len(row) < 4:
+        raise BadNode("signed: expected [link, serial, gateways, signature]")
+    gateways = tuple(typed(url, str, "gateway") for url in typed(row[2], list, "gateways"))
+    check("gateways of a site", len(gateways), GATEWAYS_MAX)
+    check("bytes of a gateway's URL", max((len(url.encode()) for url in gateways), default=0), GATEWAY_BYTES)
+    serial, text = typed(row[1], int, "serial"), typed(row[3], str, "signature")
+    try:
+        return Signed(link(row[0]), serial, gateways, bytes.fromhex(text))
+    except ValueError as error:
+        raise BadNode(f"signed: {text[:80]!r} is no signature") from error
 
 
 def _optional_retained(value: object) -> Retained | None:

@@ -14,7 +14,7 @@ from content.block import Block
 from content.cbor import decode, encode, link, typed
 from content.cid import CID, RAW, SHA2_256
 from content.errors import BadNode
-from content.limits import MESSAGE_BYTES, check
+from content.limits import GATEWAY_BYTES, GATEWAYS_MAX, MESSAGE_BYTES, PRECACHED_MAX, check
 
 CODINGS = ("zstd", "br", "gzip")  # content codings made at publish, in the order preferred at equal q
 
@@ -79,7 +79,8 @@ class Asset:
 
 
 SLASHES = ("auto", "always", "never")
-_KNOWN = ("spa", "clean", "slash", "error", "pin", "headers", "redirects")
+WORKER_CHECK = 60  # seconds for which a service worker takes a checked release for the newest, where nothing is said
+_KNOWN = ("spa", "clean", "slash", "error", "pin", "headers", "redirects", "precache", "worker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,8 @@ class Rules:
     pin: bool = False  # a tab may ask for the release that it began with
     headers: Any = None
     redirects: Any = None
+    precache: Any = None  # {"paths": […], "bytes": n}: what a service worker fetches before it is asked
+    worker: Mapping[str, Any] | None = None  # {"check": s, "gateways": […], "complete": bool}; None: without one
     other: Mapping[str, Any] = field(default_factory=dict)
 
     def to_value(self) -> dict[str, Any]:
@@ -108,6 +111,8 @@ class Rules:
             "pin": self.pin,
             "headers": self.headers or None,
             "redirects": self.redirects or None,
+            "precache": self.precache or None,
+            "worker": None if self.worker is None else dict(self.worker),
         }
         return {**self.other, **{key: value for key, value in said.items() if value not in (None, False)}}
 
@@ -123,6 +128,8 @@ class Rules:
             pin=rules.get("pin") is True,
             headers=rules.get("headers") or None,
             redirects=rules.get("redirects") or None,
+            precache=rules.get("precache") or None,
+            worker=worker if isinstance(worker := rules.get("worker"), dict) else None,
             other={key: value for key, value in rules.items() if key not in _KNOWN},
         )
 
@@ -133,6 +140,43 @@ class Rules:
             raise BadNode(f"rules: slash {str(self.slash)[:80]!r}; known are {', '.join(SLASHES)}")
         if self.error is not None and not (isinstance(self.error, str) and self.error.startswith("/")):
             raise BadNode("rules: error is no path")
+
+    # What is said to service workers. Read as far as it is understood, for the reason that check() gives.
+
+    @property
+    def precached(self) -> tuple[str, ...]:
+        """The paths of `precache`, each once, sorted."""
+        return tuple(sorted({path for path in _listed(self.precache, "paths") if isinstance(path, str)}))
+
+    @property
+    def worker_check(self) -> int:
+        """Seconds for which a release that was checked is taken for the newest."""
+        value = (self.worker or {}).get("check")
+        return value if type(value) is int and 0 <= value < 2**31 else WORKER_CHECK
+
+    @property
+    def worker_gateways(self) -> tuple[str, ...]:
+        """Base URLs of the gateways that the site names, in its order."""
+        return tuple(url for url in _listed(self.worker, "gateways") if isinstance(url, str))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every HTML file of the release is among those precached."""
+        return (self.worker or {}).get("complete") is True
+
+    def check_worker(self) -> None:
+        """That a service worker can be served by this: asked by the origin alone. Raises BadNode or LimitExceeded."""
+        paths, gateways = _listed(self.precache, "paths"), _listed(self.worker, "gateways")
+        check("precached files", len(paths), PRECACHED_MAX)
+        check("gateways of a site", len(gateways), GATEWAYS_MAX)
+        for url in gateways:
+            if not isinstance(url, str) or not url.startswith(("https://", "http://")):
+                raise BadNode("rules: worker.gateways holds what is no URL")
+            check("bytes of a gateway's URL", len(url.encode()), GATEWAY_BYTES)
+        if not all(isinstance(path, str) and path.startswith("/") for path in paths):
+            raise BadNode("rules: precache.paths holds what is no path")
+        if self.worker is not None and self.worker_check != self.worker.get("check", WORKER_CHECK):
+            raise BadNode("rules: worker.check is no count of seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +234,11 @@ class Release:
             files=typed(value.get("files", 0), int, "files"),
             size=typed(value.get("size", 0), int, "size"),
         )
+
+
+def _listed(value: Any, key: str) -> list[Any]:
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def _says_sha256(cid: CID) -> bool:

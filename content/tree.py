@@ -20,7 +20,7 @@ from content.treenode import EMPTY, Emit, Node, Row, Value, grow, load, load_chi
 from content.treeupdate import update
 from content.walk import Walk
 
-__all__ = ["EMPTY", "Value", "build", "diff", "first", "get", "node_cids", "rows", "update"]
+__all__ = ["EMPTY", "Value", "build", "diff", "first", "get", "node_cids", "rows", "select", "update"]
 
 
 def build(rows: Iterable[tuple[str, Value]], emit: Emit) -> CID:
@@ -38,6 +38,26 @@ def get(root: CID, key: str) -> Walk[Value | None]:
         node = yield from load_child(node, index)
     index = bisect_left(node.keys, key)
     return node.values[index] if index < len(node.keys) and node.keys[index] == key else None
+
+
+def select(root: CID, keys: Iterable[str]) -> Walk[dict[str, Value]]:
+    """The rows of those of these keys that are there. Each node is read once, however many of them lie below it."""
+    found: dict[str, Value] = {}
+    pending = [((yield from load(root)), sorted(set(keys)))]
+    while pending:
+        node, wanted = pending.pop()
+        if not node.level:
+            rows = dict(zip(node.keys, node.values, strict=True))
+            found |= {key: rows[key] for key in wanted if key in rows}
+            continue
+        start = bisect_left(wanted, node.keys[0]) if node.keys else len(wanted)
+        while start < len(wanted):
+            index = bisect_right(node.keys, wanted[start]) - 1
+            last = index + 1 == len(node.keys)
+            stop = len(wanted) if last else bisect_left(wanted, node.keys[index + 1])
+            pending.append(((yield from load_child(node, index)), wanted[start:stop]))
+            start = stop
+    return found
 
 
 def first(root: CID, start: str) -> Walk[tuple[str, Value] | None]:

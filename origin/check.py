@@ -112,6 +112,7 @@ def compare(store: Store, base: Release | None, new: Release) -> Difference:
 def check_rules(release: Release) -> None:
     """That the release's rules are such as edges can serve by. Raises BadNode."""
     release.rules.check()
+    release.rules.check_worker()
     HeaderTable.from_value(release.rules.headers or [])
     RedirectTable.from_value(release.rules.redirects or [])
 

@@ -1,7 +1,8 @@
 """Files: what lies under a path of a release, and which address of a document is its own.
 
-Here live lookups in an Index as walks: rows, symlinks, folders, the nearest page of a name; and the modes of addresses
-(clean URLs, slashes). Not here: which release is looked at, rules, or stand-ins for what is missing (edge/site/view).
+Here live lookups in an Index as walks: folders, the nearest page of a name; and the modes of addresses (clean URLs,
+slashes). Not here: rows and symlinks, whose names are given on from here (content/symlinks), which release is looked
+at, rules, or stand-ins for what is missing (edge/site/view).
 
 Addresses. Without `clean` a file answers under its own name and a folder under its slash. With `clean` a document's own
 address has no `.html`: X.html is X, or X/ where the mode is `always`; D/index.html is D/, or D where it is `never`.
@@ -11,27 +12,15 @@ published path can be reached, and none leads to another document.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-from content import tree
 from content.cid import CID
-from content.limits import SYMLINK_HOPS
-from content.release import Asset, Rules
+from content.release import Rules
+from content.symlinks import Held, follow, is_folder, row
 from content.walk import Walk
-from edge.site.rules import NEVER_FILES
+
+__all__ = ["Held", "document", "follow", "nearest", "row", "target"]
 
 _PAGE, _INDEX = ".html", "/index.html"
 _STEM = "/index"  # a folder's page without its ending: no address either
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A file, found. `immutable`: each step of the way to it was. `path`: where it lies, past all symlinks."""
-
-    asset: Asset
-    immutable: bool
-    path: str
 
 
 def document(index: CID, path: str, rules: Rules) -> Walk[Held | str | None]:
@@ -97,53 +86,12 @@ def target(index: CID, path: str) -> Walk[Held | None]:
     return None
 
 
-def row(index: CID, path: str) -> Walk[Asset | None]:
-    """The row of exactly this path."""
-    value = yield from tree.get(index, path)
-    return None if value is None else Asset.from_row(value)
-
-
-def follow(index: CID, path: str) -> Walk[Held | None]:
-    """The file at this path, through symlinks inside the Root."""
-    steady = True
-    for _ in range(SYMLINK_HOPS + 1):
-        if path in NEVER_FILES:  # asked here, at each step: a link must not lead round the rule
-            return None
-        asset = yield from row(index, path)
-        if asset is not None and asset.link_target is None:
-            return Held(asset, steady and asset.immutable, path)
-        if asset is not None:
-            steady = steady and asset.immutable
-            aim = _join(path.split("/")[1:-1], asset.link_target or "")
-        else:
-            steady = False
-            aim = yield from _around(index, path)
-        if aim is None:
-            return None
-        path = aim
-    return None
-
-
-def _around(index: CID, path: str) -> Walk[str | None]:
-    """The path with its topmost symlinked folder replaced by that link's target; None where no folder is a symlink."""
-    segments = path.split("/")[1:]
-    for depth in range(1, len(segments)):
-        folder = "/" + "/".join(segments[:depth])
-        asset = yield from row(index, folder)
-        if asset is not None:
-            rest = "/".join(segments[depth:])
-            return None if asset.link_target is None else _join(segments[: depth - 1], f"{asset.link_target}/{rest}")
-        if not (yield from _is_folder(index, folder)):
-            return None  # so what a request costs is bounded by the depth of what was published
-    return None
-
-
 def nearest(index: CID, path: str, name: str) -> Walk[tuple[str, Held] | None]:
     """The file of this name in the deepest folder on the path that has one, and where it is."""
     folders = [""]
     for segment in path.split("/")[1:-1]:
         folder = f"{folders[-1]}/{segment}"
-        if not (yield from _is_folder(index, folder)):
+        if not (yield from is_folder(index, folder)):
             break
         folders.append(folder)
     for folder in reversed(folders):
@@ -151,24 +99,3 @@ def nearest(index: CID, path: str, name: str) -> Walk[tuple[str, Held] | None]:
         if held is not None:
             return f"{folder}/{name}", held
     return None
-
-
-def _is_folder(index: CID, path: str) -> Walk[bool]:
-    first = yield from tree.first(index, path + "/")
-    return first is not None and first[0].startswith(path + "/")
-
-
-def _join(folder: Sequence[str], aim: str) -> str | None:
-    """A symlink's target as a path of the Root; None where it leads outside, as an absolute one always does: it meant
-    a place on the publisher's machine."""
-    if aim.startswith("/"):
-        return None
-    steps = list(folder)
-    for step in aim.split("/"):
-        if step == "..":
-            if not steps:
-                return None
-            steps.pop()
-        elif step not in ("", "."):
-            steps.append(step)
-    return "/" + "/".join(steps)

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from content.headers import HeaderTable
 from content.redirects import RedirectTable
 from content.release import Rules
+from content.symlinks import NEVER_FILES
 from edge.http.negotiate import weights
 
-NEVER_FILES = frozenset({"/_headers", "/_redirects", "/rim.toml"})  # the site's own settings, at the top of its folder
+__all__ = ["NEVER_FILES", "SHELL", "SHELL_VARY", "Tables", "is_navigation"]
+
 SHELL = "/index.html"
 SHELL_VARY = ("Sec-Fetch-Mode", "Accept")  # what is_navigation looks at
 

@@ -14,6 +14,7 @@ from content.catalog import (
     Floor,
     Retained,
     Rollout,
+    Signed,
     Site,
     check_alias,
     check_host,
@@ -23,7 +24,16 @@ from content.catalog import (
 from content.cbor import decode, encode
 from content.cid import CID, DAG_CBOR
 from content.errors import BadNode, LimitExceeded
-from content.limits import ALIASES_MAX, FLOORS_MAX, RETAINED_MAX, SETTINGS_BYTES, TRIED_MAX
+from content.limits import (
+    ALIASES_MAX,
+    FLOORS_MAX,
+    GATEWAY_BYTES,
+    GATEWAYS_MAX,
+    RETAINED_MAX,
+    SETTINGS_BYTES,
+    SIGNED_MAX,
+    TRIED_MAX,
+)
 from content.walk import links
 
 A, B, C, D = (CID.of(DAG_CBOR, name) for name in (b"a", b"b", b"c", b"d"))
@@ -51,12 +61,19 @@ FULL = replace(
     rollout=Rollout(Retained(B, 9, 1_760_000_100), 1_250),
     tried=(Retained(D, 7, 1_750_000_000),),
 )
+SIGNED = replace(
+    FULL,
+    signed=(
+        Signed(A, 1_760_000_000_000_000, ("https://gateway.example",), b"\x07" * 64),
+        Signed(B, 1_760_000_000_000_001, (), b"\x08" * 64),
+    ),
+)
 CATALOG = Catalog(sequence=1_760_000_000_000_000, sites=A, hosts=B, denied=C, successor="k51next")
 
 
 def test_values_come_back() -> None:
     """Sites and Catalogs are read as they were written, full or empty."""
-    for site in (SITE, FULL, Site("empty")):
+    for site in (SITE, FULL, SIGNED, Site("empty")):
         assert Site.from_block(site.to_block()) == site
     for catalog in (CATALOG, Catalog(0, A, A, A)):
         assert Catalog.from_block(catalog.to_block()) == catalog
@@ -131,6 +148,31 @@ def test_previews_and_tries_at_their_limits() -> None:
             Site.from_block(encode(value | field))
 
 
+def test_signed_manifests_at_their_limits() -> None:
+    """Two manifests, eight gateways each, 256 bytes a gateway; one more is refused, in writing or in reading."""
+    url = "https://" + "g" * (GATEWAY_BYTES - 8)
+    fits = Site("s", signed=(Signed(A, 1, (url,) * GATEWAYS_MAX, b"s"),) * SIGNED_MAX)
+    assert Site.from_block(fits.to_block()) == fits
+    with pytest.raises(LimitExceeded):
+        replace(fits, signed=fits.signed * 2).to_block()
+    value = decode(fits.to_block().data, "site")
+    for rows in (
+        [[A, 1, [], ""]] * (SIGNED_MAX + 1),
+        [[A, 1, [url] * (GATEWAYS_MAX + 1), ""]],
+        [[A, 1, [url + "g"], ""]],
+    ):
+        with pytest.raises(LimitExceeded):
+            Site.from_block(encode(value | {"signed": rows}))
+
+
+def test_the_word_for_a_release() -> None:
+    """Found by the release; and `off` is the operator's, whatever is signed."""
+    assert SIGNED.signed_of(B) == SIGNED.signed[1]
+    assert SIGNED.signed_of(C) is None
+    assert not SIGNED.has_worker_off
+    assert replace(SIGNED, settings={"worker": "off"}).has_worker_off
+
+
 def test_settings_at_their_limit_and_one_past() -> None:
     """Settings are counted as encoded, all together."""
     empty = len(encode({"settings": {"x": "y" * 10_000}}).data) - 10_000
@@ -174,6 +216,14 @@ def test_settings_at_their_limit_and_one_past() -> None:
         {"hosts": "example.org"},
         {"hosts": [5]},
         {"settings": []},
+        {"signed": {}},
+        {"signed": [A]},
+        {"signed": [["bafy", 1, [], ""]]},
+        {"signed": [[A, "1", [], ""]]},
+        {"signed": [[A, 1, "https://a", ""]]},
+        {"signed": [[A, 1, [5], ""]]},
+        {"signed": [[A, 1, [], b"no text"]]},
+        {"signed": [[A, 1, [], "xyz"]]},
     ],
 )
 def test_malformed_sites_are_refused(change: dict[str, Any]) -> None:

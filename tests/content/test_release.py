@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from content.cbor import encode
 from content.cid import CID, DAG_CBOR, DAG_PB, RAW
 from content.errors import BadNode, LimitExceeded
-from content.limits import MESSAGE_BYTES
+from content.limits import GATEWAY_BYTES, GATEWAYS_MAX, MESSAGE_BYTES, PRECACHED_MAX
 from content.release import Asset, Encoding, Release, Rules
 from content.walk import links
 
@@ -102,6 +102,61 @@ def test_rules_that_say_nothing_are_none() -> None:
     assert (read.headers, read.redirects) == (None, None)
     assert Rules.from_value(read.to_value()) == read
     assert Rules(headers=[], redirects=[]).to_value() == {}
+
+
+WORKER = Rules(
+    precache={"paths": ["/b.js", "/a.css", "/b.js"], "bytes": 9},
+    worker={"check": 5, "gateways": ["https://g.example"], "complete": True, "later": 1},
+)
+
+
+def test_what_is_said_to_service_workers() -> None:
+    """It comes back, with what is not known; an empty map is a worker as it is by default; without one nothing is
+    written that the first version did not write."""
+    assert Rules.from_value(WORKER.to_value()) == WORKER
+    assert WORKER.precached == ("/a.css", "/b.js")
+    assert (WORKER.worker_check, WORKER.worker_gateways, WORKER.is_complete) == (5, ("https://g.example",), True)
+    plain = Rules.from_value(Rules(worker={}).to_value())
+    assert plain.worker == {}
+    assert (plain.precached, plain.worker_check, plain.worker_gateways, plain.is_complete) == ((), 60, (), False)
+    assert Rules().to_value() == {}
+    for rules in (WORKER, plain, Rules()):
+        rules.check_worker()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"precache": {"paths": [5]}},
+        {"precache": {"paths": ["a.js"]}},
+        {"worker": {"check": -1}},
+        {"worker": {"check": True}},
+        {"worker": {"check": "1m"}},
+        {"worker": {"gateways": [5]}},
+        {"worker": {"gateways": ["gateway.example"]}},
+    ],
+)
+def test_what_no_worker_is_served_by(change: dict[str, Any]) -> None:
+    """The origin refuses it; who only reads goes on with what it does understand."""
+    rules = Rules.from_value(change)
+    assert all(isinstance(path, str) for path in rules.precached)
+    assert rules.worker_check == 60
+    with pytest.raises(BadNode):
+        rules.check_worker()
+
+
+def test_workers_at_their_limits() -> None:
+    """1,000 files, 8 gateways, 256 bytes of a gateway; one more is refused."""
+    paths = [f"/{n}.js" for n in range(PRECACHED_MAX)]
+    url = "https://" + "g" * (GATEWAY_BYTES - 8)
+    Rules(precache={"paths": paths}, worker={"gateways": [url] * GATEWAYS_MAX}).check_worker()
+    for rules in (
+        Rules(precache={"paths": [*paths, "/more.js"]}),
+        Rules(worker={"gateways": [url] * (GATEWAYS_MAX + 1)}),
+        Rules(worker={"gateways": [url + "g"]}),
+    ):
+        with pytest.raises(LimitExceeded):
+            rules.check_worker()
 
 
 def test_a_release_links_its_content_and_not_its_past() -> None:

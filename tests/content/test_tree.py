@@ -120,11 +120,15 @@ def test_any_history_gives_the_same_root(rows: Rows, chance: random.Random) -> N
 @settings(deadline=None, max_examples=80)
 @given(maps, changes, st.text(max_size=3))
 def test_reads_equal_those_of_a_dict(rows: Rows, others: Rows, prefix: str) -> None:
-    """get, rows by prefix and node_cids say what a dict says."""
+    """get, select, rows by prefix and node_cids say what a dict says; select reads each node once."""
     blocks = Blocks()
     root = blocks.build(rows)
-    for key in [*rows, *others, "", "/", "\U0010ffff"]:
+    asked = [*rows, *others, "", "/", "\U0010ffff"]
+    for key in asked:
         assert blocks.run(tree.get(root, key)) == rows.get(key)
+    for some in (asked, list(others)):
+        assert blocks.run(tree.select(root, some)) == {key: rows[key] for key in some if key in rows}
+        assert len(blocks.asked) == len(set(blocks.asked))
     for start in (prefix, "/" + prefix, "/1", "/é", ""):
         expected = sorted((key, row) for key, row in rows.items() if key.startswith(start))
         assert blocks.run(tree.rows(root, start)) == expected

@@ -1,0 +1,200 @@
+"""The precache manifest: what stands in it, that every maker makes the same bytes, and that a script reads them so."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from base64 import b64decode
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from content import ipns, manifest, tree
+from content.catalog import Signed
+from content.cid import CID, DAG_CBOR, DAG_PB, RAW
+from content.errors import BadRecord
+from content.headers import parse
+from content.manifest import Entry
+from content.release import Asset, Release, Rules
+from content.walk import drive
+from tests.content.folders import Blocks
+
+KEY = Ed25519PrivateKey.from_private_bytes(b"\x05" * 32)
+NAME = ipns.name_of(KEY.public_key())
+ROOT, WAS = CID.of(DAG_PB, b"root"), CID.of(DAG_CBOR, b"before")
+LONG = CID.of(DAG_PB, b"many blocks")
+
+HEADERS = """
+/*
+  X-Frame-Options: DENY
+  Vary: Accept-Language
+/assets/*
+  Cache-Control: max-age=60
+  Link: </a.css>; rel=preload
+  ! X-Frame-Options
+/data
+  Content-Type: application/json
+  Clear-Site-Data: "cache"
+"""
+
+
+def asset(text: str, media_type: str = "text/css", immutable: bool = False, to: str | None = None) -> Asset:
+    cid = CID.of(RAW, text.encode())
+    return Asset(cid, len(text), cid.digest.hex(), media_type, immutable=immutable, link_target=to)
+
+
+ROWS = {
+    "/assets/a-3f9a1c0b.css": asset("a", immutable=True),
+    "/current.css": asset("link", to="assets/a-3f9a1c0b.css"),
+    "/data": asset("{}", "application/octet-stream"),
+    "/dead.css": asset("link", to="nowhere.css"),
+    "/film.mp4": Asset(LONG, 3_000_000, "ab" * 32, "video/mp4"),
+    "/index.html": asset("<h1>", "text/html; charset=utf-8"),
+    "/unlisted.js": asset("u", "text/javascript"),
+    "/ünï/\u2028 'q\".js": asset("ü", "text/javascript; charset=utf-8"),
+}
+LISTED = sorted([*(ROWS.keys() - {"/unlisted.js"}), "/absent.js", "/_headers"])
+
+
+def publish(
+    rows: dict[str, Asset], blocks: Blocks, paths: Sequence[str] = (), headers: str = "", **rules: Any
+) -> Release:
+    """A Release of these rows. What is listed is what these paths say, in whatever order."""
+    rows = {**rows, "/_headers": asset("settings", "text/plain")}
+    index = tree.build(sorted((path, row.to_row()) for path, row in rows.items()), blocks.emit)
+    value = [rule.to_value() for rule in parse(headers)[0]]
+    precache = {"paths": list(reversed(paths)), "bytes": 1}
+    return Release(ROOT, index, Rules(headers=value, precache=precache, worker=rules.pop("worker", {}), **rules))
+
+
+@pytest.fixture
+def blocks() -> Blocks:
+    return Blocks()
+
+
+def test_what_a_manifest_lists(blocks: Blocks) -> None:
+    """By path, links as what they lead to, each with its type and fields as its answers have them; never settings."""
+    found = drive(manifest.entries(publish(ROWS, blocks, LISTED, HEADERS)), blocks.get_block)
+    told = (("X-Frame-Options", "DENY"),)
+    a = ROWS["/assets/a-3f9a1c0b.css"]
+    assert found == (
+        Entry("/assets/a-3f9a1c0b.css", 1, a.sha256, "text/css", True, a.cid),
+        Entry("/current.css", 1, a.sha256, "text/css", False, a.cid, told),
+        Entry("/data", 2, ROWS["/data"].sha256, "application/json", False, ROWS["/data"].cid, told),
+        Entry("/film.mp4", 3_000_000, "ab" * 32, "video/mp4", False, LONG, told),
+        *(
+            Entry(path, ROWS[path].size, ROWS[path].sha256, ROWS[path].media_type, False, ROWS[path].cid, told)
+            for path in ("/index.html", "/ünï/\u2028 'q\".js")
+        ),
+    )
+
+
+def test_the_form_of_an_entry() -> None:
+    """The CID stands there only where the digest does not say it, fields only where there are some."""
+    value = Entry("/index.html", 4, ROWS["/index.html"].sha256, "text/html", False, ROWS["/index.html"].cid).to_value()
+    assert list(value) == ["path", "size", "integrity", "type", "immutable"]
+    assert value["integrity"] == "sha256-Dzts6KPKpSA5sdedO9xd4B7/ZDPSjLXxN/jme5pXqnU="
+    value = Entry("/film.mp4", 3, "ab" * 32, "video/mp4", True, LONG, (("X-A", "b"),)).to_value()
+    assert list(value) == ["path", "size", "integrity", "type", "immutable", "cid", "fields"]
+    assert (value["cid"], value["fields"]) == (str(LONG), [["X-A", "b"]])
+
+
+def test_each_node_of_the_index_is_read_once(blocks: Blocks) -> None:
+    """A thousand files of a large release cost its nodes, not a way from the root for each."""
+    rows = {f"/assets/{n:05}.js": asset(str(n), "text/javascript") for n in range(3_000)}
+    release = publish(rows, blocks, list(rows)[:1_000])
+    blocks.asked.clear()
+    assert len(drive(manifest.entries(release), blocks.get_block)) == 1_000
+    assert len(blocks.asked) == len(set(blocks.asked)) > 10
+
+
+def cored(release: Release, blocks: Blocks, serial: int = 7) -> dict[str, Any]:
+    signed = Signed(release.to_block().cid, serial, ("https://g.example",), b"")
+    return drive(manifest.made("docs", signed, release), blocks.get_block)[1]
+
+
+def test_the_core_is_a_format(blocks: Blocks) -> None:
+    """What was signed once is made again by every later version: keys, order, bytes."""
+    worker = {"check": 30, "gateways": ["https://own.example"], "complete": True}
+    release = publish(ROWS, blocks, LISTED, HEADERS, worker=worker, spa=True, clean=True, error="/e.html")
+    core = cored(release, blocks)
+    assert manifest.signed_text({**core, "entries": []}).decode() == (
+        f'{{"rim":1,"site":"docs","release":"{release.to_block().cid}","serial":7,"index":"{release.index}",'
+        '"spa":true,"clean":true,"slash":"auto","error":"/e.html","check":30,"complete":true,'
+        '"gateways":["https://g.example"],"entries":[]}'
+    )
+    assert str(CID.of(RAW, manifest.signed_text(core))) == "bafkreiglazbu6a4lhvftqxdtt7oycky3xds3szv7pklencabix7ifzdbjm"
+
+
+def test_only_the_site_signs(blocks: Blocks) -> None:
+    """The key is in the site's IPNS name. Another key's signature, or another text, is none."""
+    core = cored(publish(ROWS, blocks, LISTED), blocks)
+    signature = KEY.sign(manifest.message(core))
+    manifest.verify(NAME, core, signature)
+    assert manifest.public_key(NAME) == KEY.public_key().public_bytes_raw()
+    other = Ed25519PrivateKey.from_private_bytes(b"\x06" * 32)
+    for text, made in ((core, other.sign(manifest.message(core))), ({**core, "serial": 8}, signature), (core, b"")):
+        with pytest.raises(BadRecord):
+            manifest.verify(NAME, text, made)
+    with pytest.raises(BadRecord):
+        manifest.verify(NAME, core, KEY.sign(manifest.signed_text(core)))  # without the prefix it is another's text
+
+
+def test_the_whole_is_the_core_and_its_signature(blocks: Blocks) -> None:
+    core = cored(publish(ROWS, blocks, LISTED), blocks)
+    read = json.loads(manifest.whole(core, b"\xff\x01"))
+    assert b64decode(read.pop("signature")) == b"\xff\x01"
+    assert read == core
+    assert list(read) == list(core)
+
+
+contents = st.dictionaries(st.sampled_from([f"/{n}.js" for n in range(12)]), st.sampled_from("abc"), max_size=12)
+
+
+@given(contents, contents)
+def test_a_difference_makes_the_new_list(old: dict[str, str], new: dict[str, str]) -> None:
+    """Whatever changed: what is dropped and put gives the new entries, and nothing that stayed is sent."""
+    blocks = Blocks()
+    was, now = (publish({p: asset(t) for p, t in rows.items()}, blocks, list(rows)) for rows in (old, new))
+    before = drive(manifest.entries(was), blocks.get_block)
+    core = cored(now, blocks)
+    value = json.loads(manifest.difference(before, core, b"s", WAS))
+    listed = [entry.to_value() for entry in before if entry.path not in value["drop"]]
+    for index, row in value["put"]:
+        listed.insert(index, row)
+    assert listed == core["entries"]
+    assert len(value["put"]) == sum(old.get(path) != text for path, text in new.items())
+    assert list(value) == ["since", *(key for key in core if key != "entries"), "drop", "put", "signature"]
+    assert {key: value[key] for key in core if key != "entries"} == {k: v for k, v in core.items() if k != "entries"}
+    assert value["since"] == str(WAS)
+
+
+def test_what_workbox_takes(blocks: Blocks) -> None:
+    """A hash-named URL is its own revision."""
+    found = drive(manifest.entries(publish(ROWS, blocks, ["/assets/a-3f9a1c0b.css", "/data"])), blocks.get_block)
+    integrity = "sha256-ypeBEsobvcr6wjGzmiPcTaeG7/gUfE5yuYB3ha/uSLs="
+    assert manifest.workbox(found)[0] == {"url": "/assets/a-3f9a1c0b.css", "revision": None, "integrity": integrity}
+    assert manifest.workbox(found)[1]["revision"] == ROWS["/data"].sha256
+
+
+SCRIPT = """
+const {signature, ...core} = JSON.parse(require("fs").readFileSync(0, "utf8"));
+process.stdout.write(JSON.stringify(core));
+"""
+
+
+@pytest.mark.needs("node")
+def test_a_script_reads_what_was_signed(blocks: Blocks) -> None:
+    """JSON.stringify of what JSON.parse read is the signed text, whatever stands in paths and fields."""
+    awkward = "".join(map(chr, [*range(1, 0x30), 0x5C, 0x7F, 0x80, 0x2028, 0x2029, 0xFEFF, 0xFFFD, 0x1F389]))
+    rows = {f"/{awkward}{n}": asset(str(n), "text/plain; charset=utf-8") for n in ("", "a", "__proto__")}
+    headers = 'https://docs.example/*\n  X-A: b\n/*\n  X-Q: "\\quoted\\" \\ <&>\n'
+    core = cored(publish({**ROWS, **rows}, blocks, [*LISTED, *rows], headers), blocks, manifest.SERIAL_MAX)
+    run = subprocess.run(
+        ["node", "-e", SCRIPT], input=manifest.whole(core, b"s"), capture_output=True, check=True, timeout=60
+    )
+    assert run.stdout == manifest.signed_text(core)
