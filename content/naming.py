@@ -33,8 +33,15 @@ def is_hash_named(path: str, declared: Iterable[str] = ()) -> bool:
     is none: `deadbee1.js` may be anything. The extension is the last one, so `index-BQk3xY9z.js.map` is not taken:
     a bundler names the map after the code, and comments change the one without the other.
     """
-    found = _NAME.match(path.rpartition("/")[2])
-    return (found is not None and _ends_in_hash(found[1])) or any(glob.matches(text, path) for text in declared)
+    return hash_span(path) is not None or any(glob.matches(text, path) for text in declared)
+
+
+def hash_span(path: str) -> tuple[int, int] | None:
+    """Where in a hash-named path its hash stands, [start, stop) in characters; None for a name that holds none."""
+    at = path.rfind("/") + 1
+    found = _NAME.match(path, at)
+    hashed = None if found is None else _hash_at_end(found[1])
+    return None if hashed is None else (at + hashed.start(1), at + hashed.end(1))
 
 
 def is_nearly_hash_named(path: str) -> bool:
@@ -44,12 +51,12 @@ def is_nearly_hash_named(path: str) -> bool:
     return not is_hash_named(path) and len(token) >= 6 and bool(_DIGIT.search(token) and re.search("[A-Za-z]", token))
 
 
-def _ends_in_hash(stem: str) -> bool:
+def _hash_at_end(stem: str) -> re.Match[str] | None:
     token = _TOKEN.search(stem)
     if token and (_HEX.match(token[1]) or _BASE32.match(token[1])):
-        return True
+        return token
     last = _LAST8.search(stem)
-    return last is not None and _looks_random(last[1])
+    return last if last is not None and _looks_random(last[1]) else None
 
 
 def _looks_random(text: str) -> bool:
