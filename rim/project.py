@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FILE = "rim.toml"
 _A_TOKEN = "must not be here, files beside a site get committed: take it out and set RIM_TOKEN"  # noqa: S105
+_ONE = ("retention", "service_worker", "precache", "html", "cors", "redirects", "preview", "skew")  # tables, not lists
 _Values = dict[str, Any]
 
 
@@ -53,11 +54,35 @@ class Tagged:
 
 @dataclass(frozen=True, slots=True)
 class Precache:
-    """`[precache]`: what these globs mean, up to so many bytes together."""
+    """`[precache]`: what these globs mean (None: what rim/precache chooses), up to so many bytes together."""
 
-    globs: tuple[str, ...]
+    globs: tuple[str, ...] | None
     max_bytes: int
     line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """`[service_worker]`: for how many seconds a release is taken for the newest, and which gateways may be asked."""
+
+    check: int
+    gateways: tuple[str, ...] = ()
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Html:
+    """`[html]`: what a publish writes into pages (`integrity`, `worker`) or takes from them (`preload`)."""
+
+    integrity: bool = False
+    worker: bool = False
+    preload: bool = False
+    line: int = field(default=0, compare=False, repr=False)
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether pages may be published with other bytes than the folder has."""
+        return self.integrity or self.worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +104,9 @@ class Project:
     retention: Mapping[str, int] | None = None  # last, days, bytes: those given
     cache: tuple[CacheRule, ...] = ()
     tags: tuple[Tagged, ...] = ()
+    worker: Worker | None = None  # None: no worker for this site
     precache: Precache | None = None
+    html: Html = Html()
     cors: Cors | None = None
     external: tuple[str, ...] = ()  # hosts that _redirects may name
     preview: Mapping[str, str | int] | None = None  # password (a hash), expires (seconds)
@@ -145,21 +172,22 @@ class _Reader:
 
     def project(self, path: Path) -> Project:
         """Everything the file says, through the table of keys."""
-        from rim.schema.table import PRECACHE_BYTES
+        from rim.schema.table import CHECK_SECONDS, PRECACHE_BYTES
 
         top = self._top()
-        one = {
-            name: next(self._tables(name), None)
-            for name in ("retention", "precache", "cors", "redirects", "preview", "skew")
-        }
-        precache, cors = one["precache"], one["cors"]
+        one = {name: next(self._tables(name), None) for name in _ONE}
+        worker, precache, cors = one["service_worker"], one["precache"], one["cors"]
+        if worker is not None and not worker.pop("enabled", True):
+            worker = None
         return Project(
             path,
             **top,
             retention=_without_line(one["retention"]),
             cache=tuple(CacheRule(**values) for values in self._tables("cache")),
             tags=tuple(Tagged(**values) for values in self._tables("tags")),
-            precache=None if precache is None else Precache(**{"max_bytes": PRECACHE_BYTES, **precache}),
+            worker=None if worker is None else Worker(**{"check": CHECK_SECONDS, **worker}),
+            precache=None if precache is None else Precache(**{"globs": None, "max_bytes": PRECACHE_BYTES, **precache}),
+            html=Html(**(one["html"] or {})),
             cors=None if cors is None else Cors(**{"paths": ("/*",), **cors}),
             external=(one["redirects"] or {}).get("external", ()),
             preview=_without_line(one["preview"]),

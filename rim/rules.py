@@ -16,24 +16,24 @@ from typing import Any
 
 from content import headers, linting, redirects
 from content.errors import BadNode
-from content.glob import glob, matches
+from content.glob import matches
 from content.headers import HeaderOp, HeaderRule, HeaderTable
 from content.naming import is_hash_named
 from content.redirects import RedirectTable
 from rim.exits import Usage
 from rim.findings import ERROR, WARNING, Finding, refuse_errors
-from rim.output import size
-from rim.project import Project, Tagged
+from rim.precache import choose, is_complete
+from rim.project import Precache, Project, Tagged
+from rim.schema.table import PRECACHE_BYTES
 
 HEADERS = "_headers"
 REDIRECTS = "_redirects"
-_PRECACHED_MAX = 1_000  # files: their paths stand in the Release block, which every edge keeps
 
 
 @dataclass(frozen=True, slots=True)
 class RulesFound:
-    """`rules` is the Release's value: `headers`, `redirects`, `html`, `error`, `precache`, `pin`; what is empty, or as
-    it is by default, is absent."""
+    """`rules` is the Release's value: `headers`, `redirects`, `html`, `error`, `precache`, `worker`, `pin`; what is
+    empty, or as it is by default, is absent."""
 
     rules: Mapping[str, Any]
     findings: tuple[Finding, ...] = ()
@@ -60,12 +60,14 @@ def find_rules(project: Project, folder: Path, files: Mapping[str, int]) -> Rule
     """The rules, and all that is wrong with them. `files`: path (`/a.html`) → size in bytes. Raises Usage where a file
     cannot be read."""
     finder = _Finder(project, folder, files)
+    precached = finder.precache()
     rules = {
         "headers": finder.headers(),
         "redirects": finder.redirects(),
         "html": _html(project),
         "error": finder.error_page(),
-        "precache": finder.precache(),
+        "precache": precached,
+        "worker": finder.worker(precached),
         "pin": project.pin,
     }
     kept = {name: value for name, value in rules.items() if value}
@@ -110,20 +112,25 @@ class _Finder:
     def precache(self) -> dict[str, Any]:
         wanted = self._project.precache
         if wanted is None:
+            if self._project.worker is None:
+                return {}
+            wanted = Precache(None, PRECACHE_BYTES, self._project.worker.line)
+        page = self._project.error_page
+        paths, said = choose(wanted, self._files, [] if page is None else [page])
+        key = "precache" if wanted.globs is None else "precache.globs"
+        for level, words in said:
+            self._say(self._toml, wanted.line, level, f"{key}: {words}")
+        return {"paths": paths, "bytes": sum(self._files[path] for path in paths)} if paths else {}
+
+    def worker(self, precached: Mapping[str, Any]) -> dict[str, Any]:
+        wanted = self._project.worker
+        if wanted is None:
+            if self._project.html.worker:
+                words = "html.worker without a worker: add [service_worker], or take it out"
+                self._say(self._toml, self._project.html.line, WARNING, words)
             return {}
-        for text in wanted.globs:
-            if not any(map(glob(text).matches, self._files)):
-                self._say(self._toml, wanted.line, WARNING, f'precache.globs: no file is meant by "{text}"')
-        paths = sorted(path for path in self._files if any(matches(text, path) for text in wanted.globs))
-        total = sum(self._files[path] for path in paths)
-        if total > wanted.max_bytes:
-            words = f"{size(total)} in {len(paths)} files, and max_bytes allows {size(wanted.max_bytes)}"
-            self._say(self._toml, wanted.line, ERROR, f"precache.globs: {words}: name fewer, or raise it")
-        if len(paths) > _PRECACHED_MAX:
-            self._say(
-                self._toml, wanted.line, ERROR, f"precache.globs: {len(paths)} files, {_PRECACHED_MAX} are the limit"
-            )
-        return {"paths": paths, "bytes": total} if paths else {}
+        complete = is_complete(precached.get("paths", ()), self._files)
+        return {"check": wanted.check, "gateways": list(wanted.gateways), "complete": complete}
 
     def _answers(self, path: str) -> bool:
         """Whether a file answers this path, so that only a forced redirect applies."""

@@ -22,7 +22,9 @@ from rim.schema.near import meant
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]?)i?B?\Z", re.IGNORECASE)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([smhdw])\Z")
+_SPAN = re.compile(r"(0|[1-9][0-9]{0,8})([smhdw])\Z")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_SPAN_MAX = 365 * 86_400
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}\Z")
 
 
@@ -149,6 +151,32 @@ def _duration(value: Any) -> int:
     return int(found[1]) * _SECONDS[found[2]]
 
 
+def _span(value: Any) -> int:
+    found = _SPAN.match(value) if isinstance(value, str) else None
+    seconds = int(found[1]) * _SECONDS[found[2]] if found else -1
+    if not 0 <= seconds <= _SPAN_MAX:
+        raise ValueError(f'must be a time from "0s" to "365d", such as "1m", not {shown(value)}')
+    return seconds
+
+
+def gateways(most: int) -> Kind:
+    """Base URLs of trustless gateways, so many at most: `/ipfs/CID` is put behind them."""
+
+    def base(text: str) -> str:
+        url = _url(text)
+        if not {"?", "#", "@"}.isdisjoint(url):
+            raise ValueError(f"holds {shown(text)}: give scheme, host and perhaps a path, nothing else")
+        return url
+
+    def read(value: Any) -> tuple[str, ...]:
+        found = _texts(base)(value)
+        if len(found) > most:
+            raise ValueError(f"holds {len(found)}, and {most} are the limit")
+        return found
+
+    return Kind(f"at most {most} URLs", read, {**_LIST, "maxItems": most})
+
+
 def _web_origin(value: Any) -> str:
     text = _text(value)
     if text == "*":
@@ -202,6 +230,7 @@ TAGS = Kind("tags", _texts(_tag), _LIST)
 GATE = Kind('a number of edges, or `"all"`', _gate, {"anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1}]})
 SIZE = Kind("a size", _size, _SIZES)
 DURATION = Kind("a time: s, m, h, d or w", _duration, {**_STRING, "pattern": "^[1-9][0-9]*[smhdw]$"})
+SPAN = Kind("a time: s, m, h, d or w, or `0s`", _span, {**_STRING, "pattern": "^(0|[1-9][0-9]*)[smhdw]$"})
 CACHE_CONTROL = Kind("Cache-Control directives", _cache_control, _STRING)
 WEB_ORIGIN = Kind("`*`, or one origin", _web_origin, _STRING)
 HASH = Kind("a hash that `rim password` made", _hash, {**_STRING, "pattern": r"^scrypt\$"})

@@ -14,6 +14,8 @@ from rim.schema.kinds import Kind
 LEVELS = ("none", "fast", "balanced", "best")  # of `encode`; rim/encode knows what they do
 SLASHES = ("auto", "always", "never")
 PRECACHE_BYTES = 5 << 20  # what a visitor downloads unasked
+CHECK_SECONDS = 60  # how long a worker takes the release that it has for the newest
+_GATEWAYS_MAX = 8  # each stands in every manifest
 _DAYS_MAX = 3_650
 _NOBODYS_HASH = f"scrypt$16384$8$1${'A' * 22}${'A' * 43}"  # an example that no password opens
 
@@ -55,7 +57,9 @@ TABLES: tuple[Table, ...] = (
     Table("retention", "Which releases the origin keeps: one that any of `last` and `days` names."),
     Table("cache", "Cache-Control of some paths.", is_list=True),
     Table("tags", "Tags of some files, for `rim purge --tag`.", is_list=True),
+    Table("service_worker", "A worker in the visitor's browser that keeps the site, verifies it, and answers offline."),
     Table("precache", "What the service worker of Rim fetches before it is asked."),
+    Table("html", "What a publish writes into pages, or takes from them. The folder itself is never changed."),
     Table("cors", "Which other origins may read answers."),
     Table("redirects", "What `_redirects` may do."),
     Table("preview", "Who may see previews, and for how long."),
@@ -149,16 +153,46 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("tags", "path", kinds.GLOB, '"/docs/**"', "Which files.", has_default=False, needed=True),
     Key("tags", "tags", kinds.TAGS, '["docs"]', "Their tags.", has_default=False, needed=True),
+    Key("service_worker", "enabled", kinds.FLAG, "true", "Whether browsers get it; false is as if the table were not."),
+    Key(
+        "service_worker",
+        "check",
+        kinds.SPAN,
+        '"1m"',
+        "How long a visitor's release is taken for the newest without asking; `0s`: each page that is opened asks.",
+    ),
+    Key(
+        "service_worker",
+        "gateways",
+        kinds.gateways(_GATEWAYS_MAX),
+        '["https://trustless-gateway.link"]',
+        "IPFS gateways that are asked, with proof, for what no edge can give; they must allow other origins (CORS).",
+        has_default=False,
+    ),
     Key(
         "precache",
         "globs",
         kinds.GLOBS,
         '["/index.html", "/assets/**"]',
-        "Which files.",
+        "Which files; else pages, styles, scripts, fonts, images, as far as max_bytes goes.",
         has_default=False,
-        needed=True,
     ),
-    Key("precache", "max_bytes", kinds.SIZE, '"5MiB"', "More than this together is refused."),
+    Key("precache", "max_bytes", kinds.SIZE, '"5MiB"', "What they may be together. Globs that mean more are refused."),
+    Key(
+        "html",
+        "integrity",
+        kinds.FLAG,
+        "false",
+        "Give local scripts, styles and their preloads in pages an `integrity`, where they have none.",
+    ),
+    Key("html", "worker", kinds.FLAG, "false", "Have every page load `/.rim/client.js`, which registers the worker."),
+    Key(
+        "html",
+        "preload",
+        kinds.FLAG,
+        "false",
+        "Send `Link` fields with pages for the scripts and styles that they load, so that these come sooner.",
+    ),
     Key("cors", "origin", kinds.WEB_ORIGIN, '"*"', "Any origin, or this one.", has_default=False, needed=True),
     Key("cors", "paths", kinds.PATTERNS, '["/*"]', "Which paths answer it."),
     Key(

@@ -9,7 +9,7 @@ import pytest
 
 from content.limits import RETAINED_MAX
 from rim.exits import Usage
-from rim.project import CacheRule, Cors, Precache, Project, Tagged, examine, load, read
+from rim.project import CacheRule, Cors, Html, Precache, Project, Tagged, Worker, examine, load, read
 from rim.schema import document, table
 from tests.rim.conftest import Shell
 
@@ -44,8 +44,18 @@ control = "no-cache"
 path = "/docs/**"
 tags = ["docs", "v1"]
 
+[service_worker]
+enabled = true
+check = "5m"
+gateways = ["https://gateway.example.org/", "http://localhost:8080/ipfs-proxy"]
+
 [precache]
 globs = ["/index.html"]
+
+[html]
+integrity = true
+worker = true
+preload = true
 
 [cors]
 origin = "https://app.example.org"
@@ -82,8 +92,10 @@ def test_a_whole_file() -> None:
         retention={"last": 5, "days": 0, "bytes": 1536},
         cache=(CacheRule("/api/*", "public, max-age=60", 19), CacheRule("/feed.xml", "no-cache", 23)),
         tags=(Tagged("/docs/**", ("docs", "v1"), 27),),
-        precache=Precache(("/index.html",), 5 << 20, 31),
-        cors=Cors("https://app.example.org", ("/*",), 34),
+        worker=Worker(300, ("https://gateway.example.org", "http://localhost:8080/ipfs-proxy"), 31),
+        precache=Precache(("/index.html",), 5 << 20, 36),
+        html=Html(True, True, True, 39),
+        cors=Cors("https://app.example.org", ("/*",), 44),
         external=("example.org",),
         preview={"password": HASH, "expires": 30 * 86_400},
         pin=True,
@@ -93,6 +105,14 @@ def test_a_whole_file() -> None:
     assert set(WHOLE.split()) >= {
         key.name for key in table.KEYS if key.full not in ("precache.max_bytes", "cors.paths")
     }
+
+
+def test_a_worker_is_opted_into() -> None:
+    """The table alone is enough; `enabled = false` is as if it were not there; 0s asks at every page."""
+    assert read("[service_worker]", Path("rim.toml"))[0].worker == Worker(60, (), 1)
+    assert read('[service_worker]\ncheck = "0s"', Path("rim.toml"))[0].worker == Worker(0, (), 1)
+    assert read('[service_worker]\nenabled = false\ncheck = "1h"', Path("rim.toml"))[0].worker is None
+    assert read("", Path("rim.toml"))[0].worker is None
 
 
 def test_an_empty_file_says_nothing() -> None:
@@ -145,7 +165,15 @@ BAD = [  # text, line, words of the message
     ('[[cache]]\npath = "/a"\ncontrol = "no-store, no-store"', 3, "says no-store twice"),
     ('[[cache]]\npath = "/a"\ncontrol = "no-store\\r\\nX: y"', 3, "cannot be printed"),
     ('[[tags]]\npath = "/a"\ntags = ["two words"]', 3, "is no tag"),
-    ("[precache]\nmax_bytes = 10", 1, "[precache] lacks globs"),
+    ('[precache]\nmax_bytes = "ten"', 2, "must be a size"),
+    ('[service_worker]\ncheck = "soon"', 2, 'from "0s" to "365d"'),
+    ('[service_worker]\ncheck = "366d"', 2, 'from "0s" to "365d"'),
+    ("[service_worker]\nenabled = 1", 2, "service_worker.enabled must be true or false"),
+    ('[service_worker]\ngateways = ["dweb.link"]', 2, "must be http://HOST:PORT or https://HOST"),
+    ('[service_worker]\ngateways = ["https://a.example/?x"]', 2, "scheme, host and perhaps a path"),
+    (f"[service_worker]\ngateways = {[f'https://{n}.example' for n in range(9)]}", 2, "holds 9, and 8 are the limit"),
+    ("service_worker = true", 1, "service_worker is a table: write [service_worker]"),
+    ("[html]\nintegrety = true", 2, "did you mean integrity?"),
     ('[cors]\norigin = "app.example.org"', 2, "must be http://"),
     ('[cors]\norigin = "https://app.example.org/x"', 2, "one origin"),
     ('[cors]\norigin = "null"', 2, "must be http://"),
