@@ -12,15 +12,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Response, expect, sync_playwright
 
+from tests.kit.chromium import QUIET
 from tests.kit.programs import needed
 from tests.kit.ring import Up
 
 pytestmark = pytest.mark.needs("chromium")
 DEMO = Path(__file__).parents[2] / "examples" / "demo" / "site"
-QUIET = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP *.localhost 127.0.0.1",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

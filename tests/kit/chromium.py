@@ -1,0 +1,95 @@
+"""Chromium, and what a play asks of a page and of its service worker. A visitor is a browser context: storage, caches
+and worker of its own.
+
+Here live starting the browser, waiting for a worker without sleeping, what pages heard from it, and what it left in
+the browser. Not here: what goes over the wire (tests/kit/liar), or sites (tests/kit/whole).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, sync_playwright
+
+from tests.kit.programs import needed
+
+QUIET = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP *.localhost 127.0.0.1",
+]  # fmt: skip
+
+# In every page, before its own scripts: what the worker says to it. The queue of messages is not started here, so the
+# page's own listeners miss nothing.
+_LISTEN = """
+window.heard = [];
+navigator.serviceWorker?.addEventListener("message", event => {
+  if (event.data?.rim) window.heard.push(event.data);
+});
+"""
+_STATE = """async () => {
+  const ours = (await caches.keys()).filter(name => name.startsWith("rim:"));
+  const files = (await Promise.all(ours.map(async name => (await (await caches.open(name)).keys()).map(r => r.url))));
+  const all = await navigator.serviceWorker.getRegistrations();
+  const worker = of => of && [of.scriptURL, of.state];
+  return {
+    caches: ours,
+    stored: files.flat().map(url => new URL(url)).map(url => url.pathname + url.search),
+    registrations: all.map(r => ({
+      scope: r.scope, installing: worker(r.installing), waiting: worker(r.waiting), active: worker(r.active)
+    })),
+    controlled: !!navigator.serviceWorker.controller
+  };
+}"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium until the block ends."""
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=needed("chromium"), args=QUIET)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def kept_chromium(folder: Path) -> Iterator[BrowserContext]:
+    """A Chromium whose profile lies in a folder, so that the next one there is the same visitor."""
+    with sync_playwright() as play:
+        yield play.chromium.launch_persistent_context(folder, executable_path=needed("chromium"), args=QUIET)
+
+
+@contextmanager
+def visitor(browser: Browser) -> Iterator[BrowserContext]:
+    """Somebody who was never here."""
+    context = browser.new_context()
+    context.add_init_script(_LISTEN)
+    try:
+        yield context
+    finally:
+        context.close()
+
+
+def devtools(page: Page) -> CDPSession:
+    """The Chrome DevTools Protocol of this page."""
+    return page.context.new_cdp_session(page)
+
+
+def state(page: Page) -> dict[str, Any]:
+    """What this origin has in the browser: registrations, caches whose name begins with "rim:", and what lies there."""
+    found: dict[str, Any] = page.evaluate(_STATE)
+    return found
+
+
+def heard(page: Page, kind: str, seconds: float = 30, **having: Any) -> dict[str, Any]:
+    """The first event of this kind (with these fields) that this page was sent by its worker: waited for."""
+    like = "m => m.rim === kind && Object.keys(having).every(k => m[k] === having[k])"
+    found = page.wait_for_function(
+        f"([kind, having]) => window.heard.find({like})", arg=[kind, having], timeout=seconds * 1000
+    )
+    value: dict[str, Any] = found.json_value()
+    return value
