@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Response, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Response, expect
 
-from tests.kit.chromium import QUIET
-from tests.kit.programs import needed
+from tests.kit.chromium import QUIET as QUIET
 from tests.kit.ring import Up
 
 pytestmark = pytest.mark.needs("chromium")
@@ -24,14 +23,6 @@ DEMO = Path(__file__).parents[2] / "examples" / "demo" / "site"
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     with Up(tmp_path_factory.mktemp("up"), DEMO, edges=3) as ring:
         yield ring
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=needed("chromium"), args=QUIET)
-        yield chromium
-        chromium.close()
 
 
 def url(up: Up, path: str, edge: int = 0) -> str:

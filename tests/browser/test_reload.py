@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from tests.browser.test_demo import QUIET
-from tests.kit.programs import needed
 from tests.kit.ring import Up
 from tests.rim.conftest import site_folder
 
@@ -27,14 +25,6 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     files["_headers"] = "/*\n  Content-Security-Policy: default-src 'self'\n"
     with Up(root, site_folder(root / "hello", files), "--watch", edges=2) as ring:
         yield ring
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=needed("chromium"), args=QUIET)
-        yield chromium
-        chromium.close()
 
 
 @pytest.mark.parametrize("edge", [0, 1])

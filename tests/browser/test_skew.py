@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.test_demo import QUIET
 from tests.kit.nginx import nginx
-from tests.kit.programs import needed
 from tests.kit.ring import Up
 from tests.kit.vite import build, hashed
 
@@ -42,14 +40,6 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
     assert len(hashed(made.one)) >= 5
     assert not hashed(made.one) & hashed(made.two)
     return made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=needed("chromium"), args=QUIET)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page
 
-from tests.browser.test_demo import QUIET
-from tests.kit.programs import needed
 from tests.kit.ring import Up
 
 pytestmark = pytest.mark.needs("chromium")
@@ -28,14 +26,6 @@ GET = "([path, headers]) => fetch(path, {headers, cache: 'no-store'}).then(answe
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     with Up(tmp_path_factory.mktemp("up"), edges=3) as ring:
         yield ring
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=needed("chromium"), args=QUIET)
-        yield chromium
-        chromium.close()
 
 
 def make(folder: Path, version: str, toml: str = "") -> Path:

@@ -85,6 +85,18 @@ def state(page: Page) -> dict[str, Any]:
     return found
 
 
+def installed(page: Page) -> dict[str, Any]:
+    """Wait until this origin has a worker that is installed: what it says of itself."""
+    page.evaluate("navigator.serviceWorker.ready.then(() => {})")
+    return status(page)
+
+
+def status(page: Page) -> dict[str, Any]:
+    """What the worker says of itself: release, current, stored, bytes."""
+    said: dict[str, Any] = page.evaluate("import('/.rim/client.js').then(client => client.status())")
+    return said
+
+
 def heard(page: Page, kind: str, seconds: float = 30, **having: Any) -> dict[str, Any]:
     """The first event of this kind (with these fields) that this page was sent by its worker: waited for."""
     like = "m => m.rim === kind && Object.keys(having).every(k => m[k] === having[k])"

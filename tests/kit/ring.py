@@ -106,6 +106,13 @@ class Up(Process):
         """One request to the origin's API, below /api/v1."""
         return call_api(self.origin, token or self.token, method, path, body)
 
+    def counted(self, name: str, edge: int, **labels: str) -> float:
+        """The sum of an edge's samples of this metric that have these labels."""
+        text = fetch(str(self.edges[edge]["private"]), "/metrics").body.decode()
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        samples = (line.rpartition(" ") for line in text.splitlines() if line.startswith((name + "{", name + " ")))
+        return sum(float(value) for head, _, value in samples if all(label in head for label in wanted))
+
     def kill_edge(self, edge: int) -> None:
         """SIGKILL to one edge's process."""
         os.kill(int(self.edges[edge]["pid"]), signal.SIGKILL)
