@@ -101,8 +101,9 @@ def _site(store: Store, proofs: check.Proofs, site: Site) -> Iterator[str]:
     for what, item in (("live", site.live), ("next", site.next), *(("retained", kept) for kept in site.retained)):
         if item is not None:
             items.setdefault(item.release, what)
-    if site.attic is not None:
-        yield from _incomplete(check.Proofs(store, store.has), f"site {site.name}, attic", site.attic)
+    for what, root in (("attic", site.attic), ("bases", site.bases)):
+        if root is not None:
+            yield from _incomplete(check.Proofs(store, store.has), f"site {site.name}, {what}", root)
     for release, what in items.items():
         yield from _incomplete(proofs, f"site {site.name}, {what} release {release}", release)
     if site.live is not None:

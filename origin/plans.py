@@ -1,6 +1,6 @@
-"""Plans: the attics of the commits that are expected next, made while nobody waits.
+"""Plans: the attics and bases of the commits that are expected next, made while nobody waits.
 
-Between commit 1 and commit 2 it is known what commit 2 will do to the attic, and there is time. And once another
+Between commit 1 and commit 2 it is known what commit 2 will do to them, and there is time. And once another
 release is live, it is known which one a rollback would most likely go to: the one before, or the one just left. So
 activation and rollback cost the same for ten files and for a hundred thousand. Whatever turns out otherwise, as after a
 purge or a restart, is computed at the commit, as ever.
@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from content.block import Block
 from content.catalog import Site
 from content.cid import CID
 from content.errors import ContentError
-from origin import attic, changes
+from origin import attic, bases, changes
 from origin.errors import OriginError
 from origin.reading import Absent, read
 from origin.retention import Quotas
 from origin.store import Store
 
-PLANS_MAX = 256  # each holds the new nodes of one attic
+PLANS_MAX = 256  # each holds the new nodes of two trees
 log = logging.getLogger("rim.origin")
 
 
@@ -30,12 +30,12 @@ log = logging.getLogger("rim.origin")
 class _Plan:
     old: Site
     new: Site
-    attic: CID | None
+    followed: Site
     blocks: list[Block]
 
 
 class Plans:
-    """How the attic follows a change of a site: from a plan where one fits."""
+    """How attic and bases follow a change of a site: from a plan where one fits."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -64,7 +64,7 @@ class Plans:
         assert new.live is not None
         try:
             blocks: list[Block] = []
-            after = read(self._store, attic.follow(old, new, blocks.append))
+            after = self._follow(old, new, blocks.append)
         except Absent as absent:  # the site went on meanwhile, and a release that this is about is gone
             log.debug("plan for site %s: %s", old.name, absent)
             return
@@ -75,12 +75,16 @@ class Plans:
             self._plans.pop(next(iter(self._plans)), None)
         self._plans[new.name, new.live.release] = _Plan(old, new, after, blocks)
 
-    def follow(self, old: Site, new: Site, emit: Callable[[Block], None]) -> CID | None:
-        """The attic after `old` became `new`."""
+    def follow(self, old: Site, new: Site, emit: Callable[[Block], None]) -> Site:
+        """`new` with the attic and the bases it has after `old` became it."""
         plan = self._plans.pop((new.name, new.live.release), None) if new.live is not None else None
         if plan is None or plan.old != old or plan.new != new:
-            return read(self._store, attic.follow(old, new, emit))
+            return self._follow(old, new, emit)
         self.used += 1
         for block in plan.blocks:
             emit(block)
-        return plan.attic
+        return plan.followed
+
+    def _follow(self, old: Site, new: Site, emit: Callable[[Block], None]) -> Site:
+        kept = read(self._store, attic.follow(old, new, emit))
+        return replace(new, attic=kept, bases=read(self._store, bases.follow(old, new, emit)))

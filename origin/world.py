@@ -1,8 +1,8 @@
 """World: the Catalog as the origin holds it in memory, and the Draft of the next one.
 
-Here lives reading a Catalog whole, changing it (hosts stay unique, the attic follows), and writing down what changed as
-blocks that share every other node with the last. Not here: signing, storing and ordering commits (origin/catalog), or
-what a change does to a site (origin/changes).
+Here lives reading a Catalog whole, changing it (hosts stay unique, attic and bases follow), and writing down what
+changed as blocks that share every other node with the last. Not here: signing, storing and ordering commits
+(origin/catalog), or what a change does to a site (origin/changes).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Draft:
     changes: int = 0
     entries: list[Entry] = field(default_factory=list)  # what the log is to say of the changes
     _moved: set[str] = field(default_factory=set)  # hosts that came or went
-    _attics: list[Block] = field(default_factory=list)
+    _lent: list[Block] = field(default_factory=list)  # new nodes of attics and bases
 
     def __post_init__(self) -> None:
         self.sites = dict(self.world.sites)
@@ -106,7 +106,7 @@ class Draft:
         if site.ipns is None:
             site = replace(site, ipns=self.ipns_of(site.name))
         if old is not None:
-            site = replace(site, attic=self.plans.follow(old, site, self._attics.append))
+            site = self.plans.follow(old, site, self._lent.append)
         self._move_hosts(old, site)
         self.sites[site.name] = site
         self._touch(site.name)
@@ -157,7 +157,7 @@ class Draft:
         control.append(block)
         world = World(block.cid, catalog, self.sites, self.hosts, self.denied)
         named = releases_of((self.sites[name] for name in self.touched if name in self.sites), self.store)
-        return Written(world, self._attics + control, control + named)
+        return Written(world, self._lent + control, control + named)
 
     def _move_hosts(self, old: Site | None, new: Site | None) -> None:
         for host in old.hosts if old else ():

@@ -1,7 +1,7 @@
 """Purge: which blocks must be fetched, or read, and proved anew because a purge has covered them.
 
 Here lives the comparison of two views of a site, as walks. Not here: hiding what old releases hold (edge/site/view and
-the origin's attic do), or the taking away itself (edge/cache/loader: forget, reread).
+the origin's attic and bases do), or the taking away itself (edge/cache/loader: forget, reread).
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ from edge.site.view import SiteView
 
 
 def purged(old: SiteView, new: SiteView) -> Walk[set[CID]]:
-    """The CIDs (of files and encodings) that new floors cover: live ones, and those that the attic lost."""
+    """The CIDs (of files and encodings) that new floors cover: live ones, and those that attic and bases lost."""
     floors = [floor for floor in new.site.floors if floor not in old.site.floors]
     if not floors:
         return set()
     doomed = yield from _live(new, floors)
-    if old.site.attic is not None:
-        changes = yield from tree.diff(old.site.attic, new.site.attic) if new.site.attic else _all(old.site.attic)
-        for _, before, after in changes:
-            if before is not None and after is None:
-                _add(doomed, before)
+    for before, after in ((old.site.attic, new.site.attic), (old.site.bases, new.site.bases)):
+        for _, was, now in (yield from tree.diff(before or tree.EMPTY.cid, after or tree.EMPTY.cid)):
+            if was is not None and now is None:
+                _add(doomed, was)
     return doomed
 
 
@@ -53,11 +52,6 @@ def _covered(index: CID, floor: Floor) -> Walk[list[tuple[str, tree.Value]]]:
         value = yield from tree.get(index, floor.value)
         return [] if value is None else [(floor.value, value)]
     return (yield from tree.rows(index, floor.value if floor.kind == "prefix" else ""))
-
-
-def _all(root: CID) -> Walk[list[tuple[str, tree.Value | None, tree.Value | None]]]:
-    rows = yield from tree.rows(root)
-    return [(key, value, None) for key, value in rows]
 
 
 def _add(doomed: set[CID], row: Any) -> None:
