@@ -1,0 +1,101 @@
+// What a page may ask of the site's service worker: /.rim/client.js, an ES module without dependencies (client.d.ts).
+//
+//   import { on, status } from "/.rim/client.js";
+//   on("ready", ({ release }) => offer("A new version is here: reload."));
+//
+// To import it registers the worker, once the page is loaded and idle: a first visit pays for nothing before that.
+// It also counts boots. /.rim/ never goes through the worker, so this file comes whatever the worker does; after three
+// pages in a row that did not come up under it, the worker is taken away, and left away for a day.
+const COUNT = "rim:boots";
+const OFF = "rim:off";
+const DAY = 86_400_000;
+const TRIES = 3;
+const container = navigator.serviceWorker;
+
+/** Registers the worker: after load and idle, or at once. Undefined where there can be none, or none is wanted. */
+export async function register({ now = false } = {}) {
+  if (!container || Date.now() - Number(read(OFF)) < DAY) return undefined;
+  if (!now) await quiet();
+  return container.register("/.rim/sw.js", { scope: "/" }).catch(() => undefined);
+}
+
+/** Calls back for each event of this type; what comes back ends it. */
+export function on(type, callback) {
+  const hear = ({ data }) => data?.rim === type && callback(data);
+  container?.addEventListener("message", hear);
+  container?.startMessages();
+  // The worker tells of single files only to who wants it.
+  if (type === "served") container?.ready.then(() => container.controller?.postMessage({ rim: "watch" }));
+  return () => container?.removeEventListener("message", hear);
+}
+
+/** What is stored, and which release this page is of; undefined without a worker. */
+export async function status() {
+  const worker = container?.controller ?? (await container?.getRegistration("/"))?.active;
+  if (!worker) return undefined;
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve) => {
+    port1.onmessage = ({ data }) => resolve(data);
+    worker.postMessage({ rim: "status" }, [port2]);
+  });
+}
+
+/** Asks now whether there is a newer worker, which is where a newer release is stored ahead. */
+export async function update() {
+  await (await container?.getRegistration("/"))?.update();
+}
+
+/** Takes the worker away, with all that it stored. */
+export async function unregister() {
+  for (const name of (await self.caches?.keys()) ?? []) if (name.startsWith("rim:")) await caches.delete(name);
+  await (await container?.getRegistration("/"))?.unregister();
+}
+
+// A browser may refuse storage; then nothing is counted.
+function read(name) {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null;
+  }
+}
+
+function write(name, value) {
+  try {
+    if (value) localStorage.setItem(name, value);
+    else localStorage.removeItem(name);
+  } catch {}
+}
+
+async function quiet() {
+  if (document.readyState !== "complete") await new Promise((resolve) => addEventListener("load", resolve, { once: true }));
+  await new Promise((resolve) => (self.requestIdleCallback ?? setTimeout)(resolve, { timeout: 5000 }));
+}
+
+// A page is up when it is loaded, quiet, and none of its own scripts and styles failed to come. Errors that scripts
+// throw do not count: their bytes were the right ones, and a site may have thrown them all along.
+async function boot() {
+  if (!container?.controller) return write(COUNT);
+  const failures = Number(read(COUNT));
+  if (failures >= TRIES) {
+    write(COUNT);
+    write(OFF, Date.now());
+    await unregister();
+    return location.reload();
+  }
+  write(COUNT, failures + 1);
+  let failed = [...performance.getEntriesByType("resource")].some(isBroken);
+  const broken = ({ target }) => (failed ||= /^(SCRIPT|LINK)$/.test(target.tagName) && isOwn(target.src || target.href));
+  addEventListener("error", broken, { capture: true });
+  // Who leaves a page before it is loaded was not kept from it.
+  addEventListener("pagehide", () => failed || write(COUNT));
+  await quiet();
+  if (!failed) write(COUNT);
+}
+
+const isOwn = (url) => url.startsWith(location.origin + "/");
+const isBroken = ({ name, initiatorType, responseStatus }) =>
+  isOwn(name) && /^(script|link)$/.test(initiatorType) && (responseStatus === 0 || responseStatus >= 400);
+
+boot();
+register();
