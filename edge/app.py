@@ -31,6 +31,7 @@ from content.denylists import Denied, Refusal
 from content.errors import ContentError
 from content.media import media_type
 from edge.bodies import open_body
+from edge.browsers import Browsers
 from edge.cache.loader import Loader, Unavailable
 from edge.counting import Told
 from edge.denials import Denials
@@ -44,7 +45,8 @@ from edge.http.target import BadTarget, host_of, path_of
 from edge.pages import index_page
 from edge.ready import Ready
 from edge.reload import Reloads
-from edge.replies import RETRY, Asked, Reply, denied, preflight, unavailable
+from edge.replies import ALLOW, RETRY, Asked, Reply, denied, preflight, unavailable
+from edge.reports import REPORT, Reports
 from edge.site.rules import SHELL_VARY
 from edge.site.view import Found, Meaning, Missing, Moved, Refused, SiteView, Visit
 from edge.site.visitor import Visitor, receive
@@ -52,7 +54,6 @@ from edge.site.visitor import Visitor, receive
 logger = logging.getLogger("rim.edge")
 RESERVED = "/.rim/"
 HEALTH = RESERVED + "health"
-_ALLOW = ("Allow", "GET, HEAD, OPTIONS")
 _CLOSE = ("Connection", "close")  # who sends what has no one meaning may mean the next request otherwise too
 _TRIES = 8  # of an answer that a pause comes into; each pause holds answers for a second at most
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -88,6 +89,8 @@ class SiteApp:
         self.contact_age = contact_age
         self.clock = clock
         self.guard = Guard()
+        self.browsers = Browsers(loader, self.router, clock)
+        self.reports = Reports()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever happens becomes a Reply, and is counted."""
@@ -132,14 +135,14 @@ class SiteApp:
             return reply
         view = self._view(asked)
         path = self._path(asked)
-        if path.startswith(RESERVED):
-            raise Problem(404, "Paths below /.rim/ are the edge's own.")
         await self._admit(view, asked)
+        if path.startswith(RESERVED):
+            return await self.browsers.reply(asked, view, path)
         plain = Visit(asked.is_navigation, asked.query, host_of(asked.host))
         if asked.method == "OPTIONS":
             return preflight(asked, _shared_with(path, view.fields(path, plain)))
         if asked.method not in ("GET", "HEAD"):
-            raise Problem(405, "Only GET and HEAD are served here.", headers=(_ALLOW,))
+            raise Problem(405, "Only GET and HEAD are served here.", headers=(ALLOW,))
         visitor = receive(view, plain, asked.fields, self.clock(), lambda: token_urlsafe(12))
         meaning: Meaning = await self.loader.run(view.resolve(path, visitor.visit))
         match meaning:
@@ -338,7 +341,8 @@ def public_app(site_app: SiteApp) -> Starlette:
         return PlainTextResponse("ok\n", headers=headers)
 
     reloads = [] if site_app.reloads is None else site_app.reloads.routes()
-    app = Starlette(routes=[Route(HEALTH, health), *reloads])
+    routes = [Route(HEALTH, health), Route(REPORT, site_app.reports), *reloads]
+    app = Starlette(routes=routes)
     app.router.default = site_app  # not a Mount of "": its pattern ends at a line break, and a file's name may hold one
     app.router.redirect_slashes = False
     return app

@@ -6,7 +6,7 @@ are read. Not here: the choice and the framing of parts (edge/http), the sending
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -65,11 +65,15 @@ async def open_body(loader: Loader, choice: Choice) -> Opened:
     else:
         pieces = _stretches(loader, choice.body, leaves, (choice.start, choice.stop), length, seen)
     first = await anext(pieces, b"")
-    source = next((source for source in _FARTHEST if source in seen), Source.MEMORY)
     body = _chain(first, pieces)
     if choice.parts:
         body = _framed(choice.parts, choice.tail, body)
-    return Opened(body, OF_SOURCE[source], whole)
+    return Opened(body, farthest(seen), whole)
+
+
+def farthest(seen: Collection[Source]) -> Outcome:
+    """The outcome of an answer that took blocks from these."""
+    return OF_SOURCE[next((source for source in _FARTHEST if source in seen), Source.MEMORY)]
 
 
 def cut(choice: Choice, data: bytes) -> bytes:

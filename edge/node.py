@@ -182,6 +182,7 @@ class Node:
         if self.gateway is not None:
             await self.gateway.access.close()
         await self.names.close()
+        await self.site_app.browsers.manifests.close()
         await self.loader.close()
         await self.part.close()
         await self.client.close()
@@ -373,6 +374,7 @@ class Node:
             self.names,
             self.denials,
             self.denylists,
+            self.site_app,
         )
 
     def _gateway(self) -> Gateway | None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge.app import SiteApp
 from edge.cache.loader import Loader
 from edge.control.admin import Private
 from edge.control.denylists import Sources
@@ -43,6 +44,7 @@ class Numbers:
     names: Names
     denials: Denials
     denylists: Sources
+    app: SiteApp
 
     def values(self) -> dict[str, Value]:
         """For /metrics."""
@@ -54,8 +56,15 @@ class Numbers:
             self._peers(),
             self._names(),
             self._denied(),
+            self._browsers(),
         )
         return {name: value for part in parts for name, value in part.items()}
+
+    def _browsers(self) -> dict[str, Value]:
+        return {
+            "rim_browser_reports_total": dict(self.app.reports.counts),
+            "rim_browser_manifests_invalid_total": self.app.browsers.manifests.invalid,
+        }
 
     def _denied(self) -> dict[str, Value]:
         return {

@@ -21,6 +21,7 @@ from edge.http.problem import Problem
 from edge.site.rules import is_navigation
 
 RETRY = (("Retry-After", "5"),)
+ALLOW = ("Allow", "GET, HEAD, OPTIONS")
 
 
 @dataclass(frozen=True, slots=True)

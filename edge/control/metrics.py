@@ -112,6 +112,15 @@ METRICS: tuple[Metric, ...] = (
         ("list",),
     ),
     Metric("rim_denylist_errors_total", "Times that a list could not be had or read. Alert on growth.", ("list",)),
+    Metric(
+        "rim_browser_reports_total",
+        "Reports of service workers, by kind. Alert on lie: some place sends what the site has not published.",
+        ("kind",),
+    ),
+    Metric(
+        "rim_browser_manifests_invalid_total",
+        "Manifests that are not what the site's key has signed: their sites have no worker. Alert on growth.",
+    ),
     Metric("rim_processes", "Processes of this edge that answered when they were asked for these numbers."),
     Metric("rim_process_restarts_total", "Processes of this edge that died and were started again. Alert on growth."),
     Metric("rim_loop_lag_seconds", "Longest stall of the event loop in the last ten seconds."),

@@ -201,6 +201,12 @@ class SiteView:
         """Whether tabs may ask for the release that they began with."""
         return not self.alias and self.live is not None and self.live.release.rules.pin
 
+    @property
+    def has_worker(self) -> bool:
+        """Whether some visitor's service worker is kept: its fetches name the release that they are for. Never in a
+        preview: its end, or its password, would be a matter of what a browser has stored."""
+        return not self.alias and bool(self.site.signed) and not self.site.has_worker_off
+
     def clears_browsers(self, now: float) -> bool:
         """Whether documents still ask browsers to clear their cache of this site."""
         return not self.alias and self.site.browsers is not None and now < self.site.browsers[1] + _BROWSERS_DAYS * _DAY

@@ -1,0 +1,47 @@
+"""Proof: that a path is in a release, or is not, for whoever trusts the CID of its Index.
+
+Here lives the walk that gathers the nodes on the way to it, and to the files that could stand under its address. Not
+here: the tree (content/tree), the reading of the query, the CAR's sending (edge/browsers).
+
+A node names the first key of each child, and keys are in order: who has the nodes on the way to a key has seen the one
+leaf that could hold it. So presence and absence are proved by the same blocks.
+"""
+
+from __future__ import annotations
+
+from content import car, tree
+from content.asking import Walk
+from content.block import Block
+from content.cid import CID
+from content.limits import TREE_DEPTH, check
+
+CANDIDATES = 3
+NODES = CANDIDATES * TREE_DEPTH  # of one proof; a site of a million files has some 9 to 12
+
+
+def candidates(path: str) -> tuple[str, ...]:
+    """The files that may answer under this address, whatever the release's rules are: itself, a folder's page, a page
+    without its ending.
+
+    >>> candidates("/docs"), candidates("/docs/")
+    (('/docs', '/docs/index.html', '/docs.html'), ('/docs/', '/docs/index.html', '/docs.html'))
+    """
+    bare = path.removesuffix("/")
+    return (path, f"{bare}/index.html", f"{bare}.html")
+
+
+def proof(index: CID, path: str) -> Walk[bytes]:
+    """A CARv1 whose root is the Index, with the nodes on the way to each candidate, each once. Raises LimitExceeded."""
+    seen: dict[CID, Block] = {}
+    for key in candidates(path):
+        walk = tree.get(index, key)
+        try:
+            wanted = next(walk)
+            while True:
+                if wanted not in seen:
+                    seen[wanted] = yield wanted
+                    check("nodes of a proof", len(seen), NODES)
+                wanted = walk.send(seen[wanted])
+        except StopIteration:
+            continue
+    return car.write((index,), list(seen.values()))
