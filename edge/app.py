@@ -246,13 +246,15 @@ class SiteApp:
         """The asset's answer to this request; the first block of its body is at hand when this returns."""
         personal = visitor.is_personal(found, self.clock())
         visit = visitor.visit if personal else replace(visitor.visit, trial=False)  # one header for all who share it
+        fields = visitor.view.fields(path, visit)
         answer = Answer(
             found.asset,
             immutable=found.immutable,
             status=found.status,
-            vary=(SHELL_VARY if found.is_shell else ()) + (visitor.vary() if personal else ()),
+            vary=(SHELL_VARY if found.is_shell else ())
+            + (visitor.vary() if personal else visitor.shared_vary(found, fields)),
             personal=personal,
-            fields=visitor.view.fields(path, visit),
+            fields=fields,
             reason=found.reason,
         )
         live = visitor.view.live

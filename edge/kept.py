@@ -111,7 +111,8 @@ class Known:
 class Tenant(Protocol):
     """Whose answers are kept: a site as one view has it, or the gateway. `key`: of this among all that ever were;
     `family`: what the keys of the same tenant begin with. `is_plain`: path alone means the same for every host and
-    query. `reads_accept`: fields beside those of Asking may choose the answer."""
+    query. `reads_accept`: fields beside those of Asking may choose the answer. `release`: the one value of
+    Rim-Release that changes nothing; None: the field is not read."""
 
     @property
     def key(self) -> bytes: ...
@@ -128,16 +129,20 @@ class Tenant(Protocol):
     @property
     def reads_accept(self) -> bool: ...
 
+    @property
+    def release(self) -> bytes | None: ...
+
 
 class Shelf:
     """What is kept of one view."""
 
-    __slots__ = ("is_plain", "kept", "reads_accept", "view")
+    __slots__ = ("is_plain", "kept", "reads_accept", "release", "view")
 
     def __init__(self, view: Tenant) -> None:
         self.view = view
         self.is_plain = view.is_plain
         self.reads_accept = view.reads_accept
+        self.release = view.release
         self.kept: OrderedDict[bytes, Kept] = OrderedDict()
 
     def slot(self, host: bytes, path: bytes, query: bytes) -> bytes:

@@ -62,6 +62,8 @@ class Ready:
         shelf = self._hosts.get(head.host) or self._shelf(head.host)
         if shelf is None or (shelf.reads_accept and not head.is_plain):
             return None
+        if head.release is not None and shelf.release is not None and head.release != shelf.release:
+            return None
         kept = shelf.kept.get(target) if shelf.is_plain else None
         if kept is None:
             kept = self._find(shelf, head.host, target)

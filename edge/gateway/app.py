@@ -53,6 +53,7 @@ class Tenant:
     name: str = "ipfs"
     is_plain: bool = False  # host and path together say what is meant
     reads_accept: bool = True
+    release: bytes | None = None
 
 
 TENANT = Tenant()

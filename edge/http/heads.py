@@ -44,6 +44,7 @@ class Head:
     key: tuple[bytes | None, bytes | None] | None
     fields: tuple[tuple[bytes, bytes], ...]
     is_plain: bool = True  # it names no form of content, no other host, and lets caches ask: as browsers do
+    release: bytes | None = None  # Rim-Release, as it was sent
 
 
 class Plain(NamedTuple):
@@ -107,7 +108,7 @@ def _read(block: bytes) -> Head | None:
     if not _BLOCK.fullmatch(block):
         return None
     fields = []
-    host = None
+    host = release = None
     for line in block[:-4].split(b"\r\n"):
         name, _, value = line.partition(b":")
         name, value = name.lower(), value.strip(b" \t")
@@ -115,6 +116,8 @@ def _read(block: bytes) -> Head | None:
             if host is not None:
                 return None
             host = value
+        elif name == b"rim-release":
+            release = value
         elif name in _UNUSUAL or (name == b"connection" and value.lower() != b"keep-alive"):
             return None
         fields.append((name, value))
@@ -123,7 +126,7 @@ def _read(block: bytes) -> Head | None:
     asking = Asking.read("GET", fields)
     various = asking.range is not None or asking.if_range is not None or asking.if_match is not None
     key = None if various else (asking.accept_encoding, asking.if_none_match)
-    return Head(host, asking, key, tuple(fields), not any(map(_chooses, fields)))
+    return Head(host, asking, key, tuple(fields), not any(map(_chooses, fields)), release)
 
 
 def _chooses(field: tuple[bytes, bytes]) -> bool:

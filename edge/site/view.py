@@ -190,6 +190,12 @@ class SiteView:
         """Whether fields beside those that every answer reads may choose one. None do: what they choose is not kept."""
         return False
 
+    @cached_property
+    def release(self) -> bytes | None:
+        """The value of Rim-Release that means what everybody gets, where another value may mean something else. None:
+        the field is not read, or no answer that it might change is ever ready."""
+        return str(self.live.cid).encode() if self.has_worker and self.live is not None else None
+
     @property
     def max_stale(self) -> int | None:
         """Seconds without the origin after which this site asks for a 503 rather than its last state."""
@@ -268,7 +274,7 @@ class SiteView:
             return None
         if self.alias:
             return _Base(self.live, Lender.PREVIEW)
-        if visit.release is not None and not visit.navigation and self.pins:
+        if visit.release is not None and not visit.navigation and (self.pins or self.has_worker):
             for item in self.site.kept:
                 if item.release == visit.release:
                     return _Base((yield from self._pinned(item)), Lender.PINNED)

@@ -5,14 +5,15 @@ Here live the three cookies and their reading. Not here: what a path means to th
 
 `rim_visitor`  during a rollout: a random name. Its hash decides, so all edges agree, and who was in at 10 % is at 50 %.
 `rim_release`  where tabs are pinned: the release of the last document. The request field Rim-Release counts before it,
-               for a cookie is shared by all tabs.
+               for a cookie is shared by all tabs. Where a site has a service worker the field alone counts: the worker
+               sends it with what it fetches for a tab.
 `rim_cleared`  after `purge --browsers`: the last clearing this browser was asked for, so that it is asked once.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -41,13 +42,22 @@ class Visitor:
         """The request fields that choose among personal answers."""
         if self.view.alias:
             return ("Authorization",)
-        return ("Cookie", "Rim-Release") if self.view.pins else ("Cookie",)
+        return ("Cookie", "Rim-Release") if self.view.pins or self.view.has_worker else ("Cookie",)
+
+    def shared_vary(self, found: Found, fields: Sequence[tuple[str, str | None]]) -> tuple[str, ...]:
+        """The request fields that an answer for everybody must name. `fields`: what the site's rules set in it. A
+        service worker asks for the files of its own release, so a cache in front that a rule lets answer by itself must
+        look at Rim-Release. By default it asks the edge each time, and learns there that the bytes are others: then
+        Vary would cost a place in the caches that take none, for nothing."""
+        free = any(name.lower().endswith("cache-control") and value is not None for name, value in fields)
+        return ("Rim-Release",) if free and self.view.has_worker and not found.immutable else ()
 
     @property
     def has_own_paths(self) -> bool:
         """Whether what a path means depends on the visitor."""
         protected = self.view.terms is not None and self.view.terms.password is not None
-        return protected or self.view.rollout is not None or self.view.pins
+        pinned = self.view.pins or self.visit.release is not None
+        return protected or self.view.rollout is not None or pinned
 
     def is_personal(self, found: Found, now: float) -> bool:
         """Whether another visitor may get something else under this path. What is immutable is the same for all."""
@@ -85,13 +95,16 @@ def receive(
     view: SiteView, visit: Visit, fields: Mapping[bytes, bytes], now: float, new_name: Callable[[], str]
 ) -> Visitor:
     """The visitor of this request. A visitor without a name gets one with a document, not with what belongs to it."""
-    if view.rollout is None and not view.pins and not view.clears_browsers(now):
+    field = fields.get(RELEASE_FIELD, b"").decode("latin-1") if view.pins or view.has_worker else ""
+    if view.rollout is None and not view.pins and not view.clears_browsers(now) and not field:
         return Visitor(view, visit)
     cookies = _cookies(fields.get(b"cookie", b""))
     name, given = cookies.get(VISITOR, ""), ""
     if view.rollout is not None and not _NAME.match(name):
         name = given = new_name() if visit.navigation else ""
-    pinned = _cid(fields.get(RELEASE_FIELD, b"").decode("latin-1") or cookies.get(RELEASE, "")) if view.pins else None
+    pinned = _cid(field or (cookies.get(RELEASE, "") if view.pins else ""))
+    if not view.pins and view.rollout is None and view.live is not None and pinned == view.live.cid:
+        pinned = None  # what everybody gets: the answer is for all, as it would be without the field
     clears = None
     if view.clears_browsers(now) and view.site.browsers is not None:
         generation = view.site.browsers[0]

@@ -7,19 +7,22 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import brotli  # type: ignore[import-untyped]
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from content import manifest
+from content import car, manifest, tree
+from content.catalog import Alias
+from content.walk import drive
 from edge.node import Node
 from edge.site.browser import scripts
 from tests.edge.origin import TinyOrigin
 from tests.edge.sites import File, World
 from tests.edge.wire import Got, edge, fetch
-from tests.edge.workers import publish
+from tests.edge.workers import publish, roll_out
 
 FILES: dict[str, File] = {
     "index.html": b"<h1>home</h1>",
@@ -101,3 +104,213 @@ def test_the_manifest_is_what_the_site_signed(tmp_path: Path) -> None:
         assert (await fetch(node, "/.rim/manifest.json", "else.localhost")).status == 421
 
     play(tmp_path, act)
+
+
+def test_what_a_site_without_a_worker_answers(tmp_path: Path) -> None:
+    """sw.js frees whoever has one; client.js is there for pages that import it; all else is not."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        for host in ("plain.localhost", "off.localhost", "try--demo.localhost", "forged.localhost"):
+            got = await fetch(node, "/.rim/sw.js", host)
+            assert is_off(got), host
+            assert (got.headers["service-worker-allowed"], got.headers["cache-control"]) == ("/", "no-cache")
+            client = await fetch(node, "/.rim/client.js", host)
+            assert (client.status, client.body) == (200, scripts.source("client.js"))
+            assert client.headers["cache-control"] == "no-cache"
+            assert (await fetch(node, "/.rim/client.d.ts", host)).headers["content-type"].startswith("text/plain")
+            release = world.sites["demo"].live.release  # type: ignore[union-attr]
+            for path in ("manifest.json", "workbox.json", "elsewhere", "worker-0123456789ab.js"):
+                gone = await fetch(node, f"/.rim/{path}", host)
+                assert (gone.status, gone.headers["cache-control"]) == (404, "no-store"), (host, path)
+            served = (await fetch(node, scripts.worker_path(), host)).status
+            proved = (await fetch(node, f"/.rim/proof?path=/&release={release}", host)).status
+            assert (served, proved) == ((200, 404) if host == "forged.localhost" else (404, 404))
+        assert node.site_app.browsers.manifests.invalid == 1
+        values = node.numbers.values()
+        assert values["rim_browser_manifests_invalid_total"] == 1
+
+    def set_up(world: World) -> None:
+        world.publish("plain", FILES)
+        publish(world, FILES, name="off")
+        world.change("off", settings={"worker": "off"})
+        release = world.sites["demo"].live
+        assert release is not None
+        world.change("demo", aliases={"try": Alias(release.release, 1, 0)})
+        forged = publish(world, FILES, name="forged")
+        word = replace(forged.signed[0], serial=forged.signed[0].serial + 1)  # the same signature over another serial
+        world.change("forged", signed=(word,))
+
+    play(tmp_path, act, set_up)
+
+
+def test_a_deploy_is_told_as_a_difference(tmp_path: Path) -> None:
+    """204 to who has the newest; from any kept release the difference, which makes the whole; from others the whole."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        old = world.sites["demo"].live.release  # type: ignore[union-attr]
+        before = json.loads((await fetch(node, "/.rim/manifest.json")).body)
+        none = await fetch(node, f"/.rim/manifest.json?since={old}")
+        assert (none.status, none.headers["rim-serial"], none.headers["cache-control"]) == (204, "1000", "no-cache")
+        made = node.site_app.browsers.manifests
+        held = len(made._made)
+        publish(world, NEXT, *(f"/{path}" for path in NEXT))
+        await origin.serving(await origin.sign())
+        assert (held, len(made._made)) == (1, 0), "it goes with the views that name it"
+        got = await fetch(node, f"/.rim/manifest.json?since={old}")
+        whole = json.loads((await fetch(node, "/.rim/manifest.json")).body)
+        value = json.loads(got.body)
+        entries = [entry for entry in before["entries"] if entry["path"] not in value["drop"]]
+        for index, entry in value["put"]:
+            entries.insert(index, entry)
+        assert (value["since"], entries) == (str(old), whole["entries"])
+        assert {key: value[key] for key in value if key not in ("since", "drop", "put")} == {
+            key: whole[key] for key in whole if key != "entries"
+        }
+        assert len(got.body) < len(json.dumps(whole))
+        for since in (world.store.release({}), "nonsense"):
+            assert json.loads((await fetch(node, f"/.rim/manifest.json?since={since}")).body) == whole
+        assert (await fetch(node, "/.rim/manifest.json?" + "a=1&" * 9)).status == 400
+        assert stub_of(await fetch(node, "/.rim/sw.js"))["release"] == whole["release"]
+
+    play(tmp_path, act)
+
+
+def test_the_list_for_workbox(tmp_path: Path) -> None:
+    """URL, revision and integrity; hash-named files have no revision."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        rows = {row["url"]: row for row in json.loads((await fetch(node, "/.rim/workbox.json")).body)}
+        assert set(rows) == set(PRECACHED)
+        assert rows["/app-BQk3xY9z.js"]["revision"] is None
+        assert len(rows["/index.html"]["revision"]) == 64
+        assert all(row["integrity"].startswith("sha256-") for row in rows.values())
+
+    play(tmp_path, act)
+
+
+def test_a_proof_shows_what_is_there_and_what_is_not(tmp_path: Path) -> None:
+    """With the blocks of the CAR alone, and the Index that is signed, each candidate is found or is not."""
+    many = {f"files/{number:04d}.txt": b"%d" % number for number in range(2_000)}
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        core = json.loads((await fetch(node, "/.rim/manifest.json?")).body)
+        asked = {"/files/0815.txt": (True, False, False), "/docs": (False, True, False), "/nope": (False,) * 3}
+        for path, there in asked.items():
+            got = await fetch(node, f"/.rim/proof?path={path}&release={core['release']}")
+            assert got.headers["content-type"] == "application/vnd.ipld.car; version=1"
+            assert got.headers["cache-control"] == "public, max-age=31536000, immutable"
+            roots, blocks = car.read(got.body)
+            assert [str(root) for root in roots] == [core["index"]]
+            held = {block.cid: block for block in blocks}
+            found = [drive(tree.get(roots[0], name), held.__getitem__) for name in (path, f"{path}/index.html")]
+            found.append(drive(tree.get(roots[0], f"{path}.html"), held.__getitem__))
+            assert tuple(row is not None for row in found) == there
+            assert len(held) < 12
+        for query in ("path=nope", "path=/a%00", "path=/" + "a" * 1_024, "path=/%FF", "a=b", "&" * 9 + "path=/"):
+            told = await fetch(node, f"/.rim/proof?{query}&release={core['release']}")
+            assert (told.status, told.headers["cache-control"]) == (400, "no-store"), query
+        assert (await fetch(node, "/.rim/proof?path=/&release=nonsense")).status == 400
+        longest = await fetch(node, f"/.rim/proof?path=/{'a' * 1_023}&release={core['release']}")
+        assert longest.status == 200
+        assert (await fetch(node, f"/.rim/proof?path=/&release={world.store.release({})}")).status == 404
+
+    def set_up(world: World) -> None:
+        publish(world, {**FILES, **many}, *PRECACHED)
+
+    play(tmp_path, act, set_up)
+
+
+def test_a_purge_takes_the_proofs_of_old_releases(tmp_path: Path) -> None:
+    """Of live they stay, as its files do; of a kept release, only what no floor covers is proved."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        old, new = world.sites["demo"].retained[1].release, world.sites["demo"].live.release  # type: ignore[union-attr]
+
+        async def statuses() -> list[int]:
+            paths = ("/docs/", "/style.css")
+            urls = [f"/.rim/proof?path={path}&release={cid}" for cid in (old, new) for path in paths]
+            return [(await fetch(node, url)).status for url in urls]
+
+        assert await statuses() == [200] * 4
+        world.purge("demo", "path", "/style.css")
+        await origin.serving(await origin.sign())
+        assert await statuses() == [200, 404, 200, 200]
+
+    play(tmp_path, act, lambda world: publish(world, NEXT, *PRECACHED))
+
+
+def test_who_is_in_a_rollout_gets_its_worker(tmp_path: Path) -> None:
+    """Stub and manifest of what is rolled out, for him alone; a worker that has no name yet is given one by the
+    manifest; `?release=` tells both apart, whoever asks."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        live, coming = (word.release for word in world.sites["demo"].signed)
+        inside = {"Cookie": "rim_visitor=abcdefgh"}
+        cases = (("sw.js", inside, coming), ("sw.js", {}, live), ("manifest.json", inside, coming))
+        for path, headers, release in cases:
+            got = await fetch(node, f"/.rim/{path}", **headers)
+            assert str(release).encode() in got.body
+            assert got.headers["cache-control"] == "private, no-cache"
+            assert got.headers["vary"].endswith("Cookie")
+        named = await fetch(node, f"/.rim/manifest.json?since={live}")
+        assert named.cookies[0].startswith("rim_visitor=")
+        assert json.loads(named.body)["release"] == str(coming)
+        still = await fetch(node, f"/.rim/manifest.json?since={coming}", **inside)
+        told = (still.status, still.headers["cache-control"], still.headers["vary"])
+        assert told == (204, "private, no-cache", "Cookie")
+        for release in (live, coming):
+            got = await fetch(node, f"/.rim/manifest.json?release={release}")
+            assert json.loads(got.body)["release"] == str(release)
+        assert (await fetch(node, f"/.rim/proof?path=/&release={coming}")).status == 200
+
+    play(tmp_path, act, lambda world: roll_out(world, NEXT, 10_000))
+
+
+def test_a_worker_gets_the_files_of_its_release(tmp_path: Path) -> None:
+    """Rim-Release: files of a kept release, privately; the newest's as for everybody, ready in memory; what is
+    immutable shared by all. Nobody else's answer changes, whatever was asked before."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        old, new = (str(kept.release) for kept in reversed(world.sites["demo"].retained))
+        ordinary = "public, max-age=0, must-revalidate"
+        for _ in range(2):
+            plain = await fetch(node, "/", Sec_Fetch_Mode="navigate")
+            assert (plain.body, plain.headers["cache-control"]) == (NEXT["index.html"], ordinary)
+            assert "rim-release" not in plain.headers.get("vary", "").lower()
+            newest = await fetch(node, "/index.html", Rim_Release=new)
+            assert (newest.body, newest.headers["cache-control"]) == (NEXT["index.html"], ordinary)
+            kept = await fetch(node, "/index.html", Rim_Release=old)
+            assert kept.body == FILES["index.html"]
+            assert kept.headers["cache-control"] == "private, max-age=0, must-revalidate"
+            assert kept.headers["vary"] == "Cookie, Rim-Release"
+            code = await fetch(node, "/app-BQk3xY9z.js", Rim_Release=old)
+            assert code.headers["cache-control"] == "public, max-age=31536000, immutable"
+            page = await fetch(node, "/", Sec_Fetch_Mode="navigate", Rim_Release=old)
+            assert page.body == NEXT["index.html"], "a navigation is never brought back"
+            for nonsense in ("nonsense", str(world.store.release({})), ""):
+                got = await fetch(node, "/index.html", Rim_Release=nonsense)
+                assert got.body == NEXT["index.html"]
+        assert (await fetch(node, "/more.css", Rim_Release=old)).status == 404
+        assert (await fetch(node, "/more.css")).status == 200
+        moved = await fetch(node, "/docs", Rim_Release=old)
+        assert (moved.status, moved.headers["cache-control"]) == (308, "private, max-age=0, must-revalidate")
+        again = await fetch(node, "/index.html", Rim_Release=new)
+        assert again.outcome == "memory"
+
+    play(tmp_path, act, lambda world: publish(world, NEXT, *PRECACHED))
+
+
+def test_a_cache_in_front_that_may_answer_looks_at_the_release(tmp_path: Path) -> None:
+    """Where a rule gives a page a life of its own, its Vary names Rim-Release; in no other case."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        fresh = await fetch(node, "/docs/")
+        assert (fresh.headers["cache-control"], fresh.headers["vary"]) == ("public, max-age=600", "Rim-Release")
+        for path in ("/", "/style.css", "/app-BQk3xY9z.js"):
+            assert "rim-release" not in (await fetch(node, path)).headers.get("vary", "").lower()
+
+    def set_up(world: World) -> None:
+        headers = [["/docs/*", [["Cache-Control", "public, max-age=600"]], 1]]
+        publish(world, FILES, *PRECACHED, headers=headers)
+
+    play(tmp_path, act, set_up)
