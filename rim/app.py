@@ -39,6 +39,7 @@ _PANELS: dict[str, dict[str, str]] = {  # as `rim --help` shows them: command â†
         "explain": "explain:explain",
         "dnslink": "dnslink:dnslink",
         "verify": "look:verify",
+        "sri": "sri:sri",
     },
     "Keep": {
         "pin": "keep:pin",

@@ -1,7 +1,7 @@
 """What a publish would change: paths added, changed and removed against what is live, with their bytes.
 
-Here lives the comparison of two Indexes, which asks the origin only for the branches that differ. Not here: a diff of
-what stands inside a file.
+Here lives what a difference of two Indexes means to a person. Not here: reading them (rim/indexes), or a diff of what
+stands inside a file.
 """
 
 from __future__ import annotations
@@ -10,14 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from content.block import Block
 from content.cid import CID
-from content.errors import ContentError
-from content.tree import diff, rows
-from content.walk import drive
 from rim.build import Built
 from rim.client import Origin
-from rim.exits import Failed
+from rim.indexes import differences
 from rim.output import size
 
 
@@ -70,20 +66,8 @@ _SIGNS = {"added": "+", "changed": "~", "removed": "-"}
 def compare(origin: Origin, site: str, built: Built, live: Mapping[str, Any] | None) -> Changes:
     """What is built, against what is live (None: nothing is)."""
 
-    def get(cid: CID) -> Block:
-        data = built.made.get(cid)
-        if data is None:
-            data = origin.call("GET", f"/ipfs/{cid}?format=raw").body
-        return Block(cid, data)
-
-    found: list[tuple[str, Any, Any]]
-    try:
-        if live is None:
-            found = [(key, None, value) for key, value in drive(rows(built.index), get)]
-        else:
-            found = drive(diff(CID.parse(live["index"]), built.index), get)
-    except ContentError as error:
-        raise Failed(f"the origin's Index cannot be read: {error}", "run `rim origin fsck` there") from error
+    before = None if live is None else CID.parse(str(live["index"]))
+    found = differences(origin, before, built.index, built.made)
     changes = [Change(key, _size(a), _size(b)) for key, a, b in found if a is None or b is None or a["cid"] != b["cid"]]
     rules = live is not None and live.get("rules", {}) != built.rules.to_value()
     return Changes(site, tuple(changes), rules)
