@@ -57,6 +57,16 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
+def another(browser: Browser, *more: str) -> Iterator[Browser]:
+    """One more Chromium beside this one, with these arguments more."""
+    started = browser.browser_type.launch(executable_path=needed("chromium"), args=[*QUIET, *more])
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+@contextmanager
 def kept_chromium(folder: Path) -> Iterator[BrowserContext]:
     """A Chromium whose profile lies in a folder, so that the next one there is the same visitor."""
     with sync_playwright() as play:
