@@ -1,0 +1,107 @@
+// What the page can learn of its own files: from Resource Timing, and from the worker through Rim's client.
+// The client is no part of the build: Rim answers /.rim/client.js on every site's host. Elsewhere (vite dev, another
+// server) there is none, and the app runs without it.
+import { useEffect, useState } from "react";
+import { type Entry, type Ledger, booked, sourceOf } from "./ledger";
+
+export interface Visit {
+  ledger: Ledger;
+  client: boolean; // Rim's client is here
+  release: string; // what this tab runs, "" before that is known
+  next: string; // a newer release that is stored and waits, ""
+  online: boolean;
+  stored: { files: number; bytes: number };
+  ahead: { done: number; total: number; wire: number };
+  lies: string[]; // paths of which somebody sent other bytes; they were not shown
+}
+
+const FIRST: Visit = {
+  ledger: new Map(),
+  client: false,
+  release: "",
+  next: "",
+  online: navigator.onLine,
+  stored: { files: 0, bytes: 0 },
+  ahead: { done: 0, total: 0, wire: 0 },
+  lies: [],
+};
+
+type Client = typeof import("/.rim/client.js");
+const loading: Promise<Client | null> = import("/.rim/client.js").catch(() => null);
+
+/** Of a controlled page the worker knows better, but for what Static Routing took from the store without waking it. */
+function seen(timing: PerformanceResourceTiming): Entry | null {
+  const { pathname: path, origin } = new URL(timing.name);
+  if (origin !== location.origin) return null;
+  const own = path.startsWith("/.rim/"); // the worker lets these pass
+  const routed = timing.workerFinalSourceType === "cache";
+  if (timing.workerStart > 0 && !own && !routed) return null;
+  const source = routed ? "worker" : sourceOf(timing.contentEncoding ?? "", timing.transferSize);
+  return { path, source, bytes: timing.decodedBodySize, wire: routed ? 0 : timing.transferSize };
+}
+
+export function useVisit(): Visit & { update: () => Promise<void> } {
+  const [visit, set] = useState(FIRST);
+  useEffect(() => {
+    const change = (part: (was: Visit) => Partial<Visit>): void => set((was) => ({ ...was, ...part(was) }));
+    const book = (entry: Entry, sure: boolean): void => change(({ ledger }) => ({ ledger: booked(ledger, entry, sure) }));
+    const observer = new PerformanceObserver((list) => {
+      for (const timing of list.getEntries()) {
+        const entry = seen(timing as PerformanceResourceTiming);
+        if (entry) book(entry, false);
+      }
+    });
+    observer.observe({ type: "navigation", buffered: true });
+    observer.observe({ type: "resource", buffered: true });
+    const network = (): void => change(() => ({ online: navigator.onLine }));
+    addEventListener("online", network);
+    addEventListener("offline", network);
+    const stops: (() => void)[] = [];
+    let over = false;
+    void loading.then((client) => {
+      if (!client || over) return;
+      change(() => ({ client: true }));
+      stops.push(...follow(client, change, book));
+    });
+    return () => {
+      over = true;
+      observer.disconnect();
+      removeEventListener("online", network);
+      removeEventListener("offline", network);
+      for (const stop of stops) stop();
+    };
+  }, []);
+  const update = async (): Promise<void> => {
+    await (await loading)?.update();
+  };
+  return { ...visit, update };
+}
+
+type Change = (part: (was: Visit) => Partial<Visit>) => void;
+
+function follow(client: Client, change: Change, book: (entry: Entry, sure: boolean) => void): (() => void)[] {
+  const ask = async (): Promise<void> => {
+    const status = await client.status();
+    if (status) {
+      change(({ next }) => ({
+        release: status.release,
+        next: status.release && status.current !== status.release ? status.current : next,
+        stored: { files: status.stored, bytes: status.bytes },
+      }));
+    }
+  };
+  void ask();
+  return [
+    client.on("served", ({ path, from, bytes, wire, encoding }) => {
+      const source = from === "store" ? "worker" : from === "edge" ? sourceOf(encoding, wire) : "gateway";
+      book({ path, source, bytes, wire }, true);
+    }),
+    client.on("progress", ({ done, total, wire }) =>
+      change(({ ahead }) => ({ ahead: { done, total, wire: ahead.wire + (wire ?? 0) } })),
+    ),
+    client.on("ready", () => void ask()),
+    client.on("offline", () => change(() => ({ online: false }))),
+    client.on("online", () => change(() => ({ online: true }))),
+    client.on("lie", ({ path }) => change(({ lies }) => ({ lies: [...new Set([...lies, path])] }))),
+  ];
+}
