@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 SKIES = {
     "night": ("#0b1026 #141b40 #232a5c #343a72", "#1c2350 #151b40 #0f1430 #0a0e24", None, 220),
     "twilight": ("#1f2858 #4a4a8a #a5628a #e98e6c", "#5b4a7e #433a69 #2d2a52 #1c1d3c", None, 40),
-    "golden": ("#5b8fc0 #a9c0cf #f4d6a0 #fbb56a", "#c98f6c #9c6c5d #6d4d50 #443442", 0.60, 0),
+    "golden": ("#5b8fc0 #a9c0cf #f4d6a0 #fbb56a", "#c98f6c #9c6c5d #6d4d50 #443442", 0.47, 0),
     "day": ("#4f9ad6 #86bfe6 #bfe0f1 #eaf4f2", "#9cc3b4 #6fa38d #47806d #2b5d50", 0.24, 0),
 }
 BRUSH = """([sky, hills, sun, stars, width, height]) => {

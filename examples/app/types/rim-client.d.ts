@@ -1,5 +1,52 @@
-export type Served = { path: string; from: string; bytes: number; wire: number; encoding: string };
-export interface Events { served: Served; progress: {done:number,total:number,path?:string,bytes?:number,wire?:number,encoding?:string}; ready:{release:string}; offline:{}; online:{}; lie:{path:string,at:string}; passed:{path:string}; quota:{} }
-export function on<K extends keyof Events>(type: K, told: (event: Events[K]) => void): () => void;
-export function status(): Promise<{release:string,current:string,stored:number,bytes:number}|null>;
+/** Types of /.rim/client.js: what a page may ask of the service worker of a Rim site. */
+
+/** How far the storing of a release is. */
+export interface Progress { rim: "progress"; done: number; total: number; release: string }
+/** A release is stored whole: pages opened from now on are of it. */
+export interface Ready { rim: "ready"; release: string }
+/** The edge could not be asked for the newest release (offline), or can be again (online). */
+export interface Away { rim: "offline" | "online" }
+/** Somebody sent other bytes than the site's key has signed; they were not shown. `at`: who. */
+export interface Lie { rim: "lie"; path: string; at: string }
+/** A range or large media: it went by unstored and unverified. */
+export interface Passed { rim: "passed"; path: string }
+/** The browser has no room left for the site. */
+export interface Quota { rim: "quota"; path: string }
+/** A file came to this page: `from` is "store", "edge" or "gateway:host"; `bytes` is the file's size. */
+export interface Served { rim: "served"; path: string; from: string; bytes: number }
+
+export interface Events {
+  progress: Progress;
+  ready: Ready;
+  offline: Away;
+  online: Away;
+  lie: Lie;
+  passed: Passed;
+  quota: Quota;
+  served: Served;
+}
+
+export interface Status {
+  /** The release that this page is of; undefined where it came before the worker. */
+  release?: string;
+  /** The release that a page opened now is of. */
+  current: string;
+  /** The last release that was stored whole. */
+  whole?: string;
+  /** Whether the edge could not be asked last time. */
+  away: boolean;
+  /** Files of the current release that are stored, and their bytes. */
+  stored: number;
+  bytes: number;
+}
+
+/** Registers the worker: once the page is loaded and idle, or now. Importing this module does so too. */
+export function register(options?: { now?: boolean }): Promise<ServiceWorkerRegistration | undefined>;
+/** Calls back for each event of this type. Call what is returned to end it. */
+export function on<K extends keyof Events>(type: K, callback: (event: Events[K]) => void): () => void;
+/** What is stored, and which release this page is of; undefined without a worker. */
+export function status(): Promise<Status | undefined>;
+/** Looks for a newer release now. */
 export function update(): Promise<void>;
+/** Takes the worker away, with all that it stored. */
+export function unregister(): Promise<void>;

@@ -11,7 +11,7 @@ export interface Visit {
   next: string; // a newer release that is stored and waits, ""
   online: boolean;
   stored: { files: number; bytes: number };
-  ahead: { done: number; total: number; wire: number };
+  ahead: { done: number; total: number }; // files being stored before they are asked for
   lies: string[]; // paths of which somebody sent other bytes; they were not shown
 }
 
@@ -22,7 +22,7 @@ const FIRST: Visit = {
   next: "",
   online: navigator.onLine,
   stored: { files: 0, bytes: 0 },
-  ahead: { done: 0, total: 0, wire: 0 },
+  ahead: { done: 0, total: 0 },
   lies: [],
 };
 
@@ -82,13 +82,10 @@ type Change = (part: (was: Visit) => Partial<Visit>) => void;
 function follow(client: Client, change: Change, book: (entry: Entry, sure: boolean) => void): (() => void)[] {
   const ask = async (): Promise<void> => {
     const status = await client.status();
-    if (status) {
-      change(({ next }) => ({
-        release: status.release,
-        next: status.release && status.current !== status.release ? status.current : next,
-        stored: { files: status.stored, bytes: status.bytes },
-      }));
-    }
+    if (!status) return;
+    const { release = "", current, stored: files, bytes } = status;
+    const next = release && release !== current ? current : "";
+    change(() => ({ release: release || current, next, stored: { files, bytes } }));
   };
   void ask();
   return [
@@ -96,9 +93,7 @@ function follow(client: Client, change: Change, book: (entry: Entry, sure: boole
       const source = from === "store" ? "worker" : from === "edge" ? sourceOf(encoding, wire) : "gateway";
       book({ path, source, bytes, wire }, true);
     }),
-    client.on("progress", ({ done, total, wire }) =>
-      change(({ ahead }) => ({ ahead: { done, total, wire: ahead.wire + (wire ?? 0) } })),
-    ),
+    client.on("progress", ({ done, total }) => change(() => ({ ahead: { done, total } }))),
     client.on("ready", () => void ask()),
     client.on("offline", () => change(() => ({ online: false }))),
     client.on("online", () => change(() => ({ online: true }))),
