@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -12,16 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import brotli  # type: ignore[import-untyped]
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from content import car, manifest, tree
 from content.catalog import Alias
+from content.password import Password
+from content.release import Release
 from content.walk import drive
 from edge.node import Node
 from edge.site.browser import scripts
 from tests.edge.origin import TinyOrigin
 from tests.edge.sites import File, World
-from tests.edge.wire import Got, edge, fetch
+from tests.edge.wire import Got, edge, fetch, wire
 from tests.edge.workers import publish, roll_out
 
 FILES: dict[str, File] = {
@@ -314,3 +318,99 @@ def test_a_cache_in_front_that_may_answer_looks_at_the_release(tmp_path: Path) -
         publish(world, FILES, *PRECACHED, headers=headers)
 
     play(tmp_path, act, set_up)
+
+
+def test_methods_and_admission_are_those_of_files(tmp_path: Path) -> None:
+    """HEAD, OPTIONS, 405; a site that must not be served so long without its origin; one that is denied; a preview that
+    asks for its password, and one that has ended."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        for path in ("/.rim/sw.js", "/.rim/manifest.json", "/.rim/client.js"):
+            async with wire(node) as connection:
+                got, head = await connection.get(path), await connection.get(path, "HEAD")
+                assert (got.status, head.status, head.body) == (200, 200, b"")
+                for name in ("etag", "content-length", "cache-control"):
+                    assert got.headers[name] == head.headers[name]
+                assert (await connection.get(path, "OPTIONS")).headers["allow"] == "GET, HEAD, OPTIONS"
+                assert (await connection.get(path, "POST")).status == 405
+        stale = [(await fetch(node, f"/.rim/{name}", "stale.localhost")).status for name in ("sw.js", "manifest.json")]
+        assert stale == [503, 503]
+        assert (await fetch(node, "/.rim/sw.js", "try--demo.localhost")).status == 401
+        ended = await fetch(node, "/.rim/client.js", "gone--demo.localhost")
+        assert (ended.status, ended.headers["rim-reason"]) == (404, "preview-ended")
+        denied = await fetch(node, "/.rim/manifest.json", "denied.localhost")
+        assert (denied.status, denied.headers["rim-reason"]) == (410, "denied")
+        assert is_off(await fetch(node, "/.rim/sw.js", "denied.localhost"))
+
+    def set_up(world: World) -> None:
+        publish(world, FILES, name="stale")
+        world.change("stale", settings={"max_stale": -1})
+        publish(world, FILES, name="denied")
+        world.deny("/ipns/denied.localhost")
+        live = world.sites["demo"].live
+        assert live is not None
+        secret = str(Password.make("secret", b"saltsalt"))
+        world.change(
+            "demo",
+            aliases={"try": Alias(live.release, 1, 0, password=secret), "gone": Alias(live.release, 1, 0, expires=1)},
+        )
+
+    play(tmp_path, act, set_up)
+
+
+def test_a_block_that_cannot_be_had_is_no_reason_to_end_a_worker(tmp_path: Path) -> None:
+    """504 for the stub and the list: a browser keeps what it has. As soon as the block is there, they are."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        live = world.sites["demo"].live
+        assert live is not None
+        index = Release.from_block(world.store.get(live.release)).index
+        origin.lacking.add(index)
+        for path in ("sw.js", "manifest.json", "workbox.json"):
+            got = await fetch(node, f"/.rim/{path}")
+            assert (got.status, got.headers["cache-control"]) == (502, "no-store")
+        origin.lacking.clear()
+        node.loader._absent.clear()
+        assert stub_of(await fetch(node, "/.rim/sw.js"))["site"] == "demo"
+
+    play(tmp_path, act)
+
+
+def test_what_is_made_is_made_once_and_bounded(tmp_path: Path) -> None:
+    """A hundred who ask at once for what takes long share one making; the memory of it has an end."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        made = node.site_app.browsers.manifests
+        got = await asyncio.gather(*(fetch(node, "/.rim/manifest.json") for _ in range(100)))
+        assert {answer.status for answer in got} == {200}
+        assert made._flight.started == 1
+        whole = made.bytes
+        made._room = whole + 1
+        await fetch(node, "/.rim/workbox.json")
+        assert (len(made._made), made.bytes <= made._room) == (1, True)
+        assert (await fetch(node, "/.rim/manifest.json")).body == got[0].body
+
+    play(tmp_path, act)
+
+
+def test_a_thousand_entries_hold_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest manifest there can be is coded in a thread: others are answered while that lasts."""
+    many = {f"files/{number:04d}.txt": b"%d" % number for number in range(1_000)}
+    answered = threading.Event()
+    compress = brotli.compress
+
+    def held(data: bytes, mode: int, quality: int) -> bytes:
+        assert answered.wait(60)
+        return bytes(compress(data, mode, quality))
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        async with wire(node) as first, wire(node) as second:
+            monkeypatch.setattr(brotli, "compress", held)
+            await first.send(first.request("/.rim/manifest.json", "GET", {"Accept-Encoding": "br"}))
+            for path in ("/index.html", "/docs/", "/late.txt"):
+                assert (await second.get(path)).status == 200
+            answered.set()
+            got = await first.read()
+            assert len(json.loads(brotli.decompress(got.body))["entries"]) == 1_000
+
+    play(tmp_path, act, lambda world: publish(world, {**FILES, **many}, *(f"/{path}" for path in many)))
