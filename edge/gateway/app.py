@@ -268,6 +268,9 @@ def _is_for_all(asked: Asked, want: Wanted, root: Root) -> bool:
 
 
 def _check_worker(asked: Asked, want: Wanted) -> None:
-    """A service worker at a root's path would rule over all of it, and on a path gateway over what is not its own."""
-    if asked.fields.get(b"service-worker") == b"script" and want.place.kind is Kind.PATH and not want.segments:
+    """On a path gateway all content shares one origin, and with it one list of workers, one store, one quota. The spec
+    refuses a script at a root alone, since another's scope ends at its folder; but one folder's worker would outlive
+    what it came from, and stand in for whatever is there later. Who needs a worker uses a host with subdomains.
+    Spec: https://specs.ipfs.tech/http-gateways/path-gateway/#service-worker-request-header"""
+    if asked.fields.get(b"service-worker", b"").strip().lower() == b"script" and want.place.kind is Kind.PATH:
         raise Problem(400, "navigator.serviceWorker: registration is not allowed for this scope.")
