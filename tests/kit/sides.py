@@ -45,10 +45,16 @@ def _with_rim(folder: Path) -> None:
     (folder / "rim.toml").write_text(_DECLARED + _WORKER)
 
 
+def _with_rim_that_asks(folder: Path) -> None:
+    asking = _WORKER.replace("[service_worker]\n", '[service_worker]\ncheck = "0s"\n')
+    (folder / "rim.toml").write_text(_DECLARED + asking)
+
+
 def _with_workbox(folder: Path) -> None:
     workbox.add_to(folder)
     (folder / "rim.toml").write_text(_DECLARED)
 
 
 RIM = Side("rim", "/.rim/sw.js", _with_rim)
+ASKING = Side("asking", "/.rim/sw.js", _with_rim_that_asks)  # for the newest release, before each page
 WORKBOX = Side("workbox", "/sw.js", _with_workbox)

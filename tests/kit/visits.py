@@ -1,12 +1,14 @@
 """A visitor with a browser of its own at a site with a service worker: the first visit, the way back, an update.
 
 Here live the steps, which know nothing of whose worker it is, and what the edge was asked in each. Not here: the app
-(tests/kit/bigapp), the two workers beside each other (tests/browser/test_workbox, bench/workbox).
+(tests/kit/bigapp), the two sites (tests/kit/sides), or what is expected of them (tests/browser/test_workbox).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +17,7 @@ from playwright.sync_api import Browser, Page
 from tests.kit.accesslog import AccessLog, Line
 from tests.kit.ring import Up
 from tests.kit.sides import Side
+from tests.kit.tap import Tap
 
 # The worker is active, so all that it keeps is there: both workers precache before they let themselves activate.
 _INSTALLED = """async () => {
@@ -85,48 +88,74 @@ class Visitor:
         return set(page.evaluate(_KEPT))
 
 
-@dataclass(frozen=True)
-class Steps:
-    """What the edge was asked. `back` and `after` are visits with everything in place; the browser's own question for
-    the worker's script is in each (it is made at once, not a second later), and is told apart by `asked`."""
+@dataclass
+class Step:
+    """What the edge was asked while something was done. `wire`: bytes that came from it, heads and bodies."""
 
-    script: str  # the worker's path
-    install: list[Line]
-    back: list[Line]
-    update: list[Line]
-    after: list[Line]
+    lines: list[Line] = field(default_factory=list)
+    wire: int = 0
+
+    @property
+    def bodies(self) -> int:
+        """Bytes of the bodies, as they were sent."""
+        return sum(line.size for line in self.lines)
+
+    def asked(self, side: Side) -> list[Line]:
+        """What the page and its worker asked for: all but the browser's own look for a new worker."""
+        return [line for line in self.lines if line.path != side.script]
+
+
+@dataclass
+class Watch:
+    """The ring, and two who count: its edge's log, and a tap before it."""
+
+    up: Up
+    log: AccessLog
+    tap: Tap
+
+    def url(self, side: Side) -> str:
+        return f"http://{side.site}.localhost:{self.tap.port}/"
+
+    @contextmanager
+    def step(self, side: Side) -> Iterator[Step]:
+        """What is asked of this site within the block: it is there when the block has ended."""
+        mark, before, step = self.log.mark(self.up, side.site), self.tap.down, Step()
+        yield step
+        step.lines, step.wire = self.log.since(self.up, side.site, mark), self.tap.down - before
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The first visit; the way back; an update after a deploy; the way back once more. Both ways back are visits with
+    everything in place; the browser's own question for the worker's script is in them (made at once, where a browser
+    takes a second or more)."""
+
+    install: Step
+    back: Step
+    update: Step
+    after: Step
     kept: set[str]  # at the end
     title: str | None  # of the last visit's heading
 
-    def asked(self, lines: list[Line]) -> list[Line]:
-        """What the page and its worker asked for: all but the browser's look for a new worker."""
-        return [line for line in lines if line.path != self.script]
 
-
-def size_of(lines: list[Line]) -> int:
-    """Bytes of these bodies, as they were sent."""
-    return sum(line.size for line in lines)
-
-
-def walk(up: Up, log: AccessLog, browser: Browser, side: Side, builds: tuple[Path, Path]) -> Steps:
+def walk(watch: Watch, browser: Browser, side: Side, builds: tuple[Path, Path]) -> Walk:
     """Publish the first build, install it, come back; publish the second, update, come back."""
-    site = side.site
-    url = f"http://{site}.localhost:{str(up.edges[0]['public']).rpartition(':')[2]}/"
-    up.publish(builds[0], site, "--encode", "best", "--wait", "all")
-    with Visitor(browser, url) as visitor:
-        mark = log.mark(up, site)
-        visitor.install()
-        install = log.since(up, site, mark)
-        mark = log.mark(up, site)
-        page = visitor.come()
-        assert not visitor.update(page)
-        back = log.since(up, site, mark)
-        mark = log.mark(up, site)
-        up.publish(builds[1], site, "--encode", "best", "--wait", "all")
-        assert visitor.update(page)
-        update = log.since(up, site, mark)
-        mark = log.mark(up, site)
-        page = visitor.come()
-        assert not visitor.update(page)
-        after = log.since(up, site, mark)
-        return Steps(side.script, install, back, update, after, visitor.kept(page), page.get_attribute("h1", "title"))
+    publish(watch.up, builds[0], side)
+    with Visitor(browser, watch.url(side)) as visitor:
+        with watch.step(side) as install:
+            visitor.install()
+        with watch.step(side) as back:
+            page = visitor.come()
+            assert not visitor.update(page)
+        with watch.step(side) as update:
+            publish(watch.up, builds[1], side)
+            assert visitor.update(page)
+        with watch.step(side) as after:
+            page = visitor.come()
+            assert not visitor.update(page)
+        return Walk(install, back, update, after, visitor.kept(page), page.get_attribute("h1", "title"))
+
+
+def publish(up: Up, folder: Path, side: Side) -> None:
+    """Every edge has it when this ends; packed as well as can be."""
+    up.publish(folder, side.site, "--encode", "best", "--wait", "all")
