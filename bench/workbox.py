@@ -56,9 +56,7 @@ class Pair:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description="Rim's service worker beside Workbox's: requests, bytes, first install."
-    )
+    parser = argparse.ArgumentParser(description="Rim's worker beside Workbox's: requests, bytes, first install.")
     parser.add_argument("--pairs", type=int, default=9, help="pairs of first installs (9)")
     arguments = parser.parse_args()
     os.environ["PYTHONPATH"] = str(ROOT)  # the tree that the bench stands in is what runs
