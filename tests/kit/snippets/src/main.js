@@ -1,3 +1,4 @@
+// The page: its heading, its links, the route that is open. Each route is a chunk of its own (tests/kit/bigapp).
 import { createElement as h, lazy, Suspense, useEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
 import "bootstrap/dist/css/bootstrap.min.css";

@@ -1,3 +1,4 @@
+// One month, day by day.
 import { createElement as h, useState } from "react";
 import dayjs from "dayjs";
 export default function Calendar() {

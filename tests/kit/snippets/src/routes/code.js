@@ -1,3 +1,4 @@
+// A piece of code, in colours: the language comes when it is needed.
 import { createElement as h, useEffect, useState } from "react";
 import hljs from "highlight.js/core";
 export default function Code({ languages }) {

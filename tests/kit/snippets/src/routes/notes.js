@@ -1,3 +1,4 @@
+// Notes in Markdown, and how they look.
 import { createElement as h, useState } from "react";
 import { marked } from "marked";
 export default function Notes() {

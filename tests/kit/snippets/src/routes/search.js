@@ -1,3 +1,4 @@
+// A search over the names of the languages.
 import { createElement as h, useState } from "react";
 import Fuse from "fuse.js";
 export default function Search({ languages }) {
