@@ -1,7 +1,10 @@
 /** Types of /.rim/client.js: what a page may ask of the service worker of a Rim site. */
 
-/** How far the storing of a release is. */
-export interface Progress { rim: "progress"; done: number; total: number; release: string }
+/** What became of one file. `bytes` is its size; `wire` what came over the network, fields included: 0 or nothing where
+    it was stored already, here or in the browser's own cache; `encoding` its Content-Encoding on the way. */
+interface File { path: string; bytes: number; from: string; wire?: number; encoding?: string }
+/** How far the storing of a release is, and the file just stored. */
+export interface Progress extends File { rim: "progress"; done: number; total: number; release: string }
 /** A release is stored whole: pages opened from now on are of it. */
 export interface Ready { rim: "ready"; release: string }
 /** The edge could not be asked for the newest release (offline), or can be again (online). */
@@ -12,8 +15,8 @@ export interface Lie { rim: "lie"; path: string; at: string }
 export interface Passed { rim: "passed"; path: string }
 /** The browser has no room left for the site. */
 export interface Quota { rim: "quota"; path: string }
-/** A file came to this page: `from` is "store", "edge" or "gateway:host"; `bytes` is the file's size. */
-export interface Served { rim: "served"; path: string; from: string; bytes: number }
+/** A file came to this page: `from` is "store", "edge" or "gateway:host". */
+export interface Served extends File { rim: "served" }
 
 export interface Events {
   progress: Progress;

@@ -56,7 +56,7 @@ function Update({ wait }: { wait: () => void }) {
   );
 }
 
-function Details({ visit }: { visit: Visit & { update: () => Promise<void> } }) {
+function Details({ visit }: { visit: Visit & { check: () => Promise<void> } }) {
   const { ledger, lies } = visit;
   const all = sumOf(ledger);
   const bytes = saved(ledger);
@@ -118,14 +118,14 @@ function Bar({ ledger }: { ledger: Ledger }) {
   );
 }
 
-function State({ visit }: { visit: Visit & { update: () => Promise<void> } }) {
+function State({ visit }: { visit: Visit & { check: () => Promise<void> } }) {
   const { client, release, stored, ahead, online, update } = visit;
   const [asking, ask] = useState(false);
   if (!client) return <p className="told">Not served by Rim here, so there is no worker.</p>;
   const storing = ahead.done < ahead.total;
   const check = (): void => {
     ask(true);
-    void update().finally(() => ask(false));
+    void visit.check().finally(() => ask(false));
   };
   return (
     <>
@@ -136,9 +136,17 @@ function State({ visit }: { visit: Visit & { update: () => Promise<void> } }) {
             {storing ? `storing ${ahead.done} of ${ahead.total}` : stored.files ? `${stored.files} files, ${size(stored.bytes)}` : "nothing yet"}
           </dd>
         </div>
+        {update && (
+          <div>
+            <dt>Stored ahead</dt>
+            <dd>
+              {size(update.bytes)} in {update.files} {update.files === 1 ? "file" : "files"}, sent as {size(update.wire)}
+            </dd>
+          </div>
+        )}
         <div>
           <dt>Release</dt>
-          <dd title={release}>{release ? `…${release.slice(-8)}` : "the edge's"}</dd>
+          <dd title={release}>{release ? `…${release.slice(-8)}` : "not known yet"}</dd>
         </div>
       </dl>
       <button className="check" onClick={check} disabled={asking || !online}>

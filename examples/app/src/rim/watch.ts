@@ -2,7 +2,8 @@
 // The client is no part of the build: Rim answers /.rim/client.js on every site's host. Elsewhere (vite dev, another
 // server) there is none, and the app runs without it.
 import { useEffect, useState } from "react";
-import { type Entry, type Ledger, booked, sourceOf } from "./ledger";
+import { type Entry, type Ledger, type Sum, booked, sourceOf } from "./ledger";
+
 
 export interface Visit {
   ledger: Ledger;
@@ -12,9 +13,11 @@ export interface Visit {
   online: boolean;
   stored: { files: number; bytes: number };
   ahead: { done: number; total: number }; // files being stored before they are asked for
+  update: Sum | null; // what storing the last release took
   lies: string[]; // paths of which somebody sent other bytes; they were not shown
 }
 
+const KEPT = "daylight:update";
 const FIRST: Visit = {
   ledger: new Map(),
   client: false,
@@ -23,6 +26,7 @@ const FIRST: Visit = {
   online: navigator.onLine,
   stored: { files: 0, bytes: 0 },
   ahead: { done: 0, total: 0 },
+  update: JSON.parse(localStorage.getItem(KEPT) ?? "null") as Sum | null,
   lies: [],
 };
 
@@ -40,7 +44,7 @@ function seen(timing: PerformanceResourceTiming): Entry | null {
   return { path, source, bytes: timing.decodedBodySize, wire: routed ? 0 : timing.transferSize };
 }
 
-export function useVisit(): Visit & { update: () => Promise<void> } {
+export function useVisit(): Visit & { check: () => Promise<void> } {
   const [visit, set] = useState(FIRST);
   useEffect(() => {
     const change = (part: (was: Visit) => Partial<Visit>): void => set((was) => ({ ...was, ...part(was) }));
@@ -71,10 +75,13 @@ export function useVisit(): Visit & { update: () => Promise<void> } {
       for (const stop of stops) stop();
     };
   }, []);
-  const update = async (): Promise<void> => {
+  useEffect(() => {
+    if (visit.update) localStorage.setItem(KEPT, JSON.stringify(visit.update));
+  }, [visit.update]);
+  const check = async (): Promise<void> => {
     await (await loading)?.update();
   };
-  return { ...visit, update };
+  return { ...visit, check };
 }
 
 type Change = (part: (was: Visit) => Partial<Visit>) => void;
@@ -89,14 +96,32 @@ function follow(client: Client, change: Change, book: (entry: Entry, sure: boole
   };
   void ask();
   return [
-    client.on("served", ({ path, from, bytes, wire, encoding }) => {
-      const source = from === "store" ? "worker" : from === "edge" ? sourceOf(encoding, wire) : "gateway";
-      book({ path, source, bytes, wire }, true);
+    client.on("served", (file) => book(entryOf(file), true)),
+    client.on("progress", (file) => {
+      const { done, total } = file;
+      change(({ update }) => ({ ahead: { done, total }, update: added(done > 1 ? update : null, entryOf(file)) }));
     }),
-    client.on("progress", ({ done, total }) => change(() => ({ ahead: { done, total } }))),
-    client.on("ready", () => void ask()),
+    client.on("ready", () => void navigator.serviceWorker.ready.then(ask)), // a first one is told before it is active
     client.on("offline", () => change(() => ({ online: false }))),
     client.on("online", () => change(() => ({ online: true }))),
     client.on("lie", ({ path }) => change(({ lies }) => ({ lies: [...new Set([...lies, path])] }))),
   ];
+}
+
+interface File {
+  path: string;
+  from: string;
+  bytes: number;
+  wire?: number;
+  encoding?: string;
+}
+
+function entryOf({ path, from, bytes, wire = 0, encoding = "" }: File): Entry {
+  const source = from === "store" ? "worker" : from === "edge" ? sourceOf(encoding, wire) : "gateway";
+  return { path, source, bytes, wire };
+}
+
+function added(update: Sum | null, { bytes, wire }: Entry): Sum {
+  const was = update ?? { files: 0, bytes: 0, wire: 0 };
+  return { files: was.files + 1, bytes: was.bytes + bytes, wire: was.wire + wire };
 }
