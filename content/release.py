@@ -6,6 +6,7 @@ Release against its blocks (origin), or what an Asset answers (edge/http).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,8 @@ from content.cid import CID, RAW, SHA2_256
 from content.errors import BadNode
 from content.limits import GATEWAY_BYTES, GATEWAYS_MAX, MESSAGE_BYTES, PRECACHED_MAX, check
 
+_BASE_URL = re.compile(r"https?://[^/?#@\x00-\x20\x7f-\U0010ffff\"<>\\^`{|}]+(?:/[!$-;=@-~]*)?\Z")
+_HEX = re.compile(r"[0-9a-f]{64}\Z")
 CODINGS = ("zstd", "br", "gzip")  # content codings made at publish, in the order preferred at equal q
 
 
@@ -61,6 +64,8 @@ class Asset:
         try:
             cid = link(row["cid"])
             sha = cid.digest.hex() if _says_sha256(cid) else typed(row["sha256"], str, "sha256")
+            if not _HEX.match(sha):
+                raise BadNode(f"asset row: sha256 {sha[:80]!r}")
             target = row.get("to")
             return cls(
                 cid=cid,
@@ -170,9 +175,9 @@ class Rules:
         check("precached files", len(paths), PRECACHED_MAX)
         check("gateways of a site", len(gateways), GATEWAYS_MAX)
         for url in gateways:
-            if not isinstance(url, str) or not url.startswith(("https://", "http://")):
-                raise BadNode("rules: worker.gateways holds what is no URL")
-            check("bytes of a gateway's URL", len(url.encode()), GATEWAY_BYTES)
+            if not isinstance(url, str) or not is_base_url(url):
+                raise BadNode("rules: worker.gateways holds what is no base URL")
+            check("bytes of a gateway's URL", len(url), GATEWAY_BYTES)
         if not all(isinstance(path, str) and path.startswith("/") for path in paths):
             raise BadNode("rules: precache.paths holds what is no path")
         if self.worker is not None and self.worker_check != self.worker.get("check", WORKER_CHECK):
@@ -234,6 +239,11 @@ class Release:
             files=typed(value.get("files", 0), int, "files"),
             size=typed(value.get("size", 0), int, "size"),
         )
+
+
+def is_base_url(text: str) -> bool:
+    """Whether `/ipfs/…` may be put behind it: an http(s) URL without query, fragment or user (RFC 3986 §3)."""
+    return _BASE_URL.match(text) is not None
 
 
 def _listed(value: Any, key: str) -> list[Any]:

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 
 from content.errors import BadRecord
 from content.ipns import key_of
-from content.limits import DENYLISTS
+from content.limits import DENYLISTS, GATEWAY_BYTES
+from content.release import is_base_url
 from edge.cache.inventory import Policy
 from edge.gateway.hosts import GatewayHost, parse_hosts
 from edge.gateway.mode import Mode
@@ -140,6 +141,15 @@ SETTINGS: tuple[Setting, ...] = (
         "RIM_GATEWAY",
         "What the gateway shows: pinned, what public releases and pins of the origin reach; open, whatever can be had, "
         "also from --gateways; off.",
+    ),
+    Setting(
+        "gateway_url",
+        str,
+        "url",
+        "",
+        "RIM_GATEWAY_URL",
+        "Where browsers reach the gateway of this edge, e.g. https://gw.example.com. Service workers of sites are told "
+        "of it, as a place to take a file from that another edge had wrong. On pages of https it must be https too.",
     ),
     Setting(
         "gateway_tunnels",
@@ -331,6 +341,7 @@ class EdgeConfig:
     gateways: tuple[str, ...] = ()
     gateway_hosts: tuple[GatewayHost, ...] = ()
     gateway: Mode = Mode.PINNED
+    gateway_url: str = ""
     gateway_tunnels: bool = False
     dnslink: bool = False
     dnslinks: str = ""
@@ -387,6 +398,17 @@ class EdgeConfig:
             raise BadSetting(f"denylist_interval: {self.denylist_interval:g} s; once a second is as often as it goes")
         self._check_front()
         self._check_names()
+        self._check_gateway()
+
+    def _check_gateway(self) -> None:
+        """Raises BadSetting unless somebody answers under the URL that browsers are told."""
+        url = self.gateway_url
+        if not url:
+            return
+        if not is_base_url(url) or len(url) > GATEWAY_BYTES:
+            raise BadSetting(f"gateway_url: {url!r} is no http(s) URL that /ipfs/CID could be put behind")
+        if self.gateway is Mode.OFF or not self.gateway_hosts:
+            raise BadSetting(f"gateway_url: no gateway answers as {url}: name its host with --gateway-hosts")
 
     def _check_names(self) -> None:
         """Raises BadSetting unless what is said of names can be read."""

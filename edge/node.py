@@ -307,6 +307,7 @@ class Node:
             public=lambda: self.public.url,
             catalog=lambda: self.follower.following,
             identity=identity,
+            gateway=config.gateway_url or None,
         )
         self.stager = Stager(self.warmer, self.reporter, self._on_warm, speaks=lambda: part.speaks, others=part.staged)
         self.watchdog = Watchdog()

@@ -58,6 +58,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", f"{_SITE}/activate", publish.activate),
     ("POST", f"{_SITE}/rollback", sites.rollback),
     ("POST", f"{_SITE}/purge", sites.purge),
+    ("PUT", f"{_SITE}/worker", sites.put_worker),
     ("PUT", f"{_SITE}/previews/{{alias}}", trials.put_preview),
     ("DELETE", f"{_SITE}/previews/{{alias}}", trials.delete_preview),
     ("PUT", f"{_SITE}/rollout", trials.put_rollout),

@@ -32,6 +32,7 @@ from origin.log import By, Entry, Log
 from origin.plans import Plans
 from origin.reading import Absent, Readable
 from origin.records import RENEW_AT, VALIDITY, Clock, Records
+from origin.signing import Signing
 from origin.state import State, replace_file
 from origin.steps import step
 from origin.store import Store
@@ -74,7 +75,8 @@ class Catalog:
         self._queue: list[_Waiting] = []
         self._running: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "commit")
-        self.plans = Plans(store)
+        self.signing = Signing(store, keys, clock)
+        self.plans = Plans(store, self.signing)
         self.records = Records(state, store, keys, clock)
         self.commits = 0  # Heads written for changes
         self.changes = 0  # changes in them: more than commits when publishers come together
@@ -139,7 +141,7 @@ class Catalog:
 
     def _commit(self, changes: list[Change[Any]]) -> tuple[list[Done[Any] | Exception], list[tuple[Head, list[Block]]]]:
         with self._gate:
-            draft = Draft(self.world, self._store, self.plans, self._keys.site_name)
+            draft = Draft(self.world, self._store, self.plans, self.signing, self._keys.site_name)
             values = [_attempt(change, draft) for change in changes]
             heads = [self._write(draft, self._keys.catalog)] if draft.changed else []
         sequence = heads[0][0].sequence if heads else self.world.sequence
@@ -196,7 +198,7 @@ class Catalog:
                 return unfinished
             successor = self._keys.make_successor()
             step("successor key made")
-            draft = Draft(self.world, self._store, self.plans, self._keys.site_name, again=True)
+            draft = Draft(self.world, self._store, self.plans, self.signing, self._keys.site_name, again=True)
             draft.successor = ipns.name_of(successor.public_key())
             draft.note(Entry("", "rotate", {"catalog": draft.successor, "previous": self._keys.name}, by))
             last = self._write(draft, self._keys.catalog)
@@ -211,7 +213,7 @@ class Catalog:
             self._keys.adopt_successor()
             step("successor adopted")
             self.last_words = self.records.last_words()
-            draft = Draft(world, self._store, self.plans, self._keys.site_name, again=True)
+            draft = Draft(world, self._store, self.plans, self.signing, self._keys.site_name, again=True)
             draft.note(Entry("", "adopt", {"catalog": self._keys.name}))
             return self._write(draft, self._keys.catalog)
 
@@ -225,11 +227,12 @@ class Catalog:
         """The commit that a restore ends with, before anyone follows. All that was lost may be held by nodes and
         resolvers, so all of it is said anew and ahead of that: the Head and every site's record by a sequence of now,
         every site by a generation of now (else a purge could get a number that a lost one had, and a node that had
-        seen that would take it for done). `successor`: the key of a rotation after the backup is at hand; hand over."""
+        seen that would take it for done), every manifest by a serial of now (a browser takes none that is older than
+        what it has). `successor`: the key of a rotation after the backup is at hand; hand over."""
         with self._gate:
-            draft = Draft(self.world, self._store, self.plans, self._keys.site_name, again=True)
+            draft = Draft(self.world, self._store, self.plans, self.signing, self._keys.site_name, again=True)
             for site in self.world.sites.values():
-                draft.put(replace(site, generation=max(site.generation + 1, int(self._clock()))))
+                draft.put(replace(site, generation=max(site.generation + 1, int(self._clock())), signed=()))
             draft.note(Entry("", "restore", detail, by))
             self._write(draft, self._keys.catalog)
             if successor:

@@ -1,9 +1,9 @@
 """Changes: what a commit does to one Site, as pure functions from Site to Site.
 
-Here live stage, activate, rollback, purge and configure with their compare-and-swap. Every change makes the next
-generation. Not here: previews and rollouts (origin/trials), what is retained (origin/retention), the attic
-(origin/attic), signing and storing (origin/catalog), or the proof that a release is whole (origin/check), which comes
-before.
+Here live stage, activate, rollback, purge, configure and the worker's switch with their compare-and-swap. Every change
+makes the next generation. Not here: previews and rollouts (origin/trials), what is retained (origin/retention), attic
+and bases (origin/attic, origin/bases), signing and storing (origin/catalog), or the proof that a release is whole
+(origin/check), which comes before.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from origin.errors import BadRequest, Conflict, Missing
 from origin.retention import check_retention, retain
 
 HOSTS_MAX = 100
+WORKER = "worker"  # the setting: "off" is what Site.has_worker_off reads
 PREFIX_MIN = 4  # characters of a release that name it
 _COMMON = len("bafyrei")  # every release starts so: base32, CIDv1, dag-cbor, sha2-256
 
@@ -38,8 +39,25 @@ def configure(site: Site, hosts: Iterable[str] | None, settings: Mapping[str, An
     if settings is not None:
         check_retention(settings)
         _check_dnslink(settings)
-        changed = replace(changed, settings=check_settings(settings))
+        changed = replace(changed, settings=check_settings(_switched_as(site, settings)))
     return site if changed == site and site.generation else following(changed)
+
+
+def _switched_as(site: Site, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """These settings, and the switch of the service worker as it stands. It is the operator's in an emergency: a file
+    that is published the minute after says nothing of it, and must not turn it."""
+    have = {key: site.settings[key] for key in (WORKER,) if key in site.settings}
+    if WORKER in settings and settings[WORKER] != site.settings.get(WORKER):
+        raise BadRequest("settings: the service worker is switched by `rim sw off` and `rim sw on` alone")
+    return {**settings, **have}
+
+
+def switch_worker(site: Site, on: bool) -> Site:
+    """Whether browsers get the service worker of the releases that have one. The same again is no change."""
+    if on != site.has_worker_off:
+        return site
+    kept = {key: value for key, value in site.settings.items() if key != WORKER}
+    return following(site, settings=check_settings(kept if on else {**kept, WORKER: "off"}))
 
 
 def _check_dnslink(settings: Mapping[str, Any]) -> None:

@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from content.limits import GATEWAY_BYTES
+from content.release import is_base_url
 from origin.errors import Forbidden, Missing
 from origin.waiting import Signal
 
@@ -41,6 +43,7 @@ class Edge:
     node: str
     region: str = ""
     public: str | None = None
+    gateway: str | None = None  # the base URL of its trustless gateway, as browsers reach it
     sequence: int = 0
     seen: float = 0.0
     left: bool = False
@@ -71,6 +74,7 @@ class Edge:
             "node": self.node,
             "region": self.region,
             "public": self.public,
+            "gateway": self.gateway,
             "sequence": self.sequence,
             "present": self.present,
             "expected": self.expected,
@@ -109,6 +113,16 @@ class Edges:
         for edge in [edge for edge in self._edges.values() if not edge.known]:
             del self._edges[edge.node]
         return list(self._edges.values())
+
+    def gateways(self) -> list[str]:
+        """The gateways of those that are here. May be asked in any thread."""
+        return [edge.gateway for edge in list(self._edges.values()) if edge.gateway is not None and edge.present]
+
+    def told_gateway(self, edge: Edge, url: Any) -> None:
+        """An edge's word for where browsers reach its gateway. What is no base URL is none: it would be signed."""
+        known = url if isinstance(url, str) and is_base_url(url) and len(url) <= GATEWAY_BYTES else None
+        self.changed |= known != edge.gateway
+        edge.gateway = known
 
     def saw(
         self,

@@ -65,6 +65,7 @@ class Origin:
         self.catalog = Catalog(state, self.store, self.keys, self.gate, clock)
         self.announcer = Announcer([Router(url) for url in config.router_urls])
         self.catalog.records.on_signed = self.announcer.tell
+        self.catalog.signing.gateways = self.edges.gateways
         self.collector = Collector(self.store, self.catalog, self.pins, self.leases, self.proofs, self.gate)
         self.public = Public(self.store, self.catalog, self.pins)
         self.uploads = Uploads(self.store, self.leases, self.gate)

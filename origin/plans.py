@@ -1,9 +1,9 @@
 """Plans: the attics and bases of the commits that are expected next, made while nobody waits.
 
-Between commit 1 and commit 2 it is known what commit 2 will do to them, and there is time. And once another
-release is live, it is known which one a rollback would most likely go to: the one before, or the one just left. So
-activation and rollback cost the same for ten files and for a hundred thousand. Whatever turns out otherwise, as after a
-purge or a restart, is computed at the commit, as ever.
+Between commit 1 and commit 2 it is known what commit 2 will do to them, and there is time; what the release's manifest
+lists is read then, too. And once another release is live, it is known which one a rollback would most likely go to: the
+one before, or the one just left. So activation and rollback cost the same for ten files and for a hundred thousand.
+Whatever turns out otherwise, as after a purge or a restart, is computed at the commit, as ever.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from origin import attic, bases, changes
 from origin.errors import OriginError
 from origin.reading import Absent, read
 from origin.retention import Quotas
+from origin.signing import Signing
 from origin.store import Store
 
 PLANS_MAX = 256  # each holds the new nodes of two trees
@@ -37,8 +38,9 @@ class _Plan:
 class Plans:
     """How attic and bases follow a change of a site: from a plan where one fits."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, signing: Signing) -> None:
         self._store = store
+        self._signing = signing
         self.quotas = Quotas(store)
         self._plans: dict[tuple[str, CID], _Plan] = {}  # by site, and what would be live
         self.used = 0
@@ -62,6 +64,7 @@ class Plans:
 
     def _plan(self, old: Site, new: Site) -> None:
         assert new.live is not None
+        self._signing.prepare(new.live.release)
         try:
             blocks: list[Block] = []
             after = self._follow(old, new, blocks.append)

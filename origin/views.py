@@ -36,6 +36,18 @@ class Views:
             "previews": [self._preview(name, alias) for name, alias in sorted(site.aliases.items())],
             "rollout": self._rollout(site.rollout),
             "floors": len(site.floors),
+            "worker": self.worker(site),
+        }
+
+    def worker(self, site: Site) -> dict[str, Any]:
+        """The service worker: the operator's switch, whether live has one, and the manifests that are signed."""
+        return {
+            "on": not site.has_worker_off,
+            "live": site.live is not None and self.release(site.live.release).rules.worker is not None,
+            "signed": [
+                {"release": str(signed.release), "serial": signed.serial, "gateways": list(signed.gateways)}
+                for signed in site.signed
+            ],
         }
 
     def _preview(self, name: str, alias: Alias) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from origin.errors import Conflict, Missing
 from origin.log import Entry
 from origin.plans import Plans
 from origin.reading import Readable, read, source
+from origin.signing import Signing
 from origin.store import Store
 
 
@@ -66,6 +67,7 @@ class Draft:
     world: World
     store: Store
     plans: Plans
+    signing: Signing
     ipns_of: Callable[[str], str]  # the IPNS name of a site, whose key is made where there is none
     successor: str | None = None
     again: bool = False  # write a new Catalog though no site changed (rotation of the key)
@@ -107,6 +109,7 @@ class Draft:
             site = replace(site, ipns=self.ipns_of(site.name))
         if old is not None:
             site = self.plans.follow(old, site, self._lent.append)
+        site = replace(site, signed=self.signing.follow(old, site, self.world.sequence))
         self._move_hosts(old, site)
         self.sites[site.name] = site
         self._touch(site.name)

@@ -25,6 +25,7 @@ _PANELS: dict[str, dict[str, str]] = {  # as `rim --help` shows them: command â†
         "promote": "trials:promote",
         "rollout": "trials:rollout",
         "purge": "sites:purge",
+        "sw": "sw:sw_app",
     },
     "Write": {
         "init": "project:init",

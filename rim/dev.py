@@ -18,7 +18,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -191,6 +191,7 @@ class Ring:
         edges = []
         for name, port, inner in zip(names, public, private, strict=True):
             own = {"name": name, "public": f"{_HOST}:{port}", "private": f"{_HOST}:{inner}"}
+            own["gateway_url"] = f"http://localhost:{port}"
             (self._state / name).mkdir(mode=0o700, exist_ok=True)
             self._write_file(f"{name}/edge.json", json.dumps(own | shared, indent=1))
             child = self._spawn(name, "edge", "--state", str(self._state / name), "--json")
@@ -202,9 +203,10 @@ class Ring:
         return edges
 
     def _await_joined(self, origin: Origin, names: set[str]) -> None:
-        """Until the origin has heard of every edge: from then on a publish waits for all of them."""
+        """Until the origin has heard of every edge, and where its gateway is: from then on a publish waits for all of
+        them, and its manifest names them."""
         deadline = time.monotonic() + _JOIN_SECONDS
-        while not names <= {edge["node"] for edge in origin.get("/api/v1/edges")["edges"] if edge["present"]}:
+        while not names <= {edge["node"] for edge in origin.get("/api/v1/edges")["edges"] if _has_joined(edge)}:
             if time.monotonic() > deadline:
                 raise Failed("the edges do not follow the origin", f"look into {self._state / 'log'}")
             time.sleep(0.02)
@@ -325,6 +327,10 @@ def _free_ports(count: int, spoken_for: Collection[int]) -> list[int]:
         if len(ports) == count:
             return ports
     raise Failed("no port is free for the nodes of this ring", "end other servers on this machine")
+
+
+def _has_joined(edge: Mapping[str, Any]) -> bool:
+    return bool(edge["present"] and edge["gateway"])
 
 
 def _is_known(url: str, token: str) -> bool:

@@ -37,6 +37,7 @@ class Reporter:
     public: Callable[[], str | None]
     catalog: Callable[[], str]  # the name whose Heads are followed
     identity: Identity
+    gateway: str | None = None  # the base URL under which browsers reach this edge's gateway
     failed: int = 0
 
     async def send(self, staged: Sequence[Staged] = ()) -> bool:
@@ -68,6 +69,7 @@ class Reporter:
             "node": self.node,
             "region": self.region,
             "public": self.public(),
+            "gateway": self.gateway,
             "sequence": sequence,
             "catalog": catalog,
             "staged": [row.to_json() for row in staged],

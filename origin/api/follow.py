@@ -82,6 +82,8 @@ async def report(request: Request) -> Response:
         body.get("leaving") is True,
         key_of(request, node, sequence, str(body.get("catalog")), data),
     )
+    if "gateway" in body:  # an edge of an older version says nothing of it
+        origin.edges.told_gateway(edge, body["gateway"])
     edge.take_staged(_rows(body.get("staged")))
     origin.edges.signal.notify()
     return JSONResponse({})

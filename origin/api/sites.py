@@ -1,4 +1,4 @@
-"""Handlers of sites: list, show, create, change, remove, their releases, rollback, purge.
+"""Handlers of sites: list, show, create, change, remove, their releases, rollback, purge, the worker's switch.
 
 Here lives only the way from a request to a change and back. Not here: what the changes do (origin/changes).
 """
@@ -16,6 +16,7 @@ from origin import changes, quota
 from origin.api.asking import allowed, body_json, origin_of, settings_field, text_field, texts, token_of, who
 from origin.errors import BadRequest, Forbidden
 from origin.log import By, Entry
+from origin.staging import answer
 from origin.tokens import Token
 from origin.world import Draft
 
@@ -99,6 +100,24 @@ async def purge(request: Request) -> Response:
     if any(kind in ("path", "prefix") and not value.startswith("/") for kind, value in floors):
         raise BadRequest("paths and prefixes begin with '/'")
     return JSONResponse(await origin_of(request).staging.purge(name, floors, who(token, body), soft, browsers))
+
+
+async def put_worker(request: Request) -> Response:
+    """PUT /api/v1/sites/{name}/worker: `on`, whether browsers get the service worker of the releases that have one."""
+    name, origin = _name(request), origin_of(request)
+    token = allowed(request, "publish", name)
+    body = await body_json(request)
+    on = body.get("on")
+    if not isinstance(on, bool):
+        raise BadRequest("on: true or false")
+    by = who(token, body)
+
+    def change(draft: Draft) -> Site:
+        draft.note(Entry(name, f"worker {'on' if on else 'off'}", by=by))
+        return draft.put(changes.switch_worker(draft.site(name), on))
+
+    done = await origin.catalog.submit(change)
+    return JSONResponse({**answer(done), "worker": await asyncio.to_thread(origin.views.worker, done.value)})
 
 
 async def _configure(

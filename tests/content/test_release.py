@@ -12,7 +12,7 @@ from content.cbor import encode
 from content.cid import CID, DAG_CBOR, DAG_PB, RAW
 from content.errors import BadNode, LimitExceeded
 from content.limits import GATEWAY_BYTES, GATEWAYS_MAX, MESSAGE_BYTES, PRECACHED_MAX
-from content.release import Asset, Encoding, Release, Rules
+from content.release import Asset, Encoding, Release, Rules, is_base_url
 from content.walk import links
 
 ROOT, INDEX, OTHER = CID.of(DAG_PB, b"root"), CID.of(DAG_CBOR, b"index"), CID.of(RAW, b"other")
@@ -57,6 +57,9 @@ GOOD: dict[str, Any] = {"cid": ROOT, "size": 1, "type": "a/b", "sha256": SHA}
         {"size": True},
         {"type": 5},
         {"sha256": None},
+        {"sha256": ""},
+        {"sha256": "AB" * 32},
+        {"sha256": SHA + "a"},
         {"enc": []},
         {"enc": {"br": ROOT}},
         {"enc": {"br": [ROOT]}},
@@ -143,6 +146,26 @@ def test_what_no_worker_is_served_by(change: dict[str, Any]) -> None:
     assert rules.worker_check == 60
     with pytest.raises(BadNode):
         rules.check_worker()
+
+
+def test_base_urls() -> None:
+    """What `/ipfs/CID` can be put behind, and nothing that would swallow it or name a user."""
+    for good in ("https://g.example", "http://localhost:8080", "http://[::1]:80", "https://g.example/a/b", "http://g/"):
+        assert is_base_url(good), good
+    for bad in (
+        "",
+        "g.example",
+        "ftp://g",
+        "https://",
+        "https:///x",
+        "https://u@g",
+        "https://g?x",
+        "https://g/#",
+        "a b",
+    ):
+        assert not is_base_url(bad), bad
+    for bad in ("https://g.example\n", "https://g example", "https://g/<", "https://gé.example", "HTTPS://g"):
+        assert not is_base_url(bad), bad
 
 
 def test_workers_at_their_limits() -> None:

@@ -81,6 +81,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"resolvers": "9.9.9.9:0"}, "resolvers: '9.9.9.9:0'"),
     ({"routers": "example.org"}, "routers: 'example.org' is not an http"),
     ({"access_log_file": "/tmp/x.log"}, "access_log_file: say what to write"),
+    ({"gateway_url": "gw.example", "gateway_hosts": "gw.example"}, "gateway_url: 'gw.example' is no http"),
+    ({"gateway_url": "https://gw.example?x", "gateway_hosts": "gw.example"}, "gateway_url: .* is no http"),
+    ({"gateway_url": "https://" + "g" * 249, "gateway_hosts": "gw.example"}, "gateway_url: .* is no http"),
+    ({"gateway_url": "https://gw.example"}, "gateway_url: no gateway answers as https://gw.example"),
+    ({"gateway_url": "https://gw.example", "gateway_hosts": "gw.example", "gateway": "off"}, "gateway_url: no gateway"),
 ]
 
 
@@ -89,6 +94,13 @@ def test_what_cannot_be_meant(flags: dict[str, Any], words: str) -> None:
     """Refused, naming the setting."""
     with pytest.raises(BadSetting, match=words):
         read({**GIVEN, **flags}, {})
+
+
+def test_where_browsers_reach_the_gateway() -> None:
+    """As it is written, without a slash at its end: `/ipfs/CID` is put behind it."""
+    assert read(GIVEN, {}).gateway_url == ""
+    given = {**GIVEN, "gateway_hosts": "gw.example"}
+    assert read(given, {"RIM_GATEWAY_URL": "https://gw.example/"}).gateway_url == "https://gw.example"
 
 
 def test_what_stands_in_front() -> None:

@@ -15,6 +15,7 @@ import pytest
 from content.cid import CID, RAW
 from rim import dev
 from rim.children import Child, end
+from rim.client import Origin
 from tests.kit.nodes import RIM, fetch, until
 from tests.kit.ring import Up, free_ports
 from tests.rim.conftest import site_folder
@@ -341,7 +342,11 @@ def test_a_folder_named_as_one_of_our_packages_is_no_trap(tmp_path: Path, monkey
 
 
 def test_a_ring_is_an_ipfs_gateway_of_what_it_serves(ring: Up) -> None:
-    """The root that `rim up` names is on localhost, led to an origin of its own; what was not published is nowhere."""
+    """The root that `rim up` names is on localhost, led to an origin of its own; what was not published is nowhere. The
+    origin knows each edge's gateway, for the manifests that it signs."""
+    with Origin(ring.info["origin"], ring.info["token"]) as known:
+        gateways = {row["gateway"] for row in known.get("/api/v1/edges")["edges"]}
+    assert gateways == {f"http://localhost:{ring.port + number}" for number in range(len(ring.edges))}
     root, public = ring.info["sites"][0]["root"], ring.edges[0]["public"]
     host = f"localhost:{ring.port}"
     moved = fetch(public, f"/ipfs/{root}/", host)
