@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -26,6 +26,9 @@ from content.catalog import Signed
 from content.cid import CID, RAW
 from content.errors import BadRecord
 from content.headers import HeaderTable
+from content.pattern import Pattern
+from content.patternindex import PatternIndex
+from content.redirecttable import RedirectTable
 from content.release import Asset, Release
 from content.symlinks import NEVER_FILES, follow
 
@@ -73,8 +76,10 @@ class Entry:
 
 
 def entries(release: Release) -> Walk[tuple[Entry, ...]]:
-    """The precached files, by path. A symlink stands for its target; what is not there is left out. Raises BadNode."""
-    paths = [path for path in release.rules.precached if path not in NEVER_FILES]
+    """The precached files, by path. A symlink stands for its target; what is not there is left out, and what a forced
+    rule of `_redirects` stands before, if only for some visitors: of that a worker asks the edge. Raises BadNode."""
+    forced = _forced(release)
+    paths = [path for path in release.rules.precached if path not in NEVER_FILES and not _is_taken(path, forced)]
     rows = yield from tree.select(release.index, paths)
     table = HeaderTable.from_value(release.rules.headers or [])
     found = []
@@ -110,6 +115,7 @@ def core(
         "clean": rules.clean,
         "slash": rules.slash,
         "error": rules.error or "",
+        "redirects": bool(rules.redirects),
         "check": rules.worker_check,
         "complete": rules.is_complete,
         "gateways": list(gateways),
@@ -174,6 +180,27 @@ def workbox(entries: Sequence[Entry]) -> list[dict[str, Any]]:
         {"url": entry.path, "revision": None if entry.immutable else entry.sha256, "integrity": entry.integrity}
         for entry in entries
     ]
+
+
+def _forced(release: Release) -> PatternIndex | None:
+    """The paths of the forced rules, whatever else they ask of a request."""
+    rules = RedirectTable.from_value(release.rules.redirects or []).rules
+    sources = [replace(Pattern.parse(rule.source), host=None) for rule in rules if rule.force]
+    return PatternIndex(sources) if sources else None
+
+
+def _is_taken(path: str, forced: PatternIndex | None) -> bool:
+    """Whether a rule is for an address that this file may answer under, clean or not."""
+    if forced is None:
+        return False
+    addresses = {path, path.removesuffix("index.html"), path.removesuffix(".html")}
+    pieces = [address.rstrip("/")[1:].split("/") for address in addresses]
+    return any(
+        pattern.match_pieces(segments, []) is not None
+        for bare in pieces
+        for segments in (bare, [*bare, ""])
+        for _, pattern in forced.candidates(segments)
+    )
 
 
 def _entry(path: str, asset: Asset, immutable: bool, table: HeaderTable) -> Entry:

@@ -13,12 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from content import ipns, manifest, tree
+from content import ipns, manifest, redirects, tree
 from content.catalog import Signed
 from content.cid import CID, DAG_CBOR, DAG_PB, RAW
 from content.errors import BadRecord
 from content.headers import parse
 from content.manifest import Entry
+from content.redirecttable import RedirectTable
 from content.release import Asset, Release, Rules
 from content.walk import drive
 from tests.content.folders import Blocks
@@ -93,6 +94,32 @@ def test_what_a_manifest_lists(blocks: Blocks) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("rule", "left"),
+    [
+        ("/x /y 302", {"/index.html", "/about.html", "/a/index.html"}),
+        ("/* /y 302", {"/index.html", "/about.html", "/a/index.html"}),
+        ("/ /y 302!", {"/about.html", "/a/index.html"}),
+        ("/about /y 302!", {"/index.html", "/a/index.html"}),
+        ("/a /y 302!", {"/index.html", "/about.html"}),
+        ("/a/index.html /y 302!", {"/index.html", "/about.html"}),
+        ("https://old.example/a/* /y 302!", {"/index.html", "/about.html"}),
+        ("/about.html q=:v /y/:v 302!", {"/index.html", "/a/index.html"}),
+        ("/* /y 302!", set()),
+    ],
+)
+def test_what_a_forced_rule_takes_is_not_listed(blocks: Blocks, rule: str, left: set[str]) -> None:
+    """Under any address that the file has, for any host and query; and the core says that there are rules at all."""
+    rows = {path: asset(path, "text/html") for path in ("/index.html", "/about.html", "/a/index.html")}
+    rules, found = redirects.parse(rule)
+    assert found == []
+    value = RedirectTable(rules).to_value()
+    release = publish(rows, blocks, list(rows), redirects=value)
+    assert {entry.path for entry in drive(manifest.entries(release), blocks.get_block)} == left
+    assert cored(release, blocks)["redirects"] is True
+    assert cored(publish(rows, blocks), blocks)["redirects"] is False
+
+
 def test_the_form_of_an_entry() -> None:
     """The CID stands there only where the digest does not say it, fields only where there are some."""
     value = Entry("/index.html", 4, ROWS["/index.html"].sha256, "text/html", False, ROWS["/index.html"].cid).to_value()
@@ -124,10 +151,10 @@ def test_the_core_is_a_format(blocks: Blocks) -> None:
     core = cored(release, blocks)
     assert manifest.signed_text({**core, "entries": []}).decode() == (
         f'{{"rim":1,"site":"docs","release":"{release.to_block().cid}","serial":7,"index":"{release.index}",'
-        '"spa":true,"clean":true,"slash":"auto","error":"/e.html","check":30,"complete":true,'
+        '"spa":true,"clean":true,"slash":"auto","error":"/e.html","redirects":false,"check":30,"complete":true,'
         '"gateways":["https://g.example"],"entries":[]}'
     )
-    assert str(CID.of(RAW, manifest.signed_text(core))) == "bafkreiglazbu6a4lhvftqxdtt7oycky3xds3szv7pklencabix7ifzdbjm"
+    assert str(CID.of(RAW, manifest.signed_text(core))) == "bafkreifthn2y3bnlyhnmdk5gjrue2xpxb2ckrttm5vwncbsmraltjslbr4"
 
 
 def test_only_the_site_signs(blocks: Blocks) -> None:
