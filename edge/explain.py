@@ -19,6 +19,7 @@ from content.walk import Walk
 from edge.cache.loader import Loader, Unavailable
 from edge.http.answer import Answer, Asking
 from edge.http.target import BadTarget, host_of, path_of
+from edge.site.browser.stub import standing
 from edge.site.files import row
 from edge.site.router import Router
 from edge.site.rules import SHELL_VARY
@@ -49,6 +50,9 @@ class Explainer:
         told["release"] = None if view.live is None else str(view.live.cid)
         if view.alias:
             told["preview"] = view.alias
+        if (of := standing(view, trial=False)) is not None:
+            listed = of.published.release.rules.precached
+            told["worker"] = {"serial": of.signed.serial, "files": len(listed), "precached": path in listed}
         try:
             return told | await self._meaning(view, path, Visit(True, parts.query.encode(), host))
         except Unavailable as error:

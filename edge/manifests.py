@@ -22,9 +22,11 @@ from content.errors import BadRecord
 from content.limits import MiB
 from content.manifest import Entry
 from content.release import Release
-from edge.cache.flight import Flight
+from edge.cache.flight import FillerDied, Flight
 from edge.cache.loader import Loader
 from edge.coded import Coded, coded
+from edge.http.problem import Problem
+from edge.replies import RETRY
 from edge.site.browser.stub import Standing
 from edge.site.router import Router, Table
 
@@ -88,7 +90,10 @@ class Manifests:
         if key in self._made:
             self._made.move_to_end(key)
             return self._made[key]
-        made = await self._flight.run(key, make)
+        try:
+            made = await self._flight.run(key, make)
+        except FillerDied as error:
+            raise Problem(503, "This edge is stopping.", headers=RETRY) from error
         if key not in self._made:  # of all who waited, the first
             self._made[key] = made
             self.bytes += _weight(made)

@@ -414,3 +414,15 @@ def test_a_thousand_entries_hold_up_nobody(tmp_path: Path, monkeypatch: pytest.M
             assert len(json.loads(brotli.decompress(got.body))["entries"]) == 1_000
 
     play(tmp_path, act, lambda world: publish(world, {**FILES, **many}, *(f"/{path}" for path in many)))
+
+
+def test_explain_tells_of_the_worker(tmp_path: Path) -> None:
+    """Its serial, and whether the path is stored ahead; nothing of it where there is none."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        told = await node.explainer.explain("http://demo.localhost/style.css")
+        assert told["worker"] == {"serial": 1_000, "files": 3, "precached": True}
+        assert (await node.explainer.explain("http://demo.localhost/late.txt"))["worker"]["precached"] is False
+        assert "worker" not in await node.explainer.explain("http://plain.localhost/style.css")
+
+    play(tmp_path, act, lambda world: world.publish("plain", FILES))

@@ -17,7 +17,7 @@ from httplint.message import HttpRequestLinter, HttpResponseLinter
 from httplint.note import levels
 
 from content.catalog import WHOLE, Alias, Retained, Rollout
-from content.cid import CID, RAW
+from content.cid import CID, DAG_CBOR, RAW
 from content.headers import HeaderTable
 from content.headers import parse as parse_headers
 from content.password import Password
@@ -26,9 +26,11 @@ from content.redirects import parse as parse_redirects
 from content.release import Rules
 from edge.http.limits import Limits
 from edge.node import Node
+from edge.site.browser import scripts
 from tests.edge.origin import TOKEN, TinyOrigin
 from tests.edge.sites import File, World
 from tests.edge.wire import Got, edge, wire
+from tests.edge.workers import publish
 
 CSS = b"body { color: black }\n" * 50
 LARGE = bytes(range(256)) * 5000
@@ -69,6 +71,7 @@ NAVIGATES = {"Sec-Fetch-Mode": "navigate"}
 JSON = {"Accept": "application/json"}
 PREFLIGHT = {"Origin": "https://other.example", "Access-Control-Request-Method": "GET"}
 LOCAL, SPA, PREVIEW, TRIED = "localhost", "spa.localhost", "pr-1--demo.localhost", "tried.localhost"
+WORKED = "worked.localhost"
 # Wrong in httplint 2026.10.4: RFC 9110 §15.3.7.2 says of several parts that the answer MUST NOT have a Content-Range.
 NOT_OF_PARTS = frozenset({"PARTIAL_WITHOUT_RANGE"})
 OF_THE_REQUEST = frozenset({"STATUS_URI_TOO_LONG"})  # httplint's verdict on who asks: every 414 there can be has it
@@ -149,6 +152,26 @@ KINDS = [
     Kind(200, "/.rim/health"),
     Kind(200, "/.rim/health", method="HEAD"),
     Kind(200, "/.rim/health", JSON),
+    Kind(204, "/.rim/report?kind=lie&at=else", {"Content-Length": "0"}, "POST"),
+    Kind(204, "/.rim/report", PREFLIGHT, "OPTIONS"),
+    Kind(400, "/.rim/report", {"Content-Length": "0"}, "POST"),
+    Kind(405, "/.rim/report"),
+    Kind(200, "/.rim/sw.js"),
+    Kind(200, "/.rim/sw.js", host=PREVIEW, fields={"Authorization": "Basic Om9wZW4gc2VzYW1l"}),
+    Kind(200, "/.rim/sw.js", host=WORKED),
+    Kind(200, "/.rim/sw.js", method="HEAD", host=WORKED),
+    Kind(304, "/.rim/sw.js", {"If-None-Match": "*"}, host=WORKED),
+    Kind(200, scripts.worker_path(), coded("br"), host=WORKED),
+    Kind(404, "/.rim/worker-0123456789ab.js", host=WORKED),
+    Kind(200, "/.rim/client.js", coded("br")),
+    Kind(200, "/.rim/client.d.ts"),
+    Kind(200, "/.rim/manifest.json", coded("br"), host=WORKED),
+    Kind(304, "/.rim/manifest.json", {"If-None-Match": "*"}, host=WORKED),
+    Kind(404, "/.rim/manifest.json"),
+    Kind(200, "/.rim/workbox.json", host=WORKED),
+    Kind(400, "/.rim/proof", host=WORKED),
+    Kind(204, "/.rim/manifest.json", PREFLIGHT, "OPTIONS", WORKED),
+    Kind(200, "/style.css", {"Rim-Release": str(CID.of(DAG_CBOR, b""))}, host=WORKED),
     Kind(200, "/", host=LOCAL),
     Kind(200, "/", method="HEAD", host=LOCAL),
     Kind(404, "/favicon.ico", host=LOCAL),
@@ -201,6 +224,7 @@ def _world() -> World:
     shown = Alias(world.store.release(FILES), 1, 0, password=password)
     world.publish("demo", FILES, rules=said, aliases={"pr-1": shown})
     world.publish("spa", FILES, spa=True)
+    publish(world, FILES, name="worked")
     world.publish("aged", FILES, settings={"max_stale": 1})
     tried = Retained(world.store.release({**FILES, "index.html": b"<!doctype html><title>new</title>"}), 2, 0)
     world.publish("tried", FILES, settings={"pin": True}, rollout=Rollout(tried, WHOLE // 2))
