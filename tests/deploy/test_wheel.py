@@ -53,6 +53,7 @@ def test_the_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None
     assert any(name.endswith("LICENSE") for name in names)
     sources = {p.relative_to(ROOT).as_posix() for top in tops for p in (ROOT / top).rglob("*.py")}
     assert sources <= set(names), "a folder without __init__.py is not packaged"
+    assert {f"edge/site/browser/{name}" for name in ("worker.js", "off.js", "client.js", "client.d.ts")} <= set(names)
 
 
 def test_the_wheel_works_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> None:
