@@ -29,15 +29,12 @@ def candidates(path: str) -> tuple[str, ...]:
 def proof(index: CID, path: str) -> Walk[bytes]:
     """A CARv1 whose root is the Index, with the nodes on the way to each candidate, each once: three ways of TREE_DEPTH
     nodes at most (content/limits). Raises BadNode."""
-    seen: dict[CID, Block] = {}
-    for key in candidates(path):
-        walk = tree.get(index, key)
-        try:
-            wanted = next(walk)
-            while True:
-                if wanted not in seen:
-                    seen[wanted] = yield wanted
-                wanted = walk.send(seen[wanted])
-        except StopIteration:
-            continue
-    return car.write((index,), list(seen.values()))
+    blocks: list[Block] = []
+    walk = tree.select(index, candidates(path))
+    try:
+        wanted = next(walk)
+        while True:
+            blocks.append((yield wanted))
+            wanted = walk.send(blocks[-1])
+    except StopIteration:
+        return car.write((index,), blocks)
