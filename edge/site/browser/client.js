@@ -19,13 +19,19 @@ export async function register({ now = false } = {}) {
   return container.register("/.rim/sw.js", { scope: "/" }).catch(() => undefined);
 }
 
-/** Calls back for each event of this type; what comes back ends it. */
+/** Calls back for each event of this type; what comes back ends it. "update": a release is ready, not this page's. */
 export function on(type, callback) {
-  const hear = ({ data }) => data?.rim === type && callback(data);
+  const hear = async ({ data }) => {
+    if (data?.rim === type) callback(data);
+    if (type === "update" && data?.rim === "ready") {
+      const mine = (await status())?.release;
+      if (mine && mine !== data.release) callback({ ...data, rim: type });
+    }
+  };
   container?.addEventListener("message", hear);
   container?.startMessages();
-  // The worker tells of single files only to who wants it.
-  if (type === "served") container?.ready.then(() => container.controller?.postMessage({ rim: "watch" }));
+  // The page itself was served before there was anybody to tell.
+  if (type === "served") container?.controller?.postMessage({ rim: "watch" });
   return () => container?.removeEventListener("message", hear);
 }
 
@@ -34,10 +40,29 @@ export async function status() {
   const worker = container?.controller ?? (await container?.getRegistration("/"))?.active;
   if (!worker) return undefined;
   const { port1, port2 } = new MessageChannel();
-  return new Promise((resolve) => {
-    port1.onmessage = ({ data }) => resolve(data);
-    worker.postMessage({ rim: "status" }, [port2]);
-  });
+  const said = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)));
+  worker.postMessage({ rim: "status" }, [port2]);
+  const { release, away } = await said;
+  // The rest lies open (worker.js says in which form): what a page can read, no worker needs to carry.
+  const state = await caches.open("rim:state");
+  const recall = async (name) => (await state.match("/.rim/" + name))?.json();
+  const { current, whole } = (await recall("state")) ?? {};
+  const entries = (await recall("release/" + current))?.entries ?? [];
+  const held = await files();
+  const stored = entries.filter((entry) => held.has(place(entry)));
+  const bytes = stored.reduce((sum, { size }) => sum + size, 0);
+  return { release, current, whole, away, stored: stored.length, bytes };
+}
+
+async function files() {
+  const names = (await caches.keys()).filter((name) => name.startsWith("rim:files:"));
+  const keys = await Promise.all(names.map(async (name) => (await caches.open(name)).keys()));
+  return new Set(keys.flat().map(({ url }) => url));
+}
+
+function place({ path, immutable, integrity }) {
+  const hex = [...atob(integrity.slice(7))].map((char) => char.charCodeAt(0).toString(16).padStart(2, "0")).join("");
+  return location.origin + path.split("/").map(encodeURIComponent).join("/") + (immutable ? "" : `?rim=${hex}`);
 }
 
 /** Asks now whether there is a newer worker, which is where a newer release is stored ahead. */

@@ -4,26 +4,33 @@
 // Not here: whose key and which release (the stub /.rim/sw.js sets self.rim, then imports this file), what a page may
 // ask of it (client.js), how it is switched off (off.js).
 //
-// What it promises. A byte that a page sees was hashed first, and the hash is in a manifest, or in an Index that the
-// manifest names. A page and all that it asks for are of one release, however many releases come meanwhile. Whatever
-// cannot be proved is an error, not a guess. What is not verified is told in "passed" events: ranges, and large media.
+// What it promises. A byte that a page sees was hashed first, and the hash stands in a signed manifest, or in the Index
+// that the manifest names. A page and all that it asks for are of one release, however many are published meanwhile.
+// What cannot be proved is an error, never a guess; what is let by unverified (ranges, long media) is told: "passed".
 //
-// State is written so that stopping between any two steps leaves it true: files, then the manifest, then the pointer.
-//   rim:files:N  /app-BQk3xY9z.js, /index.html?rim=<sha256>   N is the last clearing, so that none happens under a page
-//   rim:state    /.rim/state          {current: for new pages, whole: the last one stored to the end, serial, checked}
-//                /.rim/release/<cid>  the signed core of a manifest
-//                /.rim/tab/<client>   {release, at}
+// What it keeps is written in an order that is true wherever it stops: files, then the manifest, then the pointer.
+//   rim:files:N  /app-BQk3xY9z.js, /index.html?rim=<sha256>    N: the last clearing, so none happens under an open page
+//   rim:state    /.rim/state          {current: for new pages, whole: the last one stored to its end, checked: when}
+//                /.rim/release/<cid>  what was signed of a manifest
+//                /.rim/tab/<client>   {release, at: when it began}
 //
-// Comments stand on lines of their own: they and the indentation are left out of what is sent (5 KiB with the stub).
-const { site, key, release, clear } = self.rim;
-const FILES = `rim:files:${clear}`;
+// Comments have lines of their own: they and the indentation are left out of what is sent (≤ 5 KiB with the stub).
+const { key, release, clear } = self.rim;
+const FILES = "rim:files:" + clear;
 const MIB = 1 << 20;
+// Not to be shown, or not to this visitor: then nobody else is asked for it.
+const REFUSED = /40[13]|410|451/;
+const open = (name) => caches.open(name);
 const utf8 = (text) => new TextEncoder().encode(text);
 const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-const tabs = new Map();
+const late = (time) => new Promise((_, fail) => setTimeout(fail, time, Error("late")));
+const within = (time, promise) => Promise.race([promise, late(time)]);
+const whole = async (parts) => new Uint8Array(await new Blob(parts).arrayBuffer());
 const manifests = new Map();
+const tabs = new Map();
 const loading = new Map();
 const blocks = new Map();
+const told = new Map();
 let away = false;
 
 // All listeners in the first turn: a browser counts no others.
@@ -31,222 +38,225 @@ addEventListener("install", (event) => event.waitUntil(install(event)));
 addEventListener("activate", (event) => event.waitUntil(tidy()));
 addEventListener("message", (event) => event.waitUntil(hear(event)));
 addEventListener("fetch", (event) => {
-  const { request } = event;
-  const url = new URL(request.url);
-  if (request.method !== "GET" || url.origin !== location.origin || url.pathname.startsWith("/.rim/")) return;
-  // A question to the HTTP cache alone.
-  if (request.cache === "only-if-cached") return;
-  event.respondWith(request.mode === "navigate" ? visit(event, url) : serve(event, url));
+  const { method, cache, mode } = event.request;
+  const url = new URL(event.request.url);
+  // Not ours: what changes something, other origins, the edge's own paths, questions to the HTTP cache alone.
+  if (method !== "GET" || url.origin !== location.origin || cache === "only-if-cached") return;
+  if (url.pathname.startsWith("/.rim/")) return;
+  event.respondWith(answer(event, mode === "navigate", url));
 });
 
 // --- State
 
-const recall = async (name) => (await (await caches.open("rim:state")).match(`/.rim/${name}`))?.json();
-const remember = async (name, value) => (await caches.open("rim:state")).put(`/.rim/${name}`, Response.json(value));
+const recall = async (name) => (await (await open("rim:state")).match("/.rim/" + name))?.json();
+const remember = async (name, value) => (await open("rim:state")).put("/.rim/" + name, Response.json(value));
+
+const places = async () => new Set((await (await open(FILES)).keys()).map(({ url }) => url));
 
 async function manifest(cid) {
   if (!manifests.has(cid)) {
-    const core = await recall(`release/${cid}`);
+    const core = await recall("release/" + cid);
     const files = core.entries.map((entry) => {
       const hash = Uint8Array.fromBase64(entry.integrity.slice(7)).toHex();
-      return [entry.path, { ...entry, hash, listed: true }];
+      return [entry.path, { ...entry, hash }];
     });
     manifests.set(cid, { ...core, files: new Map(files) });
   }
   return manifests.get(cid);
 }
 
-async function bind(id, release) {
-  const tab = { ...tabs.get(id), release, at: Date.now() };
-  tabs.set(id, tab);
-  await remember(`tab/${id}`, tab).catch(() => {});
-}
-
 async function tabOf(id) {
-  if (!tabs.has(id)) tabs.set(id, id ? await recall(`tab/${id}`) : undefined);
+  if (!tabs.has(id)) tabs.set(id, await recall("tab/" + id));
   return tabs.get(id);
 }
 
-async function tell(type, detail) {
-  for (const client of await clients.matchAll({ includeUncontrolled: true })) client.postMessage({ rim: type, ...detail });
+async function bind(id, tab) {
+  tabs.set(id, tab);
+  await remember("tab/" + id, tab).catch(() => {});
+}
+
+async function tell(rim, more) {
+  for (const client of await clients.matchAll({ includeUncontrolled: true })) client.postMessage({ rim, ...more });
 }
 
 // --- Releases
 
-// The state, after a look whether there is a newer release. One looks at a time, in whatever worker: pages that are
-// opened together wait for the same answer, and the worker that comes never writes over the one that goes.
-const check = (now) =>
+// The state, once it is known whether there is a newer release: asked after `check` seconds, or if this one is wanted.
+// One asks at a time, whichever worker it is in: pages that open together wait for the same answer, and the worker that
+// comes never writes over what the one that goes has written.
+const check = (wanted) =>
   navigator.locks.request("rim", async () => {
-    const state = (await recall("state")) ?? { serial: 0, checked: 0 };
-    const core = state.current && (await manifest(state.current));
-    if (core && !now && Math.abs(Date.now() - state.checked) < core.check * 1000) return state;
+    const state = (await recall("state")) ?? {};
+    const core = await manifest(state.current).catch(() => {});
+    const age = Math.abs(Date.now() - state.checked);
+    if (core && (wanted ? core.release === wanted : age < core.check * 1000)) return state;
     try {
-      await update(state);
+      await update(state, core);
       if (away) tell("online");
       away = false;
     } catch (error) {
-      if (!core || now) throw error;
-      away = true;
-      tell("offline");
+      if (wanted || !core) throw error;
+      // An edge that answers, whatever it says, is no network that is away.
+      away = !error.status;
+      if (away) tell("offline");
     }
     return state;
   });
 
-async function update(state) {
+async function update(state, known) {
   let core;
-  // The difference to what is here; if that leads to nothing that is signed, the whole.
-  for (const since of [state.current, ""]) {
-    const { bytes } = await get(`/.rim/manifest.json?since=${since ?? ""}`, 8 * MIB, { cache: "no-cache" }, 3000);
-    core = bytes.length ? await signed(bytes).catch(() => {}) : { serial: 0 };
+  // The difference to what is here; where that does not lead to what was signed, the whole.
+  for (const since of [known?.release, ""]) {
+    const { bytes } = await get(`/.rim/manifest.json?since=${since ?? ""}`, 8 * MIB, { cache: "no-cache" });
+    core = bytes.length ? await signed(bytes).catch(() => {}) : known;
     if (core) break;
   }
   if (!core) throw lie("/.rim/manifest.json");
-  // An edge that is behind, or one that plays an old manifest again, changes nothing.
-  if (core.serial > state.serial) {
-    await remember(`release/${core.release}`, core);
+  // An edge that is behind, or that plays an old manifest again, changes nothing.
+  if (!known || core.serial > known.serial) {
+    await remember("release/" + core.release, core).catch(leave);
     manifests.delete(core.release);
     state.current = core.release;
-    state.serial = core.serial;
   }
   state.checked = Date.now();
   await remember("state", state);
 }
 
-// What was signed is the text that JSON.stringify makes of the core: its keys come in the order of the wire.
+// A browser without room for a manifest is better off without a worker than with an old release for ever.
+function leave(error) {
+  tell("quota");
+  registration.unregister();
+  throw error;
+}
+
+// What was signed is the text that JSON.stringify makes of all but the signature: keys stay in the order of the wire.
+// Each site has a key of its own, so the manifest of another is as bad as none.
 async function signed(bytes) {
   const { since, drop, put, signature, ...core } = JSON.parse(new TextDecoder().decode(bytes));
   if (since) {
-    core.entries = (await manifest(since)).entries.filter((entry) => !drop.includes(entry.path));
+    core.entries = (await manifest(since)).entries.filter(({ path }) => !drop.includes(path));
     for (const [at, entry] of put) core.entries.splice(at, 0, entry);
   }
-  const signer = await crypto.subtle.importKey("raw", Uint8Array.fromBase64(key), "Ed25519", false, ["verify"]);
   const text = utf8("rim-manifest-v1\n" + JSON.stringify(core));
+  const signer = await crypto.subtle.importKey("raw", Uint8Array.fromBase64(key), "Ed25519", false, ["verify"]);
   const good = await crypto.subtle.verify("Ed25519", signer, Uint8Array.fromBase64(signature), text);
-  return good && core.site === site && core;
+  return good && core;
 }
 
 async function install(event) {
-  let state = (await recall("state")) ?? {};
-  if (state.current !== release) state = await check(true);
-  const core = await manifest(state.current);
-  const kept = await fill(core);
-  // Exact addresses of files that are stored and never change: the browser answers these without starting a worker.
-  const routes = kept
-    .filter((file) => file.immutable && /^[\w/.~-]+$/.test(file.path))
+  const { current } = await check(release);
+  const stored = await fill(await manifest(current));
+  // Exact addresses of stored files that never change: the browser answers these without starting a worker. They are
+  // not deleted before another worker is active, so what is not found there is never asked of the network instead.
+  const routes = stored
+    .filter(({ immutable, path }) => immutable && /^[\w/.~-]+$/.test(path))
     .map(({ path }) => ({ condition: { urlPattern: { pathname: path, search: "" } }, source: { cacheName: FILES } }));
-  if (routes.length) await event.addRoutes?.(routes.slice(0, 256)).catch(() => {});
+  await event.addRoutes?.(routes.slice(0, 256)).catch(() => {});
   await skipWaiting();
 }
 
-// Stores what is missing of a release, what a page needs first comes first; the files that are stored then.
+// Stores what is missing of a release, in the manifest's order: what a page needs first. Gives the files that are held.
 async function fill(core) {
-  const cache = await caches.open(FILES);
-  const held = new Set((await cache.keys()).map((request) => request.url));
-  const files = [...core.files.values()];
-  const rank = ({ type }) => ["html", "css", "script", "font", ""].findIndex((kind) => type.includes(kind));
-  const missing = files.filter((file) => !held.has(place(file))).sort((a, b) => rank(a) - rank(b));
+  const cache = await open(FILES);
+  const held = await places();
+  // Nothing that would not fit into memory whole.
+  const all = [...core.files.values()].filter(({ size }) => size < 64 * MIB);
+  const missing = all.filter((file) => !held.has(place(file)));
   const total = missing.length;
-  let full = navigator.connection?.saveData;
-  let failed = 0;
+  let done = 0;
+  let stop = navigator.connection?.saveData;
   const work = async () => {
-    for (let file; !full && (file = missing.shift()); ) {
+    for (let file; !stop && (file = missing.shift()); ) {
       try {
-        const { bytes } = await load(core, file, { priority: "low" });
+        const { bytes, fields, ...wire } = await load(core, file, { priority: "low" });
         await cache.put(place(file), response(file, bytes));
         held.add(place(file));
-        tell("progress", { done: total - missing.length, total, release: core.release });
-      } catch (error) {
-        failed++;
-        if (error.name === "QuotaExceededError") tell("quota", { path: file.path, full: (full = true) });
+        tell("progress", { done: ++done, total, path: file.path, bytes: file.size, ...wire });
+      } catch ({ name }) {
+        if (name === "QuotaExceededError") {
+          stop = true;
+          tell("quota");
+        }
       }
     }
   };
-  await Promise.all(Array.from({ length: 6 }, work));
-  if (!full && !failed) {
-    await navigator.locks.request("rim", async () => {
-      await remember("state", { ...(await recall("state")), whole: core.release });
-    });
-    tell("ready", { release: core.release });
+  await Promise.all(["", "", "", "", "", ""].map(work));
+  // Else the next install goes on from here, and without a network the release before is the one to show.
+  const { release } = core;
+  if (done === total) {
+    await navigator.locks.request("rim", async () => remember("state", { ...(await recall("state")), whole: release }));
+    tell("ready", { release });
   }
-  return files.filter((file) => held.has(place(file)));
+  return all.filter((file) => held.has(place(file)));
 }
 
-// Deletes what no page is of and none will be: the worker before, whose routes might name it, is gone by now.
+// Deletes what no page is of and none will be. The worker before, whose routes might name it, is gone by now.
 async function tidy() {
-  for (const name of await caches.keys()) {
-    if (name.startsWith("rim:files:") && name !== FILES) await caches.delete(name);
-  }
-  const cache = await caches.open("rim:state");
-  const state = await recall("state");
-  const open = (await clients.matchAll({ includeUncontrolled: true, type: "all" })).map((client) => client.id);
-  const keep = [state.current, state.whole];
-  const names = (await cache.keys()).map((request) => new URL(request.url).pathname.slice(6).split("/"));
-  for (const [kind, id] of names.filter(([kind]) => kind === "tab")) {
-    const { release, at } = await recall(`tab/${id}`);
-    // A page on its way is no client yet.
-    if (open.includes(id) || Date.now() - at < 60000) keep.push(release);
-    else await cache.delete(`/.rim/${kind}/${id}`);
+  for (const name of await caches.keys()) if (/^rim:files/.test(name) && name !== FILES) await caches.delete(name);
+  const { current, whole } = await recall("state");
+  const keep = [current, whole];
+  const ids = (await clients.matchAll({ includeUncontrolled: true, type: "all" })).map(({ id }) => id);
+  const cache = await open("rim:state");
+  const kept = async (kind) => (await cache.keys()).map(({ url }) => url.split(`/.rim/${kind}/`)[1]).filter(Boolean);
+  for (const id of await kept("tab")) {
+    const { release, at } = await recall("tab/" + id);
+    // A page that is on its way is no client yet.
+    if (ids.includes(id) || Date.now() - at < 60000) keep.push(release);
+    else await cache.delete("/.rim/tab/" + id);
   }
   const wanted = new Set();
-  for (const [kind, id] of names.filter(([kind]) => kind === "release")) {
-    if (!keep.includes(id)) await cache.delete(`/.rim/${kind}/${id}`);
-    else for (const file of (await manifest(id)).files.values()) wanted.add(place(file));
+  for (const cid of await kept("release")) {
+    if (keep.includes(cid)) for (const file of (await manifest(cid)).files.values()) wanted.add(place(file));
+    else await cache.delete("/.rim/release/" + cid);
   }
-  const files = await caches.open(FILES);
-  for (const request of await files.keys()) if (!wanted.has(request.url)) await files.delete(request);
-  // Where each page is stored, a preload would only be thrown away.
-  const { complete } = await manifest(state.current);
+  for (const url of await places()) if (!wanted.has(url)) await (await open(FILES)).delete(url);
+  // Where every page is stored, what is loaded ahead would be thrown away.
+  const { complete } = await manifest(current);
   await registration.navigationPreload?.[complete ? "disable" : "enable"]();
 }
 
 // --- Answers
 
-// A page: of the newest release. If nobody can say which that is, of the last one that is stored to the end.
-async function visit(event, url) {
-  event.waitUntil(event.preloadResponse);
-  let cids, first;
-  try {
-    const state = await check();
-    cids = [...new Set(away ? [state.whole, state.current] : [state.current, state.whole])].filter(Boolean);
-    first = await manifest(cids[0]);
-  } catch {
-    // Nothing is known here, as before the first visit.
-    return fetch(event.request);
-  }
-  for (const cid of cids) {
+async function answer(event, navigation, url) {
+  let core;
+  for (const cid of await releases(event, navigation).catch(() => [])) {
     try {
-      const answer = await respond(event, url, cid === cids[0] ? first : await manifest(cid));
-      if (event.resultingClientId) await bind(event.resultingClientId, cid);
-      return answer;
-    } catch (error) {
-      if (error.status) return new Response(error.message, { status: error.status });
+      core = await manifest(cid);
+      return await respond(event, navigation, url, core);
+    } catch ({ status }) {
+      if (REFUSED.test(status)) return new Response(null, { status });
     }
   }
-  return new Response("This page is not stored here, and nobody who has it can be reached.\n", { status: 504 });
+  // Where nothing is known, all is as before the first visit.
+  if (!core) return fetch(event.request);
+  if (!navigation) return Response.error();
+  return new Response("This page is not stored here, and nobody can be asked for it.\n", { status: 504 });
 }
 
-// All else: of the release of the page that asks. A worker is of the release of the page that starts it.
-async function serve(event, url) {
-  let core;
-  try {
-    core = await manifest((await tabOf(event.clientId))?.release ?? (await recall("state")).current);
-    if (event.resultingClientId) await bind(event.resultingClientId, core.release);
-  } catch {
-    return fetch(event.request);
+// A page is of the newest release. If nobody says in time which that is, of the last one that is stored to its end.
+// All else is of the release of whoever asks: a page, or a worker, which is of the release of the page that started it.
+async function releases(event, navigation) {
+  if (!navigation) return [(await tabOf(event.clientId))?.release ?? (await recall("state")).current];
+  const asked = check();
+  event.waitUntil(Promise.allSettled([asked, event.preloadResponse]));
+  let state = await within(3000, asked).catch(() => {});
+  if (!state) {
+    away = true;
+    state = await recall("state");
   }
-  return respond(event, url, core).catch(({ status }) => (status ? new Response(null, { status }) : Response.error()));
+  return [away && state.whole, state.current, state.whole].filter(Boolean);
 }
 
-async function respond(event, url, core) {
-  const { request } = event;
-  const navigation = request.mode === "navigate";
+async function respond(event, navigation, url, core) {
+  const { request, resultingClientId } = event;
   const path = decoded(url.pathname);
+  if (resultingClientId) await bind(resultingClientId, { release: core.release, at: Date.now() });
   let status = 200;
   let file;
   try {
-    file = path && (await find(core, path));
+    file = await find(core, path);
     const own = file && address(file.path, path, core);
-    // Where two files want one address, the second answers under its name.
+    // Where two files want one address, the second keeps its name.
     if (file && own !== path && (await find(core, own))?.path === file.path) {
       return Response.redirect(encoded(own) + url.search, 308);
     }
@@ -254,103 +264,104 @@ async function respond(event, url, core) {
     // Whether there is such a file cannot be proved now: a shell may stand in, nothing else.
     if (!navigation || !core.spa) throw error;
   }
-  if (!file && navigation) {
-    file = core.spa ? core.files.get("/index.html") : missing(core, path);
-    if (!core.spa) status = 404;
+  if (!file && core.redirects) {
+    // A rule may lead elsewhere on this site. Where to is the edge's word; what is there will be proved.
+    const there = await fetch(url, { mode: "same-origin" }).catch(() => {});
+    if (there?.redirected) return Response.redirect(there.url);
   }
-  if (!file) return new Response("There is no such page.\n", { status: 404 });
-  const stored = await (await caches.open(FILES)).match(place(file), { ignoreVary: true });
+  if (!file && navigation) {
+    status = core.spa ? 200 : 404;
+    const pages = core.spa ? ["/index.html"] : [core.error, ...folders(path).map((folder) => folder + "/404.html")];
+    file = pages.map((page) => core.files.get(page)).find(Boolean);
+  }
+  if (!file) return new Response("No such page\n", { status: 404 });
+  const stored = await (await open(FILES)).match(place(file), { ignoreVary: true });
   if (stored) {
-    served(event, file, "store");
-    return new Response(stored.body, { status, headers: stored.headers });
+    served(event, file, { from: "store" });
+    return status === 200 ? stored : new Response(stored.body, { status, headers: stored.headers });
   }
   if (request.headers.has("range") || (file.size > 4 * MIB && !/html|script|css|wasm|xml/.test(file.type))) {
     tell("passed", { path });
     return fetch(request);
   }
-  const { bytes, from } = await load(core, file, { ready: navigation && event.preloadResponse });
-  served(event, file, from);
-  if (file.listed) event.waitUntil(keep(file, bytes));
-  return response(file, bytes, status);
+  const { bytes, fields, ...wire } = await load(core, file, { ready: navigation && event.preloadResponse });
+  served(event, file, wire);
+  if (core.files.has(file.path)) event.waitUntil(keep(file, bytes));
+  return response({ fields, ...file }, bytes, status);
 }
 
 const keep = async (file, bytes) =>
-  (await caches.open(FILES)).put(place(file), response(file, bytes)).catch(() => tell("quota", { path: file.path }));
+  (await open(FILES)).put(place(file), response(file, bytes)).catch(() => tell("quota"));
 
 // As the manifest says, never as the wire said.
-function response({ type, fields }, bytes, status = 200) {
-  const headers = new Headers(fields);
-  headers.set("content-type", type);
-  headers.set("x-content-type-options", "nosniff");
-  return new Response(bytes, { status, headers });
-}
+const response = ({ type, fields = [] }, bytes, status) =>
+  new Response(bytes, { status, headers: [...fields, ["Content-Type", type], ["X-Content-Type-Options", "nosniff"]] });
 
-async function served(event, { path, size }, from) {
-  const id = event.clientId || event.resultingClientId;
-  if ((await tabOf(id))?.watch) (await clients.get(id))?.postMessage({ rim: "served", path, from, bytes: size });
+// A page is told of its own files; of those that come before there is a page to tell, once it asks (client.js).
+async function served(event, { path, size }, wire) {
+  const id = event.resultingClientId || event.clientId;
+  const message = { rim: "served", path, bytes: size, ...wire };
+  const client = await clients.get(id);
+  if (client) client.postMessage(message);
+  else told.set(id, message);
 }
 
 // --- Paths
 
-// Names are text, addresses are percent-encoded; a slash that is encoded is none.
+// Names are text, addresses are percent-encoded; an encoded slash is no slash, and no name has one.
 const encoded = (path) => path.split("/").map(encodeURIComponent).join("/");
-const place = ({ path, immutable, hash }) => location.origin + encoded(path) + (immutable ? "" : `?rim=${hash}`);
+const place = ({ path, immutable, hash }) => location.origin + encoded(path) + (immutable ? "" : "?rim=" + hash);
 
 function decoded(pathname) {
   try {
-    return /%2f/i.test(pathname) ? "" : decodeURIComponent(pathname);
+    return decodeURIComponent(pathname.replace(/%2f/gi, "%00"));
   } catch {
-    return "";
+    return "\0";
   }
 }
 
-// The files that may answer under a path, as edge/site/files.py has it.
-const names = (path, { clean }) =>
-  path.endsWith("/")
-    ? [path + "index.html", ...(clean ? [path.slice(0, -1) + ".html"] : [])]
-    : [path, ...(clean ? [path + ".html"] : []), path + "/index.html"];
+// All folders that a path is in, the nearest first; "" is the last.
+const folders = (path) => path.split("/").map((_, i, all) => all.slice(0, -1 - i).join("/")).slice(0, -1);
 
-// The address of a file that was found under this path.
-function address(name, path, { clean, slash }) {
-  if (name === path && !clean) return path;
-  const [, stem, index] = name.match(/^(.*?)(\/index)?\.html$/) ?? [];
-  if (index) return slash === "never" && stem ? stem : stem + "/";
-  return stem && clean ? stem + (slash === "always" ? "/" : "") : name;
+// The files that may answer under a path, as edge/site/files.py has it.
+function names(path, { clean }) {
+  const page = clean ? [path.replace(/\/$/, "") + ".html"] : [];
+  return path.endsWith("/") ? [path + "index.html", ...page] : [path, ...page, path + "/index.html"];
 }
 
-// What the manifest has goes first: a name without ending that it leaves out is not asked for before each page.
-async function find(core, path) {
+// The address of a document that was found under this path: with or without a slash at its end.
+function address(name, path, { slash }) {
+  const bare = path.replace(/\/$/, "");
+  const slashed = name === bare + "/index.html" ? slash !== "never" : slash === "always";
+  return name === path ? path : bare + (slashed ? "/" : "") || "/";
+}
+
+// What the manifest has goes first: of a name without ending that it leaves out, no proof is asked before each page.
+async function find(core, path, hops = 8) {
   const all = names(path, core);
   const listed = all.find((name) => core.files.has(name));
   if (listed) return core.files.get(listed);
-  for (const name of all) {
-    const row = await look(core, name, path);
-    if (row?.to) return find(core, decoded(new URL(encoded(row.to), location.origin + encoded(name)).pathname));
-    if (row) {
+  // Any folder on the way may be a symlink.
+  for (const name of [...all, ...folders(path)]) {
+    const row = await look(core, name);
+    if (row?.to && hops) {
+      const { pathname } = new URL(encoded(row.to) + encoded(path.slice(name.length)), location.origin + encoded(name));
+      return find(core, decoded(pathname), hops - 1);
+    }
+    if (row?.type) {
       const { cid, size, type, imm, sha256 } = row;
       return { path: name, cid: "f" + cid, size, type, immutable: imm, hash: sha256 ?? cid.slice(-64) };
     }
   }
 }
 
-// The page for what is missing: the one that is named, or the nearest.
-function missing(core, path) {
-  if (core.error) return core.files.get(core.error);
-  for (let end = path.length; (end = path.lastIndexOf("/", end - 1)) >= 0; ) {
-    const file = core.files.get(path.slice(0, end) + "/404.html");
-    if (file || !end) return file;
-  }
-}
+// --- Proofs: the way through the Index (content/tree.py), each node under the hash that was computed of it.
 
-// --- Proofs: the way through the Index (content/tree.py), each node known by the hash that was computed of it.
-
-async function look(core, name, path) {
-  // Keys are compared by their bytes, so they stay bytes: one character each.
+async function look(core, name) {
+  // Keys are ordered by their bytes, so they stay bytes: one character each.
   const text = String.fromCharCode(...utf8(name));
-  let digest = 0n;
-  for (const char of core.index.slice(1)) digest = (digest << 5n) | BigInt("abcdefghijklmnopqrstuvwxyz234567".indexOf(char));
-  for (let at = (digest >> 2n).toString(16).slice(-64); ; ) {
-    if (!blocks.has(at)) await prove(core, path, at);
+  for (let at = core.index.slice(-64); ; ) {
+    if (!blocks.has(at)) await prove(core, name, at);
     const { level, rows } = decode(blocks.get(at));
     const row = level ? rows.findLast(([key]) => key <= text) : rows.find(([key]) => key === text);
     if (!level || !row) return row?.[1];
@@ -358,9 +369,9 @@ async function look(core, name, path) {
   }
 }
 
-async function prove(core, path, digest) {
+async function prove(core, name, digest) {
   if (blocks.size > 999) blocks.clear();
-  await ask(`/.rim/proof?path=${encodeURIComponent(path)}&release=${core.release}`, MIB, {}, async (bytes) => {
+  await ask(`/.rim/proof?path=${encodeURIComponent(name)}&release=${core.release}`, MIB, {}, async ({ bytes }) => {
     for (const section of sections(bytes)) {
       const data = section.slice(36);
       blocks.set(await sha256(data), data);
@@ -369,7 +380,7 @@ async function prove(core, path, digest) {
   });
 }
 
-// Of a CAR: its header, then its blocks, each after a CID of 36 bytes.
+// Of a CAR: its header, then its blocks, each behind a CID of 36 bytes.
 function* sections(bytes) {
   for (let at = 0; at < bytes.length; ) {
     let size = 0;
@@ -380,7 +391,7 @@ function* sections(bytes) {
   }
 }
 
-// As much of DAG-CBOR as the nodes of an Index are made of. A link is the CID in hex.
+// As much of DAG-CBOR as the nodes of an Index are made of. A link is its CID in hex.
 function decode(bytes) {
   let at = 0;
   const item = () => {
@@ -402,95 +413,83 @@ function decode(bytes) {
 
 // --- The wire
 
-// A file's bytes, from this edge or whoever has them; once, however many ask.
+// A file's bytes, from this edge or whoever has them; fetched once, however many ask.
 function load(core, file, options) {
   const at = place(file);
   if (!loading.has(at)) loading.set(at, fetched(core, file, options).finally(() => loading.delete(at)));
   return loading.get(at);
 }
 
-async function fetched(core, file, options) {
-  const { path, size, hash, immutable, cid } = file;
-  const good = async (bytes) => (await sha256(bytes)) === hash;
-  try {
-    const headers = immutable ? {} : { "Rim-Release": core.release };
-    return { bytes: await ask(encoded(path), size, { ...options, headers }, good), from: "edge" };
-  } catch (error) {
-    // Not to be shown (410, 451) or not to this visitor: nobody else is asked for it then.
-    if (/401|403|410|451/.test(error.status)) throw error;
-  }
-  for (const gateway of core.gateways) {
-    try {
-      // The CID is the hash of one raw block, or names a tree of them: its leaves, in order, are the file.
-      const tree = cid && !/^f0155/.test(cid);
-      const form = tree ? "format=car&car-order=dfs&car-dups=y" : "format=raw";
-      const accept = tree ? "application/vnd.ipld.car; order=dfs; dups=y" : "application/vnd.ipld.raw";
-      const url = `${gateway}/ipfs/${cid ?? "f01551220" + hash}?${form}`;
-      let { bytes } = await get(url, size + (tree ? size / 8 + MIB : 0), { headers: { accept } });
-      if (tree) {
-        const leaves = [...sections(bytes)].filter((section) => section[1] === 0x55);
-        bytes = new Uint8Array(await new Blob(leaves.map((leaf) => leaf.subarray(36))).arrayBuffer());
-      }
-      if (!(await good(bytes))) throw lie(path, gateway);
-      const report = JSON.stringify({ kind: "lie", path, at: location.host });
-      fetch(gateway + "/.rim/report", { method: "POST", mode: "no-cors", body: report }).catch(() => {});
-      return { bytes, from: `gateway:${new URL(gateway).host}` };
-    } catch {}
-  }
-  throw new Error(path);
-}
-
-function lie(path, at = location.host) {
-  tell("lie", { path, at });
-  return new Error("lie");
-}
-
-// An answer that is good. Asked twice, because the first may be an old or spoilt copy in the browser's HTTP cache.
-async function ask(url, limit, options, good) {
-  for (const cache of ["default", "reload"]) {
-    const { bytes } = await get(url, limit, { ...options, cache });
-    if (await good(bytes)) return bytes;
-    options.ready = undefined;
-  }
-  throw lie(decoded(url.split("?")[0]));
-}
-
-// Whoever is silent for too long is given up, and of who says too much no more is read.
-async function get(url, limit, { ready, ...options } = {}, patience = 10000) {
-  const stop = new AbortController();
-  let timer;
-  const wait = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => stop.abort(), patience);
+async function fetched(core, { path, size, hash, immutable, cid = "f01551220" + hash }, options) {
+  let tree = false;
+  const good = async (answer) => {
+    if (tree) {
+      const leaves = [...sections(answer.bytes)].filter((section) => section[1] === 0x55);
+      answer.bytes = await whole(leaves.map((leaf) => leaf.subarray(36)));
+    }
+    return (await sha256(answer.bytes)) === hash;
   };
   try {
-    wait();
-    const answer = (await ready) ?? (await fetch(url, { ...options, signal: stop.signal }));
-    if (!answer.ok) throw Object.assign(new Error(url), { status: answer.status });
+    const headers = immutable ? {} : { "Rim-Release": core.release };
+    return { ...(await ask(encoded(path), size, { ...options, headers }, good)), from: "edge" };
+  } catch (error) {
+    if (REFUSED.test(error.status)) throw error;
+  }
+  // A CID is the hash of one raw block, or names a tree of them, whose leaves, in order, are the file.
+  tree = !cid.startsWith("f0155");
+  const form = tree ? "car&car-order=dfs&car-dups=y" : "raw";
+  for (const gateway of core.gateways) {
+    const answer = await ask(`${gateway}/ipfs/${cid}?format=${form}`, 2 * size + MIB, {}, good).catch(() => {});
+    if (answer) {
+      const report = `${gateway}/.rim/report?kind=lie&path=${encoded(path)}&at=${location.host}`;
+      fetch(report, { method: "POST", mode: "no-cors" }).catch(() => {});
+      return { ...answer, from: "gateway:" + new URL(gateway).host };
+    }
+  }
+  throw Error(path);
+}
+
+// An answer that is good. Asked for twice: the first may be an old or spoilt copy in the browser's HTTP cache.
+async function ask(url, limit, options, good) {
+  for (const cache of ["default", "reload"]) {
+    const answer = await get(url, limit, { ...options, cache });
+    if (await good(answer)) return answer;
+    options.ready = 0;
+  }
+  throw lie(url);
+}
+
+function lie(url) {
+  const { host, pathname } = new URL(url, location);
+  tell("lie", { path: decoded(pathname), at: host });
+  return Error(url);
+}
+
+// Who is silent for 10 seconds is given up; of who says more than the limit, no more is read.
+async function get(url, limit, { ready, ...options } = {}) {
+  const stop = new AbortController();
+  const soon = (promise) => within(10000, promise);
+  try {
+    let answer = await soon(ready);
+    if (!answer?.ok) answer = await soon(fetch(url, { ...options, signal: stop.signal }));
+    if (!answer.ok) throw answer;
     const reader = answer.body?.getReader();
     const parts = [];
-    for (let part; reader && limit >= 0 && !(part = await reader.read()).done; wait()) {
+    for (let part; reader && limit >= 0 && !(part = await soon(reader.read())).done; limit -= part.value.length) {
       parts.push(part.value);
-      limit -= part.value.length;
     }
-    if (limit < 0) stop.abort();
-    return { bytes: new Uint8Array(await new Blob(parts).arrayBuffer()) };
+    const { transferSize: wire, contentEncoding: encoding } = performance.getEntriesByName(answer.url).at(-1) ?? {};
+    // What a page that no manifest lists may do is the wire's to say, and nothing else is.
+    const fields = [...answer.headers].filter(([name]) => /policy$|^x-frame/.test(name));
+    return { bytes: await whole(parts), fields, wire, encoding };
   } finally {
-    clearTimeout(timer);
+    stop.abort();
   }
 }
 
 // --- Pages speak
 
 async function hear({ data, source, ports }) {
-  const tab = await tabOf(source.id);
-  if (data?.rim === "watch" && tab) await bind(source.id, tab.release, (tab.watch = true));
-  if (data?.rim === "status") {
-    const { current, whole } = await recall("state");
-    const core = await manifest(current);
-    const held = new Set((await (await caches.open(FILES)).keys()).map((request) => request.url));
-    const stored = [...core.files.values()].filter((file) => held.has(place(file)));
-    const bytes = stored.reduce((sum, file) => sum + file.size, 0);
-    ports[0].postMessage({ release: tab?.release, current, whole, away, stored: stored.length, bytes });
-  }
+  if (data.rim === "watch") source.postMessage(told.get(source.id));
+  if (data.rim === "status") ports[0].postMessage({ ...(await tabOf(source.id)), away });
 }
