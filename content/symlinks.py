@@ -44,7 +44,7 @@ def follow(index: CID, path: str) -> Walk[Held | None]:
             return Held(asset, steady and asset.immutable, path)
         if asset is not None:
             steady = steady and asset.immutable
-            aim = _join(path.split("/")[1:-1], asset.link_target or "")
+            aim = join(path.split("/")[1:-1], asset.link_target or "")
         else:
             steady = False
             aim = yield from _around(index, path)
@@ -68,13 +68,13 @@ def _around(index: CID, path: str) -> Walk[str | None]:
         asset = yield from row(index, folder)
         if asset is not None:
             rest = "/".join(segments[depth:])
-            return None if asset.link_target is None else _join(segments[: depth - 1], f"{asset.link_target}/{rest}")
+            return None if asset.link_target is None else join(segments[: depth - 1], f"{asset.link_target}/{rest}")
         if not (yield from is_folder(index, folder)):
             return None  # so what a request costs is bounded by the depth of what was published
     return None
 
 
-def _join(folder: Sequence[str], aim: str) -> str | None:
+def join(folder: Sequence[str], aim: str) -> str | None:
     """A symlink's target as a path of the Root; None where it leads outside, as an absolute one always does: it meant
     a place on the publisher's machine."""
     if aim.startswith("/"):

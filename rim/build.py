@@ -7,10 +7,10 @@ here: reading files (rim/reading), sending (rim/sending), or whether to publish 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from content import tree
 from content.block import Block
@@ -27,7 +27,8 @@ from rim.crew import Crew
 from rim.encode import Encodings
 from rim.last import Kept, Last, dump, is_strewn
 from rim.memo import Memo
-from rim.reading import Changed, read, read_part
+from rim.pages.edits import part_of
+from rim.reading import Changed, read
 from rim.scan import File, Scan, prefix_of
 from rim.steps import step
 
@@ -71,6 +72,11 @@ class Built:
     nodes: dict[CID, bytes]  # of `made` those of the Index
     last: Last
 
+    @property
+    def own(self) -> CID:
+        """The Root of the folder as it lies there: another one where pages were published with other bytes."""
+        return self.last.own or self.root
+
 
 class Naming(Protocol):
     """What a path says of its file (rim/rules)."""
@@ -98,9 +104,10 @@ def build(
     rules: Rules,
     node: Callable[[CID], bytes | None] = lambda cid: None,
     naming: Naming | None = None,
+    hints: Sequence[Any] = (),
 ) -> Built:
     """Root and Index of these files. `naming` says what a path says of its file, beside the bundlers' own hash names;
-    `node` gives a node of the last build's Index. Raises Unknown."""
+    `node` gives a node of the last build's Index; `hints` is for the next build (rim/last). Raises Unknown."""
     made: dict[CID, bytes] = {}
     nodes: dict[CID, bytes] = {}
 
@@ -119,7 +126,7 @@ def build(
         changes = {**dict.fromkeys("/" + path for path in scan.gone()), **rows}
         index = _updated(scan.last.index, changes, node, emit_node)
         _folders(scan, entries, folders, emit)
-    last = _last(scan, folders, index, len(nodes))
+    last = replace(_last(scan, folders, index, len(nodes)), own=_own(scan), hints=list(hints))
     step("build.done")
     return Built(last.root, index, rules, last.files, last.size, made | nodes, nodes, last)
 
@@ -131,8 +138,8 @@ def _rows(
     entries: dict[str, Node] = {}
     rows: dict[str, dict[str, object]] = {}
     for file in scan.files:
-        size = file.stat[0]
-        entries[file.path] = Node(file.cid, size, size if size <= BLOCK_MADE else file_tsize(size))
+        size = file.size
+        entries[file.path] = _entry(file.cid, size)
         asset = Asset(
             file.cid,
             size,
@@ -149,6 +156,25 @@ def _rows(
         digest = node.cid.digest.hex()
         rows["/" + path] = Asset(node.cid, 0, digest, _LINK_TYPE, link_target=target).to_row()
     return entries, rows
+
+
+def _entry(cid: CID, size: int) -> Node:
+    return Node(cid, size, size if size <= BLOCK_MADE else file_tsize(size))
+
+
+def _own(scan: Scan) -> CID | None:
+    """The Root without what was inserted into pages; None where nothing was."""
+    if scan.last is not None:
+        return scan.last.own  # a folder of such pages is built whole as soon as anything in it changes
+    if not any(file.edits for file in scan.files):
+        return None
+    entries = {file.path: _entry(file.plain or file.cid, file.stat[0]) for file in scan.files}
+    entries |= {path: symlink(target, _drop) for path, target in scan.links.items()}
+    return root(entries, _drop, scan.dirs, lambda path, node: None).cid
+
+
+def _drop(block: Block) -> None:
+    """Blocks of a Root that is named, and never published."""
 
 
 def _updated(
@@ -245,13 +271,16 @@ class Pieces:
         if isinstance(piece, bytes):
             return piece
         if isinstance(piece, Part):
-            return read_part(self._folder, piece.file.path, piece.file.stat, piece.offset, piece.length)
+            return part_of(self._folder, piece.file, piece.offset, piece.length)
         return self._blob(piece.encoding) if piece.whole else self._block(piece.encoding, cid)
 
     def _add_file(self, file: File) -> None:
-        size = file.stat[0]
+        size = file.size
         if size <= BLOCK_MADE:
             self.by_cid[file.cid] = Part(file, 0, size)
+            return
+        if file.edits:
+            self._add_edited(file)
             return
         dag = self._memo.dag(file.cid)
         if dag is None:  # the memo could not keep it: read the file once more
@@ -265,6 +294,20 @@ class Pieces:
             cid = CID.of_digest(RAW, leaves[at : at + 32])
             self.by_cid[cid] = Part(file, offset, min(BLOCK_MADE, size - offset))
         self.by_cid.update(_sections(inner))
+
+    def _add_edited(self, file: File) -> None:
+        """A long page: cut again, since the memo knows nothing of it; there are few."""
+        offset = 0
+
+        def emit(block: Block) -> None:
+            nonlocal offset
+            if block.cid.codec == RAW:
+                self.by_cid[block.cid] = Part(file, offset, len(block.data))
+                offset += len(block.data)
+            else:
+                self.by_cid[block.cid] = block.data
+
+        build_file(part_of(self._folder, file, 0, file.size), emit)
 
     def _add_encoding(self, cid: CID, size: int) -> None:
         if size <= BLOCK_MADE:

@@ -19,6 +19,7 @@ from content.redirects import RedirectTable
 from rim.exits import Stop
 from rim.findings import ERROR, WARNING, Finding
 from rim.ignore import Filter, for_folder, is_secret
+from rim.pages.publishing import faults_of
 from rim.project import Project
 from rim.references import Reference, references
 from rim.rules import RulesFound, find_rules
@@ -68,6 +69,9 @@ def examine_folder(folder: Path, project: Project, findings: list[Finding]) -> R
     rules = find_rules(project, folder, report.files)
     report.findings += rules.findings
     report.findings += [*_names(folder, report.files), *_globs(project, report.files)]
+    if not report.count(ERROR):
+        accept = Filter(for_folder(folder).ignored, secrets=False)
+        report.findings += faults_of(folder, accept, rules, project)
     report.findings += _missing(_Answers(folder, project, rules, report.files, set(found.links)))
     for path in sorted(report.files):
         if is_hash_named(path):

@@ -24,7 +24,8 @@ from content.unixfs import file as build_file
 from rim.crew import Crew, cores
 from rim.memo import Memo
 from rim.output import Advance
-from rim.reading import Changed, read_part
+from rim.pages.edits import part_of
+from rim.reading import Changed
 from rim.scan import File
 from rim.steps import step
 
@@ -81,7 +82,7 @@ def worth_trying(file: File) -> bool:
 
 
 def _encode(folder: str, file: File, level: str, crew: Crew) -> tuple[File, dict[str, tuple[CID, bytes]]]:
-    data = read_part(folder, file.path, file.stat, 0, file.size)
+    data = part_of(folder, file, 0, file.size)
     if sha256(data).digest() != file.sha256:
         raise Changed(file.path)
     fit, kept = quality(level, file.size), dict[str, tuple[CID, bytes]]()

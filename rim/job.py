@@ -59,6 +59,7 @@ class Outcome:
     edges: list[dict[str, Any]] = field(default_factory=list)
     unchanged: bool = False
     preview: str | None = None
+    folder_root: str = ""  # of the folder as it lies there; told where [html] may give pages other bytes
     code: int = OK
     remark: str = ""
 
@@ -69,4 +70,5 @@ class Outcome:
 
     def _more(self) -> dict[str, Any]:
         more: dict[str, Any] = {"unchanged": True} if self.unchanged else {}
+        more |= {"folder_root": self.folder_root} if self.folder_root else {}
         return more | ({"preview": self.preview} if self.preview is not None else {})

@@ -19,11 +19,11 @@ import marshal
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import content
 from content.cid import CID
@@ -59,6 +59,8 @@ class Last:
     dirs: Mapping[str, Kept]
     whole: int
     strewn: int = 0  # nodes of the Index that the memo took in since it last let go of old ones
+    own: CID | None = None  # the folder's own Root, where pages were published with other bytes (rim/pages)
+    hints: list[Any] = field(default_factory=list)  # header rules that came out of its pages, as a Release has them
 
     @property
     def files(self) -> int:
@@ -76,16 +78,18 @@ def load(memo: Memo, folder: str, recipe: bytes, live: Mapping[str, object] | No
     body = memoryview(data)[_SEAL:]
     if sha256(body).digest() != data[:_SEAL]:
         return None
-    root, index, dirs, whole, strewn = marshal.loads(body)  # noqa: S302 - under our seal, in the user's own folder
+    root, index, dirs, whole, strewn, own, hints = marshal.loads(body)  # noqa: S302 - under our seal, in the user's own folder
     if whole < time.time() - _WHOLE_DAYS * 86_400 or live["root"] != str(CID(root)) or live["index"] != str(CID(index)):
         return None
-    return Last(CID(root), CID(index), {prefix: Kept(*row) for prefix, row in dirs.items()}, whole, strewn)
+    kept = {prefix: Kept(*row) for prefix, row in dirs.items()}
+    return Last(CID(root), CID(index), kept, whole, strewn, CID(own) if own else None, hints)
 
 
 def dump(last: Last) -> bytes:
     """Its form in the memo: a seal, and what it covers."""
     dirs = {prefix: tuple(kept) for prefix, kept in last.dirs.items()}
-    body = marshal.dumps((bytes(last.root), bytes(last.index), dirs, last.whole, last.strewn))
+    own = bytes(last.own or b"")
+    body = marshal.dumps((bytes(last.root), bytes(last.index), dirs, last.whole, last.strewn, own, last.hints))
     return sha256(body).digest() + body
 
 
@@ -102,5 +106,6 @@ def recipe(*options: object) -> bytes:
 @cache
 def _code() -> bytes:
     """A digest of what makes blocks: a new media type, or a new rule for names, must not meet old rows."""
-    sources = [*Path(content.__path__[0]).glob("*.py"), Path(__file__).with_name("build.py")]
+    ours = Path(__file__).parent
+    sources = [*Path(content.__path__[0]).glob("*.py"), *(ours / "pages").glob("*.py"), ours / "build.py"]
     return sha256(b"".join(sha256(source.read_bytes()).digest() for source in sorted(sources))).digest()

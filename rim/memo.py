@@ -1,4 +1,5 @@
-"""What the publisher remembers between runs: hashes of files it has read, encodings it has made, builds it has done.
+"""What the publisher remembers between runs: hashes of files it has read, encodings it has made, what it found
+in pages, builds it has done.
 
 Here lives one SQLite file below the user's state folder. Not here: when a memo may be believed (rim/scan), how an
 encoding is made (rim/encode), or what a build was (rim/last).
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from content.cid import CID
 
-_VERSION = 2
+_VERSION = 3
 _KEEP_DAYS = 60
 _TRIES = 20  # at opening, while others open or close it
 _DAY = 86_400
@@ -30,6 +31,7 @@ CREATE TABLE files
 CREATE TABLE dags (cid BLOB PRIMARY KEY, leaves BLOB, inner BLOB) WITHOUT ROWID;
 CREATE TABLE encodings (sha256 BLOB, level TEXT, found TEXT, used INT, PRIMARY KEY (sha256, level)) WITHOUT ROWID;
 CREATE TABLE blobs (cid BLOB PRIMARY KEY, data BLOB);
+CREATE TABLE pages (key BLOB PRIMARY KEY, found TEXT, used INT) WITHOUT ROWID;
 CREATE TABLE lasts (id INTEGER PRIMARY KEY, folder TEXT, recipe BLOB, data BLOB, used INT, UNIQUE (folder, recipe));
 CREATE TABLE nodes (last INT, cid BLOB, data BLOB, PRIMARY KEY (last, cid));
 """
@@ -119,6 +121,19 @@ class Memo:
         rows = self._read("SELECT data FROM blobs WHERE cid = ?", (cid,))
         return rows[0][0] if rows else None
 
+    def page(self, key: bytes) -> str | None:
+        """What was found in a page, in the form that rim/pages writes it."""
+        rows = self._read("SELECT found FROM pages WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
+
+    def keep_pages(self, found: Mapping[bytes, str], used: Iterable[bytes] = ()) -> None:
+        """Keep these, and those that were of use again."""
+        now = int(time.time())
+        with self._write() as db:
+            db.executemany("INSERT OR REPLACE INTO pages VALUES (?, ?, ?)", ((k, v, now) for k, v in found.items()))
+            old = ((now, key, now - _DAY) for key in used)
+            db.executemany("UPDATE pages SET used = ? WHERE key = ? AND used < ?", old)
+
     def last(self, folder: str, recipe: bytes) -> bytes | None:
         """The last build of this folder by this recipe, as rim/last wrote it."""
         rows = self._read("SELECT data FROM lasts WHERE folder = ? AND recipe = ?", (folder, recipe))
@@ -156,6 +171,9 @@ class Memo:
             with self._write() as db:
                 db.execute("DELETE FROM nodes WHERE last IN (SELECT id FROM lasts WHERE used < ?)", (limit,))
                 db.execute("DELETE FROM lasts WHERE used < ?", (limit,))
+        if self._read("SELECT 1 FROM pages WHERE used < ? LIMIT 1", (limit,)):
+            with self._write() as db:
+                db.execute("DELETE FROM pages WHERE used < ?", (limit,))
         if not self._read("SELECT 1 FROM encodings WHERE used < ? LIMIT 1", (limit,)):
             return
         with self._write() as db:

@@ -13,14 +13,12 @@ from collections.abc import Iterable, Mapping
 
 from content.glob import glob, matches
 from content.media import media_type
+from content.symlinks import NEVER_FILES
 from rim.findings import ERROR, NOTE, WARNING
 from rim.output import count, size
 from rim.project import Precache
 
 PRECACHED_MAX = 1_000  # files: their paths stand in the Release block, which every edge keeps
-_NEVER = frozenset(
-    {"/_headers", "/_redirects", "/rim.toml"}
-)  # the site's own settings, at the top: no edge serves them
 _PAGES, _REST = 0, 4
 _RANKS = _REST + 1
 _KINDS = {
@@ -55,7 +53,8 @@ def choose(wanted: Precache, files: Mapping[str, int], first: Iterable[str] = ()
     said: list[Said] = [
         (WARNING, f'no file is meant by "{text}"') for text in wanted.globs if not any(map(glob(text).matches, files))
     ]
-    paths = sorted(path for path in files if path not in _NEVER and any(matches(text, path) for text in wanted.globs))
+    meant = (path for path in files if any(matches(text, path) for text in wanted.globs))
+    paths = sorted(path for path in meant if path not in NEVER_FILES)
     total = sum(files[path] for path in paths)
     if total > wanted.max_bytes:
         words = f"{size(total)} in {len(paths)} files, and max_bytes allows {size(wanted.max_bytes)}"
@@ -71,7 +70,7 @@ def _chosen(limit: int, files: Mapping[str, int], first: tuple[str, ...]) -> tup
     kinds: dict[int, list[str]] = {rank: [] for rank in range(_RANKS)}
     for path in sorted(files, key=lambda path: (path not in first, path.count("/"), path)):
         rank = _rank(path)
-        if rank is not None and files[path] and path not in _NEVER:
+        if rank is not None and files[path] and path not in NEVER_FILES:
             kinds[rank].append(path)
     taken: dict[str, None] = {}
     _take(kinds[_PAGES], files, limit // 2, taken)

@@ -23,12 +23,14 @@ from rim.changes import Changes, compare
 from rim.client import COMMIT_SECONDS, Origin, Rejected, site_path, stopped
 from rim.encode import encode
 from rim.exits import Failed, Refused
+from rim.findings import refuse_errors
 from rim.ignore import for_folder
 from rim.job import Job, Outcome, Show
 from rim.last import load, recipe
 from rim.listing import Listing
 from rim.memo import Memo
 from rim.output import Bars
+from rim.pages.publishing import is_stale, recipe_of, take_pages, wanted_of
 from rim.reading import Changed
 from rim.rules import RulesFound, check_rules
 from rim.scan import Scan, scan, twice
@@ -95,18 +97,27 @@ class Publisher:
         accept = for_folder(job.folder, ignore=job.ignore, allow_secret=job.allow_secret)
         site = self._site()
         project, folder = job.project, str(job.folder)
-        by = recipe(job.encode, accept.rules, accept.secrets, project.immutable, project.tags)
+        html = wanted_of(project, bit_for_bit=not job.ignore)
+        html_by = recipe_of(project, html)
+        by = recipe(job.encode, accept.rules, accept.secrets, project.immutable, project.tags, html_by)
         with self._phase("scan") as bar:
             last = None if whole else load(self._memo, folder, by, site.get("live"))
             found = scan(folder, accept, self._memo, bar, last)
+            if is_stale(found, html):
+                found = scan(folder, accept, self._memo, bar)
         if found.is_empty and not job.allow_empty:
             raise Refused(f"{job.folder} holds no file to publish", "give --allow-empty if that is what you mean")
+        with self._bars.phase("pages") as bar, self._timed("build"):
+            ruled = check_rules(job.folder, project, Listing(folder, accept))
+            pages = take_pages(found, ruled, project, html, self._memo, bar)
+            refuse_errors(pages.findings)
         with self._phase("encode") as bar:
             encodings = encode(found.folder, found.files, job.encode, self._memo, bar)
         with self._phase("build"):
-            ruled = check_rules(job.folder, project, Listing(folder, accept))
+            ruled = pages.ruled
             spa = site.get("settings", {}).get("spa") is True if job.spa is None else job.spa
-            built = build(found, encodings, _rules(ruled, spa), partial(self._memo.node, folder, by), ruled)
+            node = partial(self._memo.node, folder, by)
+            built = build(found, encodings, _rules(ruled, spa), node, ruled, pages.hints)
             pieces = Pieces(found, encodings, built, self._memo)
         return Prepared(found, built, pieces, by, site)
 
@@ -151,19 +162,25 @@ class Publisher:
             size=built.size,
         ).to_block()
         ready.pieces.add(release)
-        outcome = Outcome(self._job.site, str(built.root), str(release.cid), files=built.files, phases=self.phases)
+        outcome = self._outcome(built, str(release.cid))
         sender = Sender(self._origin, self._job.site, ready.pieces)
         with self._phase("send") as bar:
             sender.send(bar)
         return outcome, sender
+
+    def _outcome(self, built: Built, release: str) -> Outcome:
+        outcome = Outcome(self._job.site, str(built.root), release, files=built.files, phases=self.phases)
+        if wanted_of(self._job.project, bit_for_bit=not self._job.ignore).rewrites:
+            outcome.folder_root = str(built.own)
+        return outcome
 
     def _show(self, ready: Prepared, show: Show) -> Outcome:
         """Under a preview's name, in one commit. The same again only moves its end."""
         shown = next((p for p in ready.site.get("previews", ()) if p["name"] == show.name), None)
         sender: Sender | None = None
         if shown is not None and _is_same(ready.built, shown):
-            outcome = Outcome(self._job.site, str(ready.built.root), str(shown["release"]), files=ready.built.files)
-            outcome.phases, outcome.unchanged = self.phases, True
+            outcome = self._outcome(ready.built, str(shown["release"]))
+            outcome.unchanged = True
         else:
             outcome, sender = self._send(ready)
         outcome.preview = show.name
@@ -247,8 +264,8 @@ class Publisher:
 
     def _unchanged(self, ready: Prepared, live: Mapping[str, Any]) -> Outcome:
         """What is published is live already; what rim.toml asks of the site itself may be new all the same."""
-        outcome = Outcome(self._job.site, str(ready.built.root), str(live["release"]), files=ready.built.files)
-        outcome.phases, outcome.unchanged = self.phases, True
+        outcome = self._outcome(ready.built, str(live["release"]))
+        outcome.unchanged = True
         if _is_news(self._wish(), ready.site):
             body = {**self._wish(), "author": self._author}
             answer = self._origin.send("PATCH", site_path(self._job.site), body, timeout=COMMIT_SECONDS)

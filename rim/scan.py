@@ -34,16 +34,22 @@ _NAMED = 5  # how many of many a message names
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file to publish. `path` is relative to the folder, posix; `stat` is what it was known by when read."""
+    """One file to publish. `path` is relative to the folder, posix; `stat` is what it was known by when read.
+
+    `edits` are bytes to insert into it (rim/pages/edits); then CID, SHA-256 and size are those of the result, and
+    `plain` is the CID of what lies in the folder.
+    """
 
     path: str
     stat: Stat
     cid: CID
     sha256: bytes
+    edits: tuple[tuple[int, bytes], ...] = ()
+    plain: CID | None = None
 
     @property
     def size(self) -> int:
-        return self.stat[0]
+        return self.stat[0] + sum(len(insertion) for _, insertion in self.edits) if self.edits else self.stat[0]
 
 
 @dataclass(slots=True)
@@ -66,7 +72,7 @@ class Scan:
 
     @property
     def size(self) -> int:
-        return sum(file.stat[0] for file in self.files)
+        return sum(file.size for file in self.files)
 
     @property
     def is_empty(self) -> bool:

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import http.client
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from io import BytesIO
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
 from rim.crew import Crew
 from rim.exits import FAILED, OK, PARTIAL
+from rim.pages.edits import Edits, applied
 
 _PART = 1 << 20
 _WORKERS = 4
@@ -63,13 +66,13 @@ def target_of(url: str, name: str = "", host: str = "") -> Target:
     return Target(name or url, parts.scheme == "https", (at, port), asked, parts.path.rstrip("/"))
 
 
-def verify(folder: str, paths: Sequence[str], target: Target) -> Verified:
-    """Fetch all these files of the folder from one target."""
+def verify(folder: str, paths: Sequence[str], target: Target, edits: Mapping[str, Edits] | None = None) -> Verified:
+    """Fetch all these files of the folder from one target; `edits`: what a publish inserts into some of them."""
     result, crew = Verified(target), Crew(_WORKERS)
     batches = [paths[at : at + _BATCH] for at in range(0, len(paths), _BATCH)]
 
     def job(batch: Sequence[str]) -> list[tuple[str, int, str]]:
-        return list(_compare_all(folder, batch, target, crew))
+        return list(_compare_all(folder, batch, target, crew, edits or {}))
 
     try:
         for done in crew.run(job, batches):
@@ -92,18 +95,20 @@ def exit_code(results: Sequence[Verified]) -> int:
     return PARTIAL if away else OK
 
 
-def _compare_all(folder: str, paths: Sequence[str], target: Target, crew: Crew) -> Iterator[tuple[str, int, str]]:
+def _compare_all(
+    folder: str, paths: Sequence[str], target: Target, crew: Crew, edits: Mapping[str, Edits]
+) -> Iterator[tuple[str, int, str]]:
     connection = _connect(target)
     try:
         for path in paths:
             crew.check()
             try:
-                yield path, *_compare(connection, f"{folder}/{path}", path, target)
+                yield path, *_compare(connection, folder, path, target, edits.get(path))
             except (http.client.HTTPException, ConnectionError):  # an idle connection may be closed: once more
                 connection.close()
                 connection = _connect(target)
                 try:
-                    yield path, *_compare(connection, f"{folder}/{path}", path, target)
+                    yield path, *_compare(connection, folder, path, target, edits.get(path))
                 except (http.client.HTTPException, ConnectionResetError) as error:
                     yield path, 0, f"the answer broke off ({type(error).__name__})"
                     connection.close()
@@ -119,7 +124,9 @@ def _connect(target: Target) -> http.client.HTTPConnection:
     return connection
 
 
-def _compare(connection: http.client.HTTPConnection, full: str, path: str, target: Target) -> tuple[int, str]:
+def _compare(
+    connection: http.client.HTTPConnection, folder: str, path: str, target: Target, edits: Edits | None
+) -> tuple[int, str]:
     """Bytes received, and what is wrong with them (empty: nothing). A file may have another address of its own on its
     host, as /about is of /about.html: there it is."""
     headers = {"Host": target.host, "Accept-Encoding": "identity"}
@@ -135,11 +142,18 @@ def _compare(connection: http.client.HTTPConnection, full: str, path: str, targe
         response.read()
         return 0, f"status {response.status}"
     count, wrong = 0, ""
-    with open(full, "rb") as file:
+    with _published(f"{folder}/{path}", edits) as file:
         while part := response.read(_PART):
             if not wrong and part != file.read(len(part)):
                 wrong = f"other bytes within {count:,} to {count + len(part):,}"
             count += len(part)
         if not wrong and file.read(1):
-            wrong = f"ends after {count:,} of {os.path.getsize(full):,} bytes"
+            wrong = f"ends after {count:,} of {file.seek(0, os.SEEK_END):,} bytes"
     return count, wrong
+
+
+@contextmanager
+def _published(full: str, edits: Edits | None) -> Iterator[BinaryIO]:
+    """The file as it was published."""
+    with open(full, "rb") as file:
+        yield BytesIO(applied(file.read(), edits)) if edits else file

@@ -48,11 +48,14 @@ def verify(
     """Fetch every file of a folder from every edge over plain HTTP, and compare the bytes."""
     from rim import verify as outsider
     from rim.commands.publish import existing
+    from rim.pages.publishing import edits_of
+    from rim.project import load
 
     place = existing(folder)
+    edits = edits_of(place, load(place), ignore=not no_ignore)
     paths = _served(place, no_ignore)
     targets = [outsider.target_of(where)] if "://" in where else _edges_of(where, origin)
-    results = [outsider.verify(str(place), paths, target) for target in targets]
+    results = [outsider.verify(str(place), paths, target, edits) for target in targets]
     for result in results:
         if result.unreachable:
             output.note(f"{result.target.name}: cannot be asked: {result.unreachable}")

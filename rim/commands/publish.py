@@ -84,6 +84,8 @@ def publish(
         timeout=timeout,
         gate=check_gate(gate, settings.project.gate),
     )
+    if no_ignore and job.project.html.rewrites:
+        output.note("--no-ignore publishes pages bit for bit, so [html] of rim.toml inserts nothing into them")
     with publishing(job, settings) as publisher:
         if dry_run:
             changes = publisher.changes()
@@ -94,6 +96,8 @@ def publish(
         outcome = publisher.publish()
     if outcome.remark:
         output.note(outcome.remark)
+    if outcome.folder_root and not (outcome.unchanged or as_json):
+        output.note(f"root {outcome.root}; the folder's own, before [html]: {outcome.folder_root}")
     text = " ".join(outcome.urls[:1]) or f"{outcome.site} is at {outcome.release}"
     output.result(f"unchanged: {text}" if outcome.unchanged else text, outcome.value(), as_json=as_json)
     return outcome.code

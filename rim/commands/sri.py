@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from content.release import Asset
 
 _KINDS = frozenset({"text/javascript", "text/css"})  # what browsers check an `integrity` of
-_NEVER = frozenset({"/_headers", "/_redirects", "/rim.toml"})
 
 
 def sri(
@@ -62,10 +61,11 @@ def _listed(origin: Any, live: dict[str, Any], everything: bool) -> list[tuple[s
     from content import tree
     from content.cid import CID
     from content.release import Asset
+    from content.symlinks import NEVER_FILES
     from rim.indexes import read_index
 
     rows = read_index(origin, tree.rows(CID.parse(str(live["index"]))))
-    files = [(path, Asset.from_row(row)) for path, row in rows if path not in _NEVER]
+    files = [(path, Asset.from_row(row)) for path, row in rows if path not in NEVER_FILES]
     return [
         (path, asset)
         for path, asset in files
@@ -78,12 +78,13 @@ def _named(origin: Any, live: dict[str, Any], paths: Sequence[str]) -> list[tupl
     from content import tree
     from content.cid import CID
     from content.release import Asset
+    from content.symlinks import NEVER_FILES
     from rim.indexes import read_index
 
     found = []
     for path in dict.fromkeys("/" + path.lstrip("/") for path in paths):
         row = read_index(origin, tree.get(CID.parse(str(live["index"])), path))
-        if row is None or path in _NEVER:
+        if row is None or path in NEVER_FILES:
             raise Refused(f"the live release has no file {path}", "`rim sri SITE --all` lists them")
         asset = Asset.from_row(row)
         if asset.link_target is not None:

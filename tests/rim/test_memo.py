@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -98,4 +99,17 @@ def test_unused_encodings_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     memo.prune()
     assert memo.encodings([b"1", b"2"], "fast").keys() == {b"2"}
     assert (memo.blob(old), memo.blob(new), memo.blob(shared)) == (None, b"n", b"s")
+    memo.close()
+
+
+def test_pages_that_no_publish_reads_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found in a page is kept as long as it is of use, for 60 days after."""
+    memo = Memo(tmp_path)
+    monkeypatch.setattr(time, "time", lambda: 1_000_000)
+    memo.keep_pages({b"used": "a", b"unused": "b"})
+    monkeypatch.setattr(time, "time", lambda: 1_000_000 + 50 * 86_400)
+    memo.keep_pages({}, [b"used"])
+    monkeypatch.setattr(time, "time", lambda: 1_000_000 + 61 * 86_400)
+    memo.prune()
+    assert (memo.page(b"used"), memo.page(b"unused")) == ("a", None)
     memo.close()
