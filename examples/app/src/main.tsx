@@ -1,5 +1,5 @@
 // The app's first module: the frame, and the view that the path names. Views are loaded when they are first seen.
-import { Component, type ReactNode, StrictMode, Suspense, lazy, useEffect } from "react";
+import { Component, type ReactNode, StrictMode, Suspense, lazy, startTransition, useEffect } from "react";
 import { createRoot } from "react-dom/client";
 import { Panel } from "./rim/panel";
 import { Link, usePath } from "./router";
@@ -90,8 +90,11 @@ const Mark = () => (
   </svg>
 );
 
-createRoot(document.getElementById("root")!).render(
-  <StrictMode>
-    <App />
-  </StrictMode>,
+// In slices: eighteen skies are work for a slow phone, and a tap comes first.
+startTransition(() =>
+  createRoot(document.getElementById("root")!).render(
+    <StrictMode>
+      <App />
+    </StrictMode>,
+  ),
 );

@@ -41,36 +41,40 @@ mcmurdo|McMurdo|Antarctica|-77.85|166.67|Antarctica/McMurdo
 
 export const placeOf = (slug: string): Place | undefined => PLACES.find((place) => place.slug === slug);
 
+// To make one takes longer than to use it a hundred times.
 const made = new Map<string, Intl.DateTimeFormat>();
 
-function format(zone: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
-  const key = zone + JSON.stringify(options);
-  let known = made.get(key);
-  if (!known) made.set(key, (known = new Intl.DateTimeFormat("en-GB", { ...options, timeZone: zone })));
+function formatOf(zone: string): Intl.DateTimeFormat {
+  let known = made.get(zone);
+  if (!known) {
+    const all = { year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric" } as const;
+    known = new Intl.DateTimeFormat("en-GB", { ...all, hourCycle: "h23", timeZone: zone });
+    made.set(zone, known);
+  }
   return known;
 }
 
 /** Milliseconds that the clock of this place is ahead of UTC. */
-function ahead(time: number, zone: string): number {
-  const options = { year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric", hourCycle: "h23" } as const;
+export function ahead(time: number, { zone }: Place): number {
   const parts: Record<string, number> = {};
-  for (const { type, value } of format(zone, options).formatToParts(time)) parts[type] = Number(value);
-  const { year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0 } = parts;
-  return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(time / 1000) * 1000;
+  for (const { type, value } of formatOf(zone).formatToParts(time)) parts[type] = Number(value);
+  const { year = 0, month = 0, day = 0, hour = 0, minute = 0 } = parts;
+  return Date.UTC(year, month - 1, day, hour, minute) - (time - (time % 60_000));
 }
 
 /** The midnight that began the day of this time, by the clock of the place. */
 export function midnight(time: number, place: Place): number {
-  const local = time + ahead(time, place.zone);
-  const guess = local - (local % 86_400_000) - ahead(time, place.zone);
-  return guess + ahead(time, place.zone) - ahead(guess, place.zone);
+  const now = ahead(time, place);
+  const guess = time + now - ((time + now) % 86_400_000) - now;
+  return guess + now - ahead(guess, place);
 }
 
 export const clock = (time: number, place: Place): string =>
-  format(place.zone, { hour: "2-digit", minute: "2-digit" }).format(time);
+  new Date(time + ahead(time, place)).toISOString().slice(11, 16);
 
-export const day = (time: number, place: Place): string =>
-  format(place.zone, { weekday: "long", day: "numeric", month: "long" }).format(time);
+const DAY = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long", timeZone: "UTC" });
+
+export const day = (time: number, place: Place): string => DAY.format(time + ahead(time, place));
 
 /** 7.55 → "7 h 33 min" */
 export function hours(length: number): string {

@@ -25,16 +25,19 @@ const daysSince2000 = (time: number): number => time / DAY - 10957.5;
 
 /** Degrees of the sun above the horizon. */
 export function altitude(time: number, latitude: number, longitude: number): number {
-  const days = daysSince2000(time);
-  const { ascension, declination } = sun(days);
-  const sidereal = 280.46061837 + 360.98564736629 * days;
-  const hour = (sidereal + longitude - ascension) * RADIANS;
+  return altitudes(time, latitude, longitude)(time);
+}
+
+/** The same for the hours around a time: the sun's own place, which takes most of the work, is taken as of then. */
+export function altitudes(around: number, latitude: number, longitude: number): (time: number) => number {
+  const { ascension, declination } = sun(daysSince2000(around));
   const north = latitude * RADIANS;
-  return (
-    Math.asin(
-      Math.sin(north) * Math.sin(declination) + Math.cos(north) * Math.cos(declination) * Math.cos(hour),
-    ) / RADIANS
-  );
+  const fixed = Math.sin(north) * Math.sin(declination);
+  const swing = Math.cos(north) * Math.cos(declination);
+  return (time) => {
+    const sidereal = 280.46061837 + 360.98564736629 * daysSince2000(time);
+    return Math.asin(fixed + swing * Math.cos((sidereal + longitude - ascension) * RADIANS)) / RADIANS;
+  };
 }
 
 /** Hours of daylight on the day around this time: 0 in the polar night, 24 under the midnight sun. */

@@ -3,13 +3,13 @@ import { useEffect, useRef } from "react";
 import { DayBar } from "../bar";
 import { useNow } from "../clock";
 import { PHASES, type Phase, colourOf, phaseOf } from "../light";
-import { type Place, clock, day, hours, midnight } from "../places";
+import { type Place, ahead, clock, day, hours, midnight } from "../places";
 import { Link } from "../router";
 import dayPicture from "../skies/day.webp";
 import goldenPicture from "../skies/golden.webp";
 import nightPicture from "../skies/night.webp";
 import twilightPicture from "../skies/twilight.webp";
-import { altitude, crossings, dayLength } from "../sun";
+import { altitude, altitudes, crossings, dayLength } from "../sun";
 
 const PICTURES: Record<Phase, string> = {
   night: nightPicture,
@@ -122,11 +122,18 @@ function paint(canvas: HTMLCanvasElement, place: Place, year: number): void {
   if (!context) return;
   const { width, height } = canvas;
   const image = context.createImageData(width, height);
+  const colours = Array.from({ length: 181 }, (_, at) => colourOf(at - 90));
   for (let x = 0; x < width; x++) {
-    const start = midnight(Date.UTC(year, 0, x + 1, 12), place);
+    const noon = Date.UTC(year, 0, x + 1, 12);
+    const start = noon - DAY / 2 - ahead(noon, place);
+    const altitude = altitudes(start + DAY / 2, place.latitude, place.longitude);
     for (let y = 0; y < height; y++) {
-      const time = start + ((height - y - 0.5) / height) * DAY;
-      image.data.set([...colourOf(altitude(time, place.latitude, place.longitude)), 255], (y * width + x) * 4);
+      const [red, green, blue] = colours[Math.round(altitude(start + ((height - y - 0.5) / height) * DAY)) + 90]!;
+      const at = (y * width + x) * 4;
+      image.data[at] = red;
+      image.data[at + 1] = green;
+      image.data[at + 2] = blue;
+      image.data[at + 3] = 255;
     }
   }
   context.putImageData(image, 0, 0);
