@@ -34,12 +34,14 @@ from edge.bodies import open_body
 from edge.browsers import Browsers
 from edge.cache.loader import Loader, Unavailable
 from edge.counting import Told
+from edge.deltas import Deltas
 from edge.denials import Denials
 from edge.gateway.app import Gateway
 from edge.guard import Guard
 from edge.http.answer import Answer, Asking, Redirection, is_shared_across_sites
+from edge.http.dictionary import is_delta
 from edge.http.door import Door
-from edge.http.outcome import Outcome
+from edge.http.outcome import OF_SOURCE, Outcome
 from edge.http.problem import Problem
 from edge.http.target import BadTarget, host_of, path_of
 from edge.pages import index_page
@@ -47,6 +49,7 @@ from edge.ready import Ready
 from edge.reload import Reloads
 from edge.replies import ALLOW, RETRY, Asked, Reply, denied, preflight, unavailable
 from edge.reports import REPORT, Reports
+from edge.site.delta import may_have_deltas
 from edge.site.rules import SHELL_VARY
 from edge.site.view import Found, Meaning, Missing, Moved, Refused, SiteView, Visit
 from edge.site.visitor import Visitor, receive
@@ -66,6 +69,7 @@ class SiteApp:
         self,
         ready: Ready,
         loader: Loader,
+        deltas: Deltas,
         *,
         reloads: Reloads | None = None,
         door: Door | None = None,
@@ -81,6 +85,7 @@ class SiteApp:
         self.ready = ready
         self.router = ready.router
         self.loader = loader
+        self.deltas = deltas
         self.reloads = reloads
         self.door = door
         self.denials = Denials() if denials is None else denials
@@ -256,13 +261,14 @@ class SiteApp:
             personal=personal,
             fields=fields,
             reason=found.reason,
+            dictionary_for=path if may_have_deltas(visitor.view, found) and not personal else None,
         )
         live = visitor.view.live
         if self.reloads is not None and live is not None and self.reloads.takes(found.asset):
             return await self._reloading(self.reloads, str(live.cid), answer)
-        choice = answer.choose(asked.asking)
+        choice, made_from = await self.deltas.choose(visitor.view, found.asset, answer, asked.asking)
         opened = await open_body(self.loader, choice)
-        outcome = opened.outcome
+        outcome = opened.outcome if made_from is None else OF_SOURCE[made_from]
         if not found.is_shell and not personal:  # a shell is chosen by more than host and path
             leaves = {choice.body: opened.leaves} if choice.body is not None and opened.leaves else {}
             self.ready.keep(visitor.view, asked.host, asked.raw_path, asked.query, answer, leaves)
@@ -303,7 +309,7 @@ class SiteApp:
             sent = await self._stream(asked, reply.body, scope, send)
         site = self.ready.site_of(asked.host)
         said = (asked.client, site, asked.method, asked.host, asked.raw_target, reply.status, sent, outcome)
-        self.ready.count(Told(*said, asked.sent))
+        self.ready.count(Told(*said, asked.sent), sent > 0 and is_delta(reply.head))
 
     async def _stream(self, asked: Asked, body: AsyncGenerator[bytes, None], scope: Scope, send: Send) -> int:
         sent = 0

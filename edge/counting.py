@@ -7,12 +7,13 @@ they are written (edge/control/log, metrics).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from edge.http.outcome import Outcome
 
+Kind: TypeAlias = tuple[str, int, Outcome]  # site, status, outcome
 NOBODY = ""  # the site of an answer that no site stands behind
 
 
@@ -45,22 +46,29 @@ Log: TypeAlias = Callable[[Told], None]
 class AnswerCounts:
     """What was answered, ever. The hot path holds on to its tallies, so a hit costs two additions."""
 
-    tallies: dict[tuple[str, int, Outcome], Tally] = field(default_factory=dict)
+    tallies: dict[Kind, Tally] = field(default_factory=dict)
+    deltas: dict[Kind, Tally] = field(default_factory=dict)  # those whose body was a delta, not in the tallies above
     broken: int = 0  # answers cut off after their first byte, because the rest could not be had
     refused: Counter[int] = field(default_factory=Counter)  # by the protocol itself: no request came of it
 
-    def tally(self, site: str, status: int, outcome: Outcome) -> Tally:
+    def tally(self, site: str, status: int, outcome: Outcome, is_delta: bool = False) -> Tally:
         """The tally of this kind."""
-        found = self.tallies.get((site, status, outcome))
+        tallies = self.deltas if is_delta else self.tallies
+        found = tallies.get((site, status, outcome))
         if found is None:
-            found = self.tallies[site, status, outcome] = Tally()
+            found = tallies[site, status, outcome] = Tally()
         return found
+
+    def all(self) -> Iterator[tuple[Kind, Tally]]:
+        """Every tally with its kind; a kind may come twice."""
+        yield from self.tallies.items()
+        yield from self.deltas.items()
 
     @property
     def outcomes(self) -> Counter[Outcome]:
         """Answers by outcome."""
         counts: Counter[Outcome] = Counter()
-        for (_, _, outcome), tally in self.tallies.items():
+        for (_, _, outcome), tally in self.all():
             counts[outcome] += tally.requests
         return +counts
 
@@ -68,11 +76,11 @@ class AnswerCounts:
     def statuses(self) -> Counter[int]:
         """Answers by status."""
         counts: Counter[int] = Counter()
-        for (_, status, _), tally in self.tallies.items():
+        for (_, status, _), tally in self.all():
             counts[status] += tally.requests
         return +counts
 
     @property
     def bytes(self) -> int:
         """Bytes of bodies handed to visitors' connections."""
-        return sum(tally.bytes for tally in self.tallies.values())
+        return sum(tally.bytes for _, tally in self.all())

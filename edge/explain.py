@@ -12,27 +12,35 @@ from urllib.parse import urlsplit
 
 from content.asking import ask
 from content.cid import CID
+from content.deltas import match_of
 from content.denylists import Denied, Refusal
 from content.errors import ContentError
 from content.release import Release
 from content.walk import Walk
 from edge.cache.loader import Loader, Unavailable
+from edge.deltas import Deltas
 from edge.http.answer import Answer, Asking
 from edge.http.target import BadTarget, host_of, path_of
 from edge.site.browser.stub import standing
+from edge.site.delta import bases_like, may_have_deltas
 from edge.site.files import row
 from edge.site.router import Router
 from edge.site.rules import SHELL_VARY
 from edge.site.view import Found, Lender, Moved, Refused, SiteView, Visit
 
+_BASES = 20  # of a path, that are told of: a pattern may fit hundreds
+
 
 class Explainer:
     """Explains answers of one edge."""
 
-    def __init__(self, node: str, router: Router, loader: Loader, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, node: str, router: Router, loader: Loader, deltas: Deltas, clock: Callable[[], float] = time.time
+    ) -> None:
         self.node = node
         self.router = router
         self.loader = loader
+        self.deltas = deltas
         self.clock = clock
 
     async def explain(self, url: str) -> dict[str, Any]:
@@ -93,6 +101,7 @@ class Explainer:
             vary=SHELL_VARY if found.is_shell else (),
             fields=view.fields(path, visit),
             reason=found.reason,
+            dictionary_for=path if may_have_deltas(view, found) else None,
         )
         choice = answer.choose(Asking())
         headers = {name.decode(): value.decode("latin-1") for name, value in choice.headers}
@@ -107,7 +116,25 @@ class Explainer:
             "answered": await self._answered(view, path, found),
             "headers": headers,
             "variants": rows,
+            **(await self._pairs(view, path, found, answer)),
         }
+
+    async def _pairs(self, view: SiteView, path: str, found: Found, answer: Answer) -> dict[str, Any]:
+        """What a browser is told to keep this file for, and the bases that it may come as a delta from. `delta`: its
+        bytes, where this edge made it; `none` where it is not worth sending."""
+        match = match_of(path, found.immutable)
+        if answer.deltas is None or match is None:
+            return {}
+        known = self.deltas.of(view, found.asset.cid)
+        rows = []
+        for base in (await self.loader.run(bases_like(view, match), limit=None))[:_BASES]:
+            digest = bytes.fromhex(base.sha256)
+            row = {"base": base.at[0], "generation": base.generation, "size": base.asset.size, "sha256": base.sha256}
+            if digest in known:
+                delta = known[digest]
+                row["delta"] = "none" if delta is None else delta.size
+            rows.append(row)
+        return {"dictionary": {"match": match}, "bases": rows}
 
     async def _answered(self, view: SiteView, path: str, found: Found) -> str | None:
         """The release that the answer is from. The attic holds rows of many: the newest that has this one is named."""

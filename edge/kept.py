@@ -24,7 +24,7 @@ from edge.http.outcome import Outcome
 
 AnyAnswer: TypeAlias = Answer | Redirection
 Leaves: TypeAlias = Mapping[CID, Sequence[Leaf]]
-Key: TypeAlias = tuple[bytes | None, bytes | None]
+Key: TypeAlias = tuple[bytes | None, bytes | None, bytes | None]
 
 _SHOTS = 8  # ways of asking that one path remembers; browsers know three
 _OVERHEAD = 400  # B: this object, its dict's entry, the slot's key (seen: 1,929 B an answer where 2,181 are counted)

@@ -47,6 +47,7 @@ from edge.control.tap import Tap
 from edge.control.trust import Trust
 from edge.control.warm import Staged, Warmer
 from edge.control.watchdog import Watchdog
+from edge.deltas import Deltas
 from edge.denials import Denials
 from edge.explain import Explainer
 from edge.front import Front
@@ -183,6 +184,7 @@ class Node:
             await self.gateway.access.close()
         await self.names.close()
         await self.site_app.browsers.manifests.close()
+        await self.deltas.close()
         await self.loader.close()
         await self.part.close()
         await self.client.close()
@@ -324,7 +326,8 @@ class Node:
         self.answers.load = self._block
         self.answers.log = self.front.hook
         self.tap = Tap(self.answers)
-        self.explainer = Explainer(config.name, self.router, self.loader)
+        self.deltas = Deltas(self.router, self.loader)
+        self.explainer = Explainer(config.name, self.router, self.loader, self.deltas)
         self.reloads = Reloads(self.router) if config.reload else None
         self.gateway = self._gateway()
         self.answers.beside = None if self.gateway is None else self.gateway.tenant
@@ -332,6 +335,7 @@ class Node:
         self.site_app = SiteApp(
             self.answers,
             self.loader,
+            self.deltas,
             reloads=self.reloads,
             door=self.front.door,
             denials=self.denials,
@@ -376,6 +380,7 @@ class Node:
             self.denials,
             self.denylists,
             self.site_app,
+            self.deltas,
         )
 
     def _gateway(self) -> Gateway | None:

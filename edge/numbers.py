@@ -19,6 +19,7 @@ from edge.control.head import Follower
 from edge.control.metrics import Value
 from edge.control.warm import Warmer
 from edge.control.watchdog import Watchdog
+from edge.deltas import Deltas
 from edge.denials import Denials
 from edge.front import Front
 from edge.http.listener import Listener
@@ -45,11 +46,13 @@ class Numbers:
     denials: Denials
     denylists: Sources
     app: SiteApp
+    deltas: Deltas
 
     def values(self) -> dict[str, Value]:
         """For /metrics."""
         parts = (
             self._answers(),
+            self._deltas(),
             self._front(),
             self._head(),
             self._blocks(),
@@ -90,10 +93,21 @@ class Numbers:
             "rim_loop_stalls_total": self.watchdog.stalls,
         }
 
+    def _deltas(self) -> dict[str, Value]:
+        counts, sent = self.deltas.counts, self.ready.counts.deltas.values()
+        return {
+            "rim_delta_answers_total": sum(tally.requests for tally in sent),
+            "rim_delta_answer_bytes_total": sum(tally.bytes for tally in sent),
+            "rim_deltas_made_total": counts.made,
+            "rim_deltas_made_bytes_total": counts.bytes,
+            "rim_delta_cpu_seconds_total": counts.seconds,
+            "rim_deltas_missed_total": dict(counts.missed),
+        }
+
     def _front(self) -> dict[str, Value]:
         requests: Counter[tuple[str, ...]] = Counter()
         sent: Counter[str] = Counter()
-        for (site, status, outcome), tally in self.ready.counts.tallies.items():
+        for (site, status, outcome), tally in self.ready.counts.all():
             requests[site, f"{status // 100}xx", str(outcome)] += tally.requests
             sent[site] += tally.bytes
         keys, log = self.front.keys, self.front.log

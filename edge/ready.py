@@ -21,6 +21,7 @@ from content.walk import Leaf
 from edge.cache.memory import Memory
 from edge.counting import NOBODY, AnswerCounts, Log, Told
 from edge.http.answer import Choice
+from edge.http.dictionary import is_delta
 from edge.http.heads import Head, Heads, is_query
 from edge.http.outcome import Outcome, cache_status
 from edge.http.status import STATUS_LINE
@@ -93,13 +94,16 @@ class Ready:
     def _make(self, shelf: Shelf, kept: Kept, head: Head, is_get: bool) -> Shot | None:
         """The shot for this way of asking, kept if others may ask alike."""
         asking = head.asking if is_get else head.asking._replace(method="HEAD")
+        if asking.available_dictionary is not None and kept.answer.awaited(asking) is not None:
+            return None  # a delta that may be worth it is the app's to have made
         choice = kept.answer.choose(asking)
         if choice.parts:
             return None
         told = self.outcome(Outcome.HIT)
         lines = STATUS_LINE[choice.status] + choice.head + self._lines[told]
         kind = (shelf.view.name, choice.status, told)
-        shot = Shot(lines, kept, kind, self.counts.tally(*kind), shelf.is_plain and kept.answer.shares_query)
+        tally = self.counts.tally(*kind, choice.body is not None and is_delta(choice.head))
+        shot = Shot(lines, kept, kind, tally, shelf.is_plain and kept.answer.shares_query)
         if choice.body is not None and not self._aim(shot, kept, choice):
             return None
         if is_get and head.key is not None:
@@ -226,9 +230,9 @@ class Ready:
         """The Cache-Status header line."""
         return self._lines[outcome]
 
-    def count(self, told: Told) -> None:
+    def count(self, told: Told, is_delta: bool = False) -> None:
         """One answer has been given."""
-        tally = self.counts.tally(told.site, told.status, told.outcome)
+        tally = self.counts.tally(told.site, told.status, told.outcome, is_delta)
         tally.requests += 1
         tally.bytes += told.size
         if self.log is not None:

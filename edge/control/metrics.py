@@ -55,6 +55,17 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("rim_tls_reload_errors_total", "Certificates that could not be read at SIGHUP: the last one stays. Alert."),
     Metric("rim_ready_answers", "Answers that wait in memory."),
+    Metric("rim_delta_answers_total", "Answers whose body was a delta (dcz)."),
+    Metric("rim_delta_answer_bytes_total", "Body bytes of those."),
+    Metric("rim_deltas_made_total", "Deltas compressed: one a pair of files, again where memory let it go."),
+    Metric("rim_deltas_made_bytes_total", "Bytes of those."),
+    Metric("rim_delta_cpu_seconds_total", "CPU spent compressing them, in a thread of its own."),
+    Metric(
+        "rim_deltas_missed_total",
+        "Dictionaries that no delta came of, by reason: unknown (in no base of the site), larger (than what is there), "
+        "busy, late, unavailable (nobody gave the base), unfit (denied, or its row is wrong). Alert on busy and late.",
+        ("reason",),
+    ),
     Metric("rim_head_sequence", "Sequence of the Head that this edge serves."),
     Metric("rim_head_ends_seconds", "Seconds until the Head's record ends; below 0 it is served as stale."),
     Metric("rim_head_stale", "1 while the Head is past its end. Alert on it: the origin has been away for long."),

@@ -12,13 +12,15 @@ bytes only: a part of compressed bytes is of no use to anybody but the one who h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from content.cid import CID
+from content.deltas import is_delta_coded, is_fresh, match_of
 from content.release import CODINGS, Asset
-from edge.http import conditions, negotiate, ranges
+from edge.http import conditions, dictionary, negotiate, ranges
+from edge.http.dictionary import AVAILABLE, DCZ, USE_AS
 from edge.http.fields import (
     NOSNIFF,
     PRIVATE,
@@ -43,6 +45,7 @@ class Asking(NamedTuple):  # one is made for each request, and a tuple is made f
     if_none_match: bytes | None = None
     range: bytes | None = None
     if_range: bytes | None = None
+    available_dictionary: bytes | None = None
 
     @classmethod
     def read(cls, method: str, headers: Iterable[tuple[bytes, bytes]]) -> Asking:
@@ -61,6 +64,7 @@ _FIELDS = {
     b"if-none-match": "if_none_match",
     b"range": "range",
     b"if-range": "if_range",
+    b"available-dictionary": "available_dictionary",
 }
 
 
@@ -96,10 +100,21 @@ class Variant:
     unchanged: Choice  # 304
 
 
-class Answer:
-    """What one asset answers under one path. Immutable in use."""
+class Delta(NamedTuple):
+    """The asset as a difference to some base: a `dcz` body, as a block of its own."""
 
-    __slots__ = ("_codings", "_common", "_media_type", "_tag", "_tagged", "status", "variants")
+    cid: CID
+    size: int
+
+
+Pairs: TypeAlias = Mapping[bytes, Delta | None]  # SHA-256 of a base → the delta from it; None: not worth sending
+
+
+class Answer:
+    """What one asset answers under one path. Immutable in use, but for the deltas that become known meanwhile: then
+    `deltas` is a mapping that whoever makes them adds to (None: this is never sent as one)."""
+
+    __slots__ = ("_codings", "_common", "_media_type", "_name", "_tag", "_tagged", "deltas", "status", "variants")
     shares_query = True  # the query has no part in it
 
     def __init__(
@@ -114,13 +129,16 @@ class Answer:
         reason: str | None = None,
         tag: str | None = None,
         control: str | None = None,
+        dictionary_for: str | None = None,
     ) -> None:
         """`vary`: request fields that chose this asset for its path, beside the coding. `personal`: for this visitor's
         own cache only. `fields`: what the site's rules set (None: take away) in the answer's header. `reason`: why it
         is a 404. `tag`: the entity tag, where the bytes alone do not make it. `control`: the value of Cache-Control
-        whatever the status ("": none), for what is named by its hash and can be kept."""
+        whatever the status ("": none), for what is named by its hash and can be kept. `dictionary_for`: the path, where
+        it may be sent as a delta and be the dictionary of later ones, if its kind and its freshness allow."""
         self.status = status
         self._tag = tag
+        self._name = str(asset.cid)
         self._tagged = status == 200 or control is not None
         coded = asset.encodings
         self._codings = tuple(sorted((c for c in CODINGS if c in coded), key=lambda c: coded[c].size))  # stable sort
@@ -132,6 +150,14 @@ class Answer:
             if not control:
                 del made["cache-control"]
         self._media_type = header_safe(media_type)
+        self.deltas: Pairs | None = None
+        fresh = status == 200 and not personal and is_fresh(made.get("cache-control"))
+        if dictionary_for is not None and is_delta_coded(asset, fresh):
+            self.deltas = {}
+            varies = ["Accept-Encoding", AVAILABLE, *varies]
+            match = match_of(dictionary_for, immutable)
+            if match is not None and not any(name.lower() == USE_AS for name, _ in fields):  # the site's word stands
+                made[USE_AS] = dictionary.use_as(match)
         if varies:
             made["vary"] = ", ".join(dict.fromkeys(varies))
         if reason is not None:
@@ -152,6 +178,18 @@ class Answer:
             + sum(600 + len(v.whole.head) + len(v.unchanged.head) for v in self.variants.values())
         )
 
+    def awaited(self, asking: Asking) -> bytes | None:
+        """The digest of the base from which a delta would do for this request, where it is not known yet if one is
+        worth it. None: nothing is missing to choose."""
+        if self.deltas is None or asking.available_dictionary is None or asking.accept_encoding is None:
+            return None
+        if asking.range is not None and asking.method == "GET":  # of identity bytes
+            return None
+        digest = dictionary.digest_of(asking.available_dictionary)
+        if digest is None or digest in self.deltas or not negotiate.names(asking.accept_encoding, DCZ):
+            return None
+        return digest
+
     def choose(self, asking: Asking) -> Choice:
         """The answer to this request."""
         plain = self.variants[negotiate.IDENTITY]
@@ -159,10 +197,9 @@ class Answer:
             best = negotiate.choose(asking.accept_encoding, self._codings) or negotiate.IDENTITY
             return self._whole(self.variants[best], asking)
         spans = self._spans(asking, plain)
-        coding = negotiate.IDENTITY if spans else negotiate.choose(asking.accept_encoding, self._codings)
-        if coding is None:
+        variant = plain if spans else self._best(asking)
+        if variant is None:
             return self._refusal(406)
-        variant = self.variants[coding]
         if asking.if_match is not None and not self._matches(asking.if_match):
             return self._refusal(412)
         if asking.if_none_match is not None and conditions.none_match(asking.if_none_match, variant.etag):
@@ -172,6 +209,25 @@ class Answer:
         if isinstance(spans, ranges.Unsatisfiable):
             return self._refusal(416, b"content-range: bytes */%d\r\n" % plain.size)
         return self._part(plain, spans[0]) if len(spans) == 1 else self._parts(plain, spans)
+
+    def _best(self, asking: Asking) -> Variant | None:
+        """The variant that this request likes best; None where it refuses all."""
+        if asking.available_dictionary is not None and (delta := self._delta(asking)) is not None:
+            return delta
+        coding = negotiate.choose(asking.accept_encoding, self._codings)
+        return None if coding is None else self.variants[coding]
+
+    def _delta(self, asking: Asking) -> Variant | None:
+        """The delta from what this client has, where there is one that it likes best. One is kept only where it is
+        smaller than all other variants, so at equal weight it is the first choice."""
+        digest = dictionary.digest_of(asking.available_dictionary or b"")
+        delta = self.deltas.get(digest) if self.deltas and digest is not None else None
+        accept = asking.accept_encoding
+        if digest is None or delta is None or accept is None or not negotiate.names(accept, DCZ):
+            return None
+        if negotiate.choose(accept, (DCZ, *self._codings)) != DCZ:
+            return None
+        return self._variant(DCZ, delta.cid, delta.size, dictionary.etag_of(self._name, digest))
 
     def _spans(self, asking: Asking, plain: Variant) -> tuple[ranges.Span, ...] | ranges.Unsatisfiable | None:
         if asking.range is None or asking.method != "GET":  # §14.2: Range is defined for GET only
@@ -183,8 +239,13 @@ class Answer:
         return ranges.parse(asking.range, plain.size)
 
     def _matches(self, value: bytes) -> bool:
-        """If-Match holds while any variant has the tag: they are one version of the asset, all or none is current."""
-        return any(conditions.match(value, variant.etag) for variant in self.variants.values())
+        """If-Match holds while any variant has the tag: they are one version of the asset, all or none is current. That
+        of a delta says itself whose it is, whichever edge made it."""
+        if any(conditions.match(value, variant.etag) for variant in self.variants.values()):
+            return True
+        return self.deltas is not None and any(
+            dictionary.is_delta_of(tag, self._name) for tag in conditions.strong_tags(value)
+        )
 
     def _whole(self, variant: Variant, asking: Asking) -> Choice:
         return variant.whole if asking.method == "GET" else variant.bare
@@ -211,8 +272,8 @@ class Answer:
         kept = of_refusal(self._common)
         return Choice(status, b"content-length: 0\r\ncache-control: no-store\r\n" + NOSNIFF + kept + line)
 
-    def _variant(self, coding: str, cid: CID, size: int) -> Variant:
-        etag = b'"%s"' % (self._tag or str(cid)).encode()
+    def _variant(self, coding: str, cid: CID, size: int, etag: bytes | None = None) -> Variant:
+        etag = etag or b'"%s"' % (self._tag or str(cid)).encode()
         head = b"content-type: %s\r\ncontent-length: %d\r\n" % (self._media_type, size)
         if coding != negotiate.IDENTITY:
             head += b"content-encoding: %s\r\n" % coding.encode()
@@ -249,6 +310,10 @@ class Redirection:
     def weight(self) -> int:
         """About how many bytes this object takes."""
         return 300 + len(self._choice.head)
+
+    def awaited(self, asking: Asking) -> bytes | None:
+        """Nothing: see Answer.awaited."""
+        return None
 
     def choose(self, asking: Asking) -> Choice:
         return self._choice

@@ -30,6 +30,11 @@ def match(value: bytes, etag: bytes) -> bool:
     return any(tag == etag and not weak for weak, tag in _tags(value))
 
 
+def strong_tags(value: bytes) -> Iterator[bytes]:
+    """The strong tags that If-Match names."""
+    return (tag for weak, tag in _tags(value) if not weak)
+
+
 def range_holds(value: bytes, etag: bytes) -> bool:
     """Whether If-Range lets the Range stand: one strong tag, equal to ours (§13.1.5). A date never does, see above."""
     return value.strip() == etag

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-IMMUTABLE: Final = (
-    b"public, max-age=31536000, immutable"  # RFC 8246; a year is what §5.2.2.1 of RFC 9111 calls "never" in effect
-)
-REVALIDATE: Final = b"public, max-age=0, must-revalidate"
+from content import deltas
+
+IMMUTABLE: Final = deltas.IMMUTABLE.encode()
+REVALIDATE: Final = deltas.REVALIDATE.encode()
 PRIVATE: Final = b"private, max-age=0, must-revalidate"
 NO_STORE: Final = b"no-store"
 NOSNIFF: Final = b"x-content-type-options: nosniff\r\n"

@@ -41,7 +41,7 @@ class Head:
 
     host: bytes
     asking: Asking  # with the method GET
-    key: tuple[bytes | None, bytes | None] | None
+    key: tuple[bytes | None, bytes | None, bytes | None] | None
     fields: tuple[tuple[bytes, bytes], ...]
     is_plain: bool = True  # it names no form of content, no other host, and lets caches ask: as browsers do
     release: bytes | None = None  # Rim-Release, as it was sent
@@ -125,7 +125,7 @@ def _read(block: bytes) -> Head | None:
         return None
     asking = Asking.read("GET", fields)
     various = asking.range is not None or asking.if_range is not None or asking.if_match is not None
-    key = None if various else (asking.accept_encoding, asking.if_none_match)
+    key = None if various else (asking.accept_encoding, asking.if_none_match, asking.available_dictionary)
     return Head(host, asking, key, tuple(fields), not any(map(_chooses, fields)), release)
 
 

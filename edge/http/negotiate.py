@@ -50,6 +50,13 @@ def _choose(accept: bytes, available: tuple[str, ...]) -> str | None:
 _remembered = lru_cache(maxsize=512)(_choose)
 
 
+@lru_cache(maxsize=512)
+def names(accept: bytes, coding: str) -> bool:
+    """Whether Accept-Encoding names this coding, and does not refuse it: `*` does not do for one that needs more than
+    a decoder (RFC 9842 §6.1: dcz is of no use without the dictionary)."""
+    return weights(accept.decode("latin-1")).get(coding, 0.0) > 0
+
+
 def weights(text: str) -> dict[str, float]:
     """name → weight of an Accept-* list. An element whose weight is malformed is as if it were not there."""
     found: dict[str, float] = {}

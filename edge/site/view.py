@@ -236,7 +236,7 @@ class SiteView:
         meaning = yield from self._resolve(path, visit)
         if not self.denials.mark or not isinstance(meaning, Found):
             return meaning
-        refusal = self._refusal(meaning, path)
+        refusal = self.refusal_of(meaning, path)
         if refusal is None:
             return meaning
         return Refused(refusal) if meaning.reason is None else Missing(meaning.reason)
@@ -341,7 +341,7 @@ class SiteView:
 
     # What is denied.
 
-    def _refusal(self, found: Found, path: str) -> Refusal | None:
+    def refusal_of(self, found: Found, path: str) -> Refusal | None:
         """Whether the file is denied, as it is or as it was encoded, or this path of the Root or of the site's name.
         Of a file that comes encoded all is denied when one form of it is: they are the same to whoever reads them."""
         asset = found.asset

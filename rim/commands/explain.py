@@ -15,7 +15,7 @@ from rim.exits import OK, PARTIAL, TIMED_OUT, Failed, Usage
 
 _AWAY_SECONDS = 1.0  # that an edge which is not present is given: it may be connecting again
 _NAMES = ("node", "edge", "region", "url")  # of the asker and the asked, which differ as they should
-_HERE = "here"  # where the bytes lie is every edge's own affair
+_OWN = ("here", "delta")  # where the bytes lie, and which deltas were asked for, is every edge's own affair
 
 Row = Mapping[str, Any]
 
@@ -64,7 +64,7 @@ def _ask(origin: Origin, url: str, timeout: float) -> tuple[list[Row], list[str]
 
 
 def _flat(row: Row, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """The account as lines: a name, and a text. A list's items are named by their coding, where they have one."""
+    """The account as lines: a name, and a text. A list's items have names of their own, where they can."""
     for key, value in row.items():
         name = f"{prefix}{key}"
         if not prefix and key in _NAMES:
@@ -73,16 +73,21 @@ def _flat(row: Row, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield from _flat(value, f"{name} ")
         elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
             for number, item in enumerate(value):
-                yield from _flat(item, f"{item.get('coding') or f'{name} {number}'} ")
+                yield from _flat(item, f"{_name_of(item) or f'{name} {number}'} ")
         elif value is not None and value != []:
             yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _name_of(item: Row) -> str | None:
+    """What an item of a list is called: its coding, or where a base lay and in which generation."""
+    return f"base {item['base']} of {item['generation']}" if "base" in item else item.get("coding")
 
 
 def _differing(accounts: Iterable[Mapping[str, str]]) -> list[str]:
     """The lines that are not the same everywhere."""
     every = list(accounts)
     names = dict.fromkeys(name for account in every for name in account)
-    return [name for name in names if not name.endswith(_HERE) and len({account.get(name) for account in every}) > 1]
+    return [name for name in names if not name.endswith(_OWN) and len({account.get(name) for account in every}) > 1]
 
 
 def _block(row: Row, lines: Mapping[str, str], differ: list[str]) -> str:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import gzip
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -20,12 +21,14 @@ from content import car, ipns, tree, unixfs
 from content.block import Block
 from content.catalog import Catalog, Floor, Retained, Site
 from content.cid import CID, RAW
+from content.deltas import BASE_RELEASES, control_for, is_delta_coded, is_fresh
 from content.denylists import Row
 from content.denyrule import Rule
 from content.media import compressible, media_type
 from content.naming import is_hash_named
 from content.release import Asset, Encoding, Release, Rules
 from content.walk import drive
+from edge.site.rules import Tables
 from edge.site.view import Lender, Meaning, Published, SiteView, Visit
 
 File = bytes | str  # text: the target of a symlink
@@ -52,11 +55,7 @@ class Store:
         kind = media_type(path)
         encodings = {}
         if compressible(kind):
-            for coding, coded in (
-                ("br", brotli.compress(content)),
-                ("gzip", gzip.compress(content, mtime=0)),
-                ("zstd", zstandard.compress(content, 3)),
-            ):
+            for coding, coded in _encoded(content).items():
                 if len(coded) < len(content):
                     encodings[coding] = Encoding(unixfs.file(coded, self.emit).cid, len(coded))
         cid = unixfs.file(content, self.emit).cid
@@ -80,6 +79,19 @@ class Store:
         block = release.to_block()
         self.emit(block)
         return block.cid
+
+    def bases(self, kept: Sequence[Retained]) -> CID:
+        """The bases of these releases, newest first, as an origin keeps them."""
+        found: dict[str, dict[str, Any]] = {}
+        for item in kept:
+            release = Release.from_block(self.get(item.release))
+            table = Tables.of(release.rules).headers
+            for path, value in drive(tree.rows(release.index), self.get):
+                asset = Asset.from_row(value)
+                if is_delta_coded(asset, is_fresh(control_for(table, path, asset.immutable))):
+                    row = found.setdefault(asset.sha256, {**asset.to_row(), "at": [], "gen": item.generation})
+                    row["at"] = list(dict.fromkeys([*row["at"], path]))[:4]
+        return tree.build(sorted(found.items()), self.emit)
 
     def view(self, site: Site) -> SiteView:
         """The site as an edge would hold it."""
@@ -107,6 +119,16 @@ class Store:
 
     def resolve(self, view: SiteView, path: str, navigation: bool = False, **visit: Any) -> Meaning:
         return drive(view.resolve(path, Visit(navigation, **visit)), self.get)
+
+
+@lru_cache(maxsize=256)
+def _encoded(content: bytes) -> dict[str, bytes]:
+    """Each content once: many plays publish the same files. Long ones less hard, which takes seconds."""
+    return {
+        "br": brotli.compress(content, quality=11 if len(content) < 1 << 18 else 5),
+        "gzip": gzip.compress(content, mtime=0),
+        "zstd": zstandard.compress(content, 3),
+    }
 
 
 def site_of(store: Store, files: Mapping[str, File], name: str = "demo", **fields: Any) -> Site:
@@ -149,6 +171,12 @@ class World:
             new = replace(old, generation=generation, live=kept, next=None, retained=(kept, *old.retained), **fields)
         self.put(new)
         return new
+
+    def remember_bases(self, name: str) -> Site:
+        """What an origin does at each commit: the bases of live and of the last releases."""
+        site = self.sites[name]
+        self.put(replace(site, bases=self.store.bases(site.retained[: BASE_RELEASES + 1])))
+        return self.sites[name]
 
     def activate(self, name: str) -> None:
         """Commit 2: next becomes live."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from hashlib import sha256
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from content.cid import CID, RAW
 from content.release import Asset, Encoding
-from edge.http.answer import Answer, Asking, Choice
+from edge.http.answer import Answer, Asking, Choice, Delta
 
 PLAIN, BR, GZIP, ZSTD = (CID.of(RAW, text) for text in (b"plain", b"br", b"gzip", b"zstd"))
 CSS = Asset(
@@ -277,3 +278,86 @@ def test_fields_are_read_from_pairs() -> None:
     asking = Asking.read("GET", pairs)
     assert asking == Asking("GET", accept_encoding=b"gzip;q=0.1, br", range=b"bytes=0-0, bytes=1-1")
     assert Answer(CSS).choose(asking).body == BR
+
+
+# RFC 9842: one asset, an old file that the client has, and the delta from it.
+
+SCRIPT = Asset(PLAIN, 1000, PLAIN.digest.hex(), "text/javascript", {"br": Encoding(BR, 300)}, immutable=True)
+DELTA, BASE = CID.of(RAW, b"delta"), sha256(b"base").digest()
+HAS = b":" + b64encode(BASE) + b":"
+ALL = b"gzip, br, zstd, dcz"
+
+
+def coded(**fields: Any) -> Answer:
+    return Answer(SCRIPT, immutable=True, dictionary_for="/a/app-8f3a9c1e.js", **fields)
+
+
+def test_a_pair_is_awaited_until_it_is_known() -> None:
+    """Who names a dictionary and takes dcz may be worth a delta; what is known, for good or not, is awaited no more."""
+    answer = coded()
+    asking = Asking(accept_encoding=ALL, available_dictionary=HAS)
+    assert answer.awaited(asking) == BASE
+    assert answer.awaited(asking._replace(method="HEAD", range=b"bytes=0-0")) == BASE
+    for other in (
+        asking._replace(available_dictionary=None),
+        asking._replace(available_dictionary=b":AAAA:"),
+        asking._replace(accept_encoding=None),
+        asking._replace(accept_encoding=b"br, *"),
+        asking._replace(accept_encoding=b"br, dcz;q=0"),
+        asking._replace(range=b"bytes=0-0"),
+    ):
+        assert answer.awaited(other) is None
+        assert answer.choose(other).body in (BR, PLAIN)
+    assert answer.choose(asking).body == BR
+    for delta in (None, Delta(DELTA, 50)):
+        answer.deltas = {BASE: delta}
+        assert answer.awaited(asking) is None
+        assert answer.choose(asking).body == (BR if delta is None else DELTA)
+
+
+def test_the_fields_of_a_delta() -> None:
+    """As those of every variant, but for its length, its coding and its tag, which names both files."""
+    answer = coded()
+    answer.deltas = {BASE: Delta(DELTA, 50)}
+    plain = ask(answer)[1]
+    choice, fields = ask(answer, accept_encoding=ALL, available_dictionary=HAS)
+    tag = f'"{PLAIN}.{BASE.hex()[:16]}.dcz"'
+    assert (choice.status, choice.body, choice.stop, choice.size) == (200, DELTA, 50, 50)
+    assert fields == {**plain, "content-length": "50", "content-encoding": "dcz", "etag": tag}
+    assert plain["vary"] == "Accept-Encoding, Available-Dictionary"
+    assert plain["use-as-dictionary"] == 'match="/a/app-*.js"'
+    choice, fields = ask(answer, accept_encoding=ALL, available_dictionary=HAS, if_none_match=tag.encode())
+    assert (choice.status, fields["vary"], fields["etag"]) == (304, plain["vary"], tag)
+    refused = ask(answer, accept_encoding=b"*;q=0")[1]
+    assert refused["vary"] == plain["vary"]
+    assert "use-as-dictionary" not in refused
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(SCRIPT, immutable=True),
+        coded(personal=True),
+        coded(status=404),
+        coded(fields=[("Cache-Control", "public, max-age=0")]),
+        coded(fields=[("Cache-Control", "no-store")]),
+        Answer(PNG, immutable=True, dictionary_for="/a-8f3a9c1e.png"),
+        Answer(SCRIPT, dictionary_for="/app.js"),
+    ],
+)
+def test_what_is_not_fresh_or_not_alike_says_nothing_of_dictionaries(answer: Answer) -> None:
+    """A browser would not keep it, or nothing would come of it."""
+    assert answer.deltas is None
+    assert b"dictionary" not in answer.choose(Asking()).head.lower()
+    assert answer.awaited(Asking(accept_encoding=ALL, available_dictionary=HAS)) is None
+
+
+def test_a_pattern_is_escaped_and_a_site_may_say_its_own() -> None:
+    """Use-As-Dictionary is a structured field; what `_headers` says of it stands."""
+    answer = Answer(SCRIPT, immutable=True, dictionary_for="/(a)/app-8f3a9c1e.js")
+    assert ask(answer)[1]["use-as-dictionary"] == r'match="/\\(a\\)/app-*.js"'
+    said = coded(fields=[("Use-As-Dictionary", 'match="/x/*"')])
+    assert ask(said)[1]["use-as-dictionary"] == 'match="/x/*"'
+    none = coded(fields=[("Use-As-Dictionary", None)])
+    assert "use-as-dictionary" not in ask(none)[1]
+    assert none.deltas is not None  # it is no dictionary, and may still come as a delta

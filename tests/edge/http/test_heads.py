@@ -75,8 +75,9 @@ def test_what_chooses_among_answers_is_the_key() -> None:
         assert plain is not None
         return plain.head.key
 
-    assert key(b"X: y\r\n") == key(b"") == (None, None)
-    assert key(b'Accept-Encoding: br\r\nIf-None-Match: "a"\r\n') == (b"br", b'"a"')
+    assert key(b"X: y\r\n") == key(b"") == (None, None, None)
+    assert key(b'Accept-Encoding: br\r\nIf-None-Match: "a"\r\n') == (b"br", b'"a"', None)
+    assert key(b"Available-Dictionary: :AA==:\r\n") == (None, None, b":AA==:")
     assert key(b"Range: bytes=0-1\r\n") is None
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 
@@ -34,12 +36,14 @@ from tests.edge.workers import publish
 
 CSS = b"body { color: black }\n" * 50
 LARGE = bytes(range(256)) * 5000
+SCRIPT = b"".join(b"let v%d = %d;\n" % (number, number * number) for number in range(200))
 GONE = b"the origin has lost this"
 FILES: dict[str, File] = {
     "index.html": b"<!doctype html><title>home</title>",
     "style-BQk3xY9z.css": CSS,
     "style.css": CSS + b"/**/",
     "app.js": b"import('./chunk.js');\n" * 40,
+    "app-BBBBbbb2.js": SCRIPT + b"// new",
     "said.html": b"<!doctype html><title>rules</title>",
     "docs/index.html": b"<!doctype html><title>docs</title>",
     "docs/404.html": b"<!doctype html><title>no such doc</title>",
@@ -68,6 +72,10 @@ REDIRECTS = """
 """
 TAGS = {name: f'"{CID.of(RAW, body)}"' for name, body in FILES.items() if isinstance(body, bytes)}
 NAVIGATES = {"Sec-Fetch-Mode": "navigate"}
+HAS = {
+    "Available-Dictionary": f":{b64encode(sha256(SCRIPT).digest()).decode()}:",
+    "Accept-Encoding": "gzip, br, zstd, dcz",
+}
 JSON = {"Accept": "application/json"}
 PREFLIGHT = {"Origin": "https://other.example", "Access-Control-Request-Method": "GET"}
 LOCAL, SPA, PREVIEW, TRIED = "localhost", "spa.localhost", "pr-1--demo.localhost", "tried.localhost"
@@ -123,6 +131,15 @@ KINDS = [
     Kind(304, "/picture.png", {"If-None-Match": TAGS["picture.png"]}),
     Kind(304, "/style-BQk3xY9z.css", {"If-None-Match": "*", "Accept-Encoding": "br"}),
     Kind(304, "/said.html", {"If-None-Match": "*"}, "HEAD"),
+    Kind(200, "/app-BBBBbbb2.js", HAS),
+    Kind(200, "/app-BBBBbbb2.js", HAS, "HEAD"),
+    Kind(200, "/app-BBBBbbb2.js", {**HAS, "Accept-Encoding": "br, dcz;q=0"}),
+    Kind(200, "/app-BBBBbbb2.js", {**HAS, "Accept-Encoding": "dcz, identity;q=0"}),
+    Kind(206, "/app-BBBBbbb2.js", {**HAS, **ranged("0-9")}),
+    Kind(304, "/app-BBBBbbb2.js", {**HAS, "If-None-Match": "*"}),
+    Kind(406, "/app-BBBBbbb2.js", {**HAS, "Accept-Encoding": "dcz;q=0, identity;q=0"}),
+    Kind(412, "/app-BBBBbbb2.js", {**HAS, "If-Match": '"old"'}),
+    Kind(416, "/app-BBBBbbb2.js", {**HAS, **ranged("50000-")}),
     Kind(308, "/docs"),
     Kind(308, "/docs", method="HEAD"),
     Kind(301, "/old"),
@@ -222,7 +239,9 @@ def _world() -> World:
     said = Rules(headers=HeaderTable(made).to_value(), redirects=RedirectTable(sent).to_value())
     password = str(Password.make("open sesame", b"saltsalt"))
     shown = Alias(world.store.release(FILES), 1, 0, password=password)
+    world.publish("demo", {"app-AAAAaaa1.js": SCRIPT})
     world.publish("demo", FILES, rules=said, aliases={"pr-1": shown})
+    world.remember_bases("demo")
     world.publish("spa", FILES, spa=True)
     publish(world, FILES, name="worked")
     world.publish("aged", FILES, settings={"max_stale": 1})
