@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from content.catalog import WHOLE, Retained, Rollout, Site
+from content.catalog import WHOLE, Retained, Rollout, Signed, Site
 from content.cid import CID, DAG_CBOR
 from content.release import Rules
 from edge.site.view import Found, SiteView, Visit
@@ -178,6 +178,38 @@ def test_the_field_counts_before_the_cookie(cookie: bytes, field: bytes, asks: b
     visitor = came(view_of(pin=True), cookie, rim_release=field)
     assert visitor.visit.release == (old if asks else None)
     assert came(view_of(), cookie, rim_release=field).visit.release is None
+
+
+def worked(view: SiteView, **site: object) -> SiteView:
+    """The same view, of a site with a service worker."""
+    assert view.live is not None
+    word = Signed(view.live.cid, 1, (), b"")
+    return replace(view, site=replace(view.site, signed=(word,), **site))  # type: ignore[arg-type]
+
+
+def test_a_worker_speaks_by_the_field_alone() -> None:
+    """Its cookie is not read; what it asks for as everybody would is everybody's, unless a rollout makes two of that;
+    the switch, and a preview, end it."""
+    view = worked(view_of())
+    assert view.live is not None
+    live, old = str(view.live.cid).encode(), str(CID.of(DAG_CBOR, b"old")).encode()
+    page, code = found(view, "/"), found(view, "/app-BQk3xY9z.js")
+    plain = came(view, b"rim_release=" + old)
+    assert plain == Visitor(view, NAVIGATION)
+    assert plain.shared_vary(page, ()) == ()
+    assert came(view, rim_release=live) == plain
+    tab = came(view, visit=Visit(), rim_release=old)
+    assert (str(tab.visit.release).encode(), tab.is_personal(page, 0), tab.has_own_paths) == (old, True, True)
+    assert (tab.vary(), tab.is_personal(code, 0)) == (("Cookie", "Rim-Release"), False)
+    fresh = (("CDN-Cache-Control", "max-age=60"),)
+    assert plain.shared_vary(page, fresh) == ("Rim-Release",)
+    assert plain.shared_vary(code, fresh) == ()
+    assert plain.shared_vary(page, (("Cache-Control", None),)) == ()
+    assert came(worked(view_of(WHOLE)), rim_release=live).visit.release == view.live.cid
+    off = worked(view_of(), settings={"worker": "off"})
+    assert came(off, rim_release=old) == Visitor(off, NAVIGATION)
+    assert off.release is None
+    assert view.release == live
 
 
 def test_site_without_live() -> None:
