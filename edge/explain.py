@@ -61,6 +61,8 @@ class Explainer:
         if (of := standing(view, trial=False)) is not None:
             listed = of.published.release.rules.precached
             told["worker"] = {"serial": of.signed.serial, "files": len(listed), "precached": path in listed}
+        if path.startswith("/.rim/"):
+            return told | {"why": "paths below /.rim/ are the edge's own, whatever is published"}
         try:
             return told | await self._meaning(view, path, Visit(True, parts.query.encode(), host))
         except Unavailable as error:

@@ -424,6 +424,8 @@ def test_explain_tells_of_the_worker(tmp_path: Path) -> None:
         told = await node.explainer.explain("http://demo.localhost/style.css")
         assert told["worker"] == {"serial": 1_000, "files": 3, "precached": True}
         assert (await node.explainer.explain("http://demo.localhost/late.txt"))["worker"]["precached"] is False
+        told = await node.explainer.explain("http://demo.localhost/.rim/sw.js")
+        assert ("status" in told, told["why"].startswith("paths below /.rim/")) == (False, True)
         assert "worker" not in await node.explainer.explain("http://plain.localhost/style.css")
 
     play(tmp_path, act, lambda world: world.publish("plain", FILES))
