@@ -148,9 +148,13 @@ async function install(event) {
   const stored = await fill(await manifest(current));
   // Exact addresses of stored files that never change: the browser answers these without starting a worker. They are
   // not deleted before another worker is active, so what is not found there is never asked of the network instead.
-  const routes = stored
-    .filter(({ immutable, path }) => immutable && /^[\w/.~-]+$/.test(path))
-    .map(({ path }) => ({ condition: { urlPattern: { pathname: path, search: "" } }, source: { cacheName: FILES } }));
+  // By destination, because the script of a Worker has to pass here: that binds the Worker to its page's release.
+  const routes = stored.flatMap(({ immutable, path, type }) => {
+    const [kind] = type.match(/script|css|font|image/) ?? [];
+    if (!immutable || !kind || !/^[\w/.~-]+$/.test(path)) return [];
+    const condition = { urlPattern: { pathname: path, search: "" }, requestDestination: kind.replace("css", "style") };
+    return { condition, source: { cacheName: FILES } };
+  });
   await event.addRoutes?.(routes.slice(0, 256)).catch(() => {});
   await skipWaiting();
 }
@@ -168,16 +172,16 @@ async function fill(core) {
   const work = async () => {
     for (let file; !stop && (file = missing.shift()); ) {
       try {
-        const { bytes, fields, ...wire } = await load(core, file, { priority: "low" });
-        await cache.put(place(file), response(file, bytes));
-        held.add(place(file));
-        tell("progress", { done: ++done, total, path: file.path, bytes: file.size, ...wire });
-      } catch ({ name }) {
-        if (name === "QuotaExceededError") {
-          stop = true;
-          tell("quota");
+        // A page may have asked for it meanwhile, and the worker that is there have stored it.
+        if (!(await cache.match(place(file)))) {
+          const { bytes, fields, ...wire } = await load(core, file, { priority: "low" });
+          stop ||= !(await keep(file, bytes));
+          if (stop) return;
+          tell("progress", { done: done + 1, total, path: file.path, bytes: file.size, ...wire });
         }
-      }
+        held.add(place(file));
+        done++;
+      } catch {}
     }
   };
   await Promise.all(["", "", "", "", "", ""].map(work));
@@ -290,8 +294,9 @@ async function respond(event, navigation, url, core) {
   return response({ fields, ...file }, bytes, status);
 }
 
+// Whether there was room for it.
 const keep = async (file, bytes) =>
-  (await open(FILES)).put(place(file), response(file, bytes)).catch(() => tell("quota"));
+  (await open(FILES)).put(place(file), response(file, bytes)).then(() => true, () => tell("quota"));
 
 // As the manifest says, never as the wire said.
 const response = ({ type, fields = [] }, bytes, status) =>
@@ -348,10 +353,8 @@ async function find(core, path, hops = 8) {
       const { pathname } = new URL(encoded(row.to) + encoded(path.slice(name.length)), location.origin + encoded(name));
       return find(core, decoded(pathname), hops - 1);
     }
-    if (row?.type) {
-      const { cid, size, type, imm, sha256 } = row;
-      return { path: name, cid: "f" + cid, size, type, immutable: imm, hash: sha256 ?? cid.slice(-64) };
-    }
+    const { cid, imm: immutable, sha256 } = row ?? {};
+    if (cid) return { ...row, path: name, cid: "f" + cid, immutable, hash: sha256 ?? cid.slice(-64) };
   }
 }
 
