@@ -30,6 +30,7 @@ _UNFIT = frozenset({"no-store", "no-cache"})
 # What encodeURI leaves alone, and bundlers and authors with it: a pattern is compared with the URL as it was written.
 _PLAIN = "/;,:@&=+$-_.!~*'()"
 _SPECIAL = re.compile(r"[+*?:{}()\\]")  # URL Pattern standard, "escape a pattern string"
+_LAST8 = re.compile(r"[^/][-.]([A-Za-z0-9_-]{8})\.[A-Za-z0-9]+\Z")
 _VERSION = re.compile(r"(?<![0-9A-Za-z.])v?[0-9]+(?:\.[0-9]+)+(?:-[0-9A-Za-z.]*[0-9](?![0-9A-Za-z.]))?(?![0-9])")
 
 
@@ -70,10 +71,10 @@ def match_of(path: str, immutable: bool) -> str | None:
     """The URL pattern (Use-As-Dictionary: match, RFC 9842 §2.1.1) of the later files that this one is a dictionary for.
 
     `/assets/vue-BQk3xY9z.js` gives `/assets/vue-*.js`; a name that stays gives itself; of one that is immutable by
-    declaration the versions (`/lib/3.7.0/jquery-3.7.0.min.js`) are open. None: it is immutable, and nothing in its name
-    can change, so no later file is ever like it. Percent-encoded as encodeURI does, so without a regular expression and
+    declaration, what looks like a hash at its end or like a version (`/lib/3.7.0/jquery-3.7.0.min.js`) is open. None: it
+    is immutable, and nothing in its name can change, so no later file is ever like it. Percent-encoded as encodeURI does, so without a regular expression and
     of this origin, as §2.1.1 asks."""
-    span = hash_span(path)
+    span = hash_span(path) or (_end_span(path) if immutable else None)
     if span is not None:
         pieces = [path[: span[0]], path[span[1] :]]
     elif immutable:
@@ -83,3 +84,10 @@ def match_of(path: str, immutable: bool) -> str | None:
     else:
         pieces = [path]
     return "*".join(_SPECIAL.sub(r"\\\g<0>", quote(piece, safe=_PLAIN)) for piece in pieces)
+
+
+def _end_span(path: str) -> tuple[int, int] | None:
+    """Where the name of what is declared immutable ends in 8 characters that may be a hash: of a bundler's hashes 6 %
+    look like words, which is why whole folders are declared."""
+    found = _LAST8.search(path)
+    return None if found is None else found.span(1)

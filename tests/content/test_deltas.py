@@ -53,9 +53,18 @@ OF_DECLARED = {
     "/vendor/d3-7.9.0.js": "/vendor/d3-*.js",
     "/vendor/d3-7.9.0-min.js": "/vendor/d3-*-min.js",
     "/vendor/d3.js": None,
+    "/assets/app-abcdefgh.js": "/assets/app-*.js",  # a hash that looks like a word
+    "/assets/vue-router-BuckDuck.js": "/assets/vue-router-*.js",
+    "/assets/-abcdefgh.js": None,
+    "/assets/long-abcdefghi.js": None,
     "/3f9a1c0b.js": None,
 }
-STAYING = {"/data.json": "/data.json", "/a b/c:d.js": r"/a%20b/c\:d.js", "/v1.2/app.js": "/v1.2/app.js"}
+STAYING = {
+    "/assets/app-abcdefgh.js": "/assets/app-abcdefgh.js",
+    "/data.json": "/data.json",
+    "/a b/c:d.js": r"/a%20b/c\:d.js",
+    "/v1.2/app.js": "/v1.2/app.js",
+}
 
 
 def asset(size: int, media_type: str = "text/javascript", target: str | None = None) -> Asset:
