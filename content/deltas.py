@@ -71,9 +71,9 @@ def match_of(path: str, immutable: bool) -> str | None:
     """The URL pattern (Use-As-Dictionary: match, RFC 9842 §2.1.1) of the later files that this one is a dictionary for.
 
     `/assets/vue-BQk3xY9z.js` gives `/assets/vue-*.js`; a name that stays gives itself; of one that is immutable by
-    declaration, what looks like a hash at its end or like a version (`/lib/3.7.0/jquery-3.7.0.min.js`) is open. None: it
-    is immutable, and nothing in its name can change, so no later file is ever like it. Percent-encoded as encodeURI does, so without a regular expression and
-    of this origin, as §2.1.1 asks."""
+    declaration, what may be a hash at its end or a version (`/lib/3.7.0/jquery-3.7.0.min.js`) is open. None: it is
+    immutable, and nothing in its name can change, so no later file is ever like it. Percent-encoded as encodeURI does;
+    without a regular expression and of this origin, as §2.1.1 asks."""
     span = hash_span(path) or (_end_span(path) if immutable else None)
     if span is not None:
         pieces = [path[: span[0]], path[span[1] :]]

@@ -128,10 +128,12 @@ class Explainer:
         if answer.deltas is None or match is None:
             return {}
         known = self.deltas.of(view, found.asset.cid)
+        live = 0 if view.live is None else view.live.generation
         rows = []
         for base in (await self.loader.run(bases_like(view, match), limit=None))[:_BASES]:
-            digest = bytes.fromhex(base.sha256)
-            row = {"base": base.at[0], "generation": base.generation, "size": base.asset.size, "sha256": base.sha256}
+            digest = bytes.fromhex(base.asset.sha256)
+            generation = live if base.generation is None else base.generation
+            row = {"base": base.path, "generation": generation, "size": base.asset.size, "sha256": base.asset.sha256}
             if digest in known:
                 delta = known[digest]
                 row["delta"] = "none" if delta is None else delta.size

@@ -17,7 +17,7 @@ import brotli
 import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from content import car, ipns, tree, unixfs
+from content import bases, car, ipns, tree, unixfs
 from content.block import Block
 from content.catalog import Catalog, Floor, Retained, Site
 from content.cid import CID, RAW
@@ -81,16 +81,16 @@ class Store:
         return block.cid
 
     def bases(self, kept: Sequence[Retained]) -> CID:
-        """The bases of these releases, newest first, as an origin keeps them."""
-        found: dict[str, dict[str, Any]] = {}
-        for item in kept:
+        """The bases of these releases, live first, then newest first, as an origin keeps them."""
+        found: dict[str, Any] = {}
+        for number, item in enumerate(kept):
             release = Release.from_block(self.get(item.release))
             table = Tables.of(release.rules).headers
-            for path, value in drive(tree.rows(release.index), self.get):
-                asset = Asset.from_row(value)
-                if is_delta_coded(asset, is_fresh(control_for(table, path, asset.immutable))):
-                    row = found.setdefault(asset.sha256, {**asset.to_row(), "at": [], "gen": item.generation})
-                    row["at"] = list(dict.fromkeys([*row["at"], path]))[:4]
+            for path, row in drive(tree.rows(release.index), self.get):
+                asset = Asset.from_row(row)
+                key = bases.key(asset.sha256, path)
+                if key and is_delta_coded(asset, is_fresh(control_for(table, path, asset.immutable))):
+                    found.setdefault(key, bases.value(row, item.generation if number else None))
         return tree.build(sorted(found.items()), self.emit)
 
     def view(self, site: Site) -> SiteView:

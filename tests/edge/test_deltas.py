@@ -354,15 +354,16 @@ def test_a_flip_ends_what_was_known(tmp_path: Path) -> None:
 
 
 def test_a_purged_base_is_none(tmp_path: Path) -> None:
-    """Below a floor nothing is sent that is made of it, whether the origin took it out of the bases or not."""
+    """The origin takes what a purge covers out of the bases; what was made of it before is gone with its view."""
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
-        assert (await fetch(node, NEW_PATH, **has(OLD))).headers["content-encoding"] == "dcz"
+        first = await fetch(node, NEW_PATH, **has(OLD))
+        assert first.headers["content-encoding"] == "dcz"
         world.purge("demo", "path", OLD_PATH)
+        world.change("demo", bases=world.store.bases(world.sites["demo"].retained[:1]))
         await origin.serving(await origin.sign())
+        assert CID.of(RAW, first.body) not in node.loader.memory
         assert (await fetch(node, NEW_PATH, **has(OLD))).headers["content-encoding"] == "br"
-        world.purge("demo", "prefix", "/")  # live is below no floor, and so is a base that is live
-        await origin.serving(await origin.sign())
         assert (await fetch(node, NEW_PATH, **has(NEW))).headers["content-encoding"] == "dcz"
 
     play(tmp_path, act)
@@ -522,16 +523,20 @@ def test_a_base_that_cannot_be_had(tmp_path: Path) -> None:
 
 
 def test_a_row_that_lies_about_its_bytes_makes_no_delta(tmp_path: Path) -> None:
-    """A base whose bytes have another hash than its key: what a browser made of that delta would not be the file."""
+    """A base of two blocks whose SHA-256 is another than its row says: what a browser made of that delta would not be
+    the file. And a row under a key that is not its own."""
+    large = OLD * (2 * MiB // len(OLD))
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
-        assert (await fetch(node, NEW_PATH, **has(b"not what lies there"))).headers["content-encoding"] == "br"
-        assert counts(node) == {"made": 0, "unfit": 1}
+        for number, data in enumerate((b"not what lies there", b"nor there"), 1):
+            assert (await fetch(node, NEW_PATH, **has(data))).headers["content-encoding"] == "br"
+            assert counts(node) == {"made": 0, "unfit": number}
 
     world = two_deploys()
-    row = {**world.store.asset(OLD_PATH, OLD).to_row(), "at": [OLD_PATH], "gen": 1}
-    key = sha256(b"not what lies there").hexdigest()
-    world.change("demo", bases=tree.build([(key, row)], world.store.emit))
+    lies, other = (sha256(data).hexdigest() for data in (b"not what lies there", b"nor there"))
+    row = replace(world.store.asset("/x.js", large), sha256=lies).to_row()
+    rows = sorted([(lies + "/x.js", row), (other + OLD_PATH, world.store.asset(OLD_PATH, OLD).to_row())])
+    world.change("demo", bases=tree.build(rows, world.store.emit))
     play(tmp_path, act, world)
 
 
