@@ -40,6 +40,7 @@ _OF_THE_MANIFEST = "cache-control content-type link set-cookie vary clear-site-d
 _OF_THE_TRANSFER = "connection keep-alive te trailer transfer-encoding upgrade x-content-type-options"
 _LEFT_OUT = frozenset(f"{_OF_THE_MANIFEST} {_OF_THE_TRANSFER}".split())
 _OCTETS = "application/octet-stream"
+_FIRST = ("text/html", "text/css", "javascript", "font/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,9 @@ class Entry:
 
 
 def entries(release: Release) -> Walk[tuple[Entry, ...]]:
-    """The precached files, by path. A symlink stands for its target; what is not there is left out, and what a forced
-    rule of `_redirects` stands before, if only for some visitors: of that a worker asks the edge. Raises BadNode."""
+    """The precached files in the order in which a page needs them: documents, styles, scripts, fonts, the rest, each by
+    path. A symlink stands for its target; what is not there is left out, and what a forced rule of `_redirects` stands
+    before, if only for some visitors: of that a worker asks the edge. Raises BadNode."""
     forced = _forced(release)
     paths = [path for path in release.rules.precached if path not in NEVER_FILES and not _is_taken(path, forced)]
     rows = yield from tree.select(release.index, paths)
@@ -92,7 +94,7 @@ def entries(release: Release) -> Walk[tuple[Entry, ...]]:
                 continue
             asset, immutable = held.asset, held.immutable
         found.append(_entry(path, asset, immutable, table))
-    return tuple(found)
+    return tuple(sorted(found, key=lambda entry: _rank(entry.media_type)))  # stable: the paths were in order
 
 
 def core(
@@ -103,15 +105,16 @@ def core(
     gateways: Sequence[str],
     entries: Sequence[Entry],
 ) -> dict[str, Any]:
-    """The manifest without its signature, as a value for JSON."""
+    """The manifest without its signature, as a value for JSON. The Index's CID is in base16, which ends in the SHA-256
+    as a script computes it."""
     rules = release.rules
     return {
         "rim": 1,
         "site": site,
         "release": str(release_cid),
         "serial": serial,
-        "index": str(release.index),
-        "spa": rules.spa,
+        "index": "f" + release.index.hex(),
+        "spa": rules.spa or _has_shell(release),
         "clean": rules.clean,
         "slash": rules.slash,
         "error": rules.error or "",
@@ -180,6 +183,16 @@ def workbox(entries: Sequence[Entry]) -> list[dict[str, Any]]:
         {"url": entry.path, "revision": None if entry.immutable else entry.sha256, "integrity": entry.integrity}
         for entry in entries
     ]
+
+
+def _rank(media_type: str) -> int:
+    return next((rank for rank, kind in enumerate(_FIRST) if kind in media_type), len(_FIRST))
+
+
+def _has_shell(release: Release) -> bool:
+    """Whether a rule of `_redirects` has every navigation answered with the site's first page, as `spa` does."""
+    rules = RedirectTable.from_value(release.rules.redirects or []).rules
+    return any(r.is_shell and not r.query and r.source == "/*" and r.target in ("/", "/index.html") for r in rules)
 
 
 def _forced(release: Release) -> PatternIndex | None:

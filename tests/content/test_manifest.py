@@ -78,20 +78,24 @@ def blocks() -> Blocks:
 
 
 def test_what_a_manifest_lists(blocks: Blocks) -> None:
-    """By path, links as what they lead to, each with its type and fields as its answers have them; never settings."""
+    """What a page needs first, then by path; links as what they lead to, each with its type and fields as its answers
+    have them; never settings."""
     found = drive(manifest.entries(publish(ROWS, blocks, LISTED, HEADERS)), blocks.get_block)
     told = (("X-Frame-Options", "DENY"),)
     a = ROWS["/assets/a-3f9a1c0b.css"]
-    assert found == (
+    names = ("/index.html", "/assets/a-3f9a1c0b.css", "/current.css", "/ünï/\u2028 'q\".js", "/data", "/film.mp4")
+    assert tuple(entry.path for entry in found) == names
+    assert found[1:3] == (
         Entry("/assets/a-3f9a1c0b.css", 1, a.sha256, "text/css", True, a.cid),
         Entry("/current.css", 1, a.sha256, "text/css", False, a.cid, told),
+    )
+    assert found[4:] == (
         Entry("/data", 2, ROWS["/data"].sha256, "application/json", False, ROWS["/data"].cid, told),
         Entry("/film.mp4", 3_000_000, "ab" * 32, "video/mp4", False, LONG, told),
-        *(
-            Entry(path, ROWS[path].size, ROWS[path].sha256, ROWS[path].media_type, False, ROWS[path].cid, told)
-            for path in ("/index.html", "/ünï/\u2028 'q\".js")
-        ),
     )
+    for entry in (found[0], found[3]):
+        row = ROWS[entry.path]
+        assert entry == Entry(entry.path, row.size, row.sha256, row.media_type, False, row.cid, told)
 
 
 @pytest.mark.parametrize(
@@ -150,11 +154,30 @@ def test_the_core_is_a_format(blocks: Blocks) -> None:
     release = publish(ROWS, blocks, LISTED, HEADERS, worker=worker, spa=True, clean=True, error="/e.html")
     core = cored(release, blocks)
     assert manifest.signed_text({**core, "entries": []}).decode() == (
-        f'{{"rim":1,"site":"docs","release":"{release.to_block().cid}","serial":7,"index":"{release.index}",'
+        f'{{"rim":1,"site":"docs","release":"{release.to_block().cid}","serial":7,"index":"f{release.index.hex()}",'
         '"spa":true,"clean":true,"slash":"auto","error":"/e.html","redirects":false,"check":30,"complete":true,'
         '"gateways":["https://g.example"],"entries":[]}'
     )
-    assert str(CID.of(RAW, manifest.signed_text(core))) == "bafkreifthn2y3bnlyhnmdk5gjrue2xpxb2ckrttm5vwncbsmraltjslbr4"
+    assert str(CID.of(RAW, manifest.signed_text(core))) == "bafkreiaxv6jf5dj4ditsmczyyaorfrfd6xljz5tdwjofp5t55swtlvu7em"
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_shell"),
+    [
+        ("/* /index.html 200", True),
+        ("/* / 200", True),
+        ("/old /new\n/* /index.html 200!", True),
+        ("/app/* /index.html 200", False),
+        ("/* /app.html 200", False),
+        ("/* /index.html 302", False),
+        ("/* q=1 /index.html 200", False),
+    ],
+)
+def test_a_rule_that_is_a_shell_makes_an_app_of_one_page(blocks: Blocks, rule: str, is_shell: bool) -> None:
+    """As `spa` in rim.toml does: a worker answers a navigation to what is not there with the stored page."""
+    rules = RedirectTable(redirects.parse(rule)[0]).to_value()
+    assert cored(publish(ROWS, blocks, LISTED, redirects=rules), blocks)["spa"] is is_shell
+    assert cored(publish(ROWS, blocks, LISTED, spa=True, redirects=rules), blocks)["spa"] is True
 
 
 def test_only_the_site_signs(blocks: Blocks) -> None:
