@@ -1,26 +1,30 @@
 /** Types of /.rim/client.js: what a page may ask of the service worker of a Rim site. */
 
-/** What became of one file. `bytes` is its size; `wire` what came over the network, fields included: 0 or nothing where
-    it was stored already, here or in the browser's own cache; `encoding` its Content-Encoding on the way. */
-interface File { path: string; bytes: number; from: string; wire?: number; encoding?: string }
-/** How far the storing of a release is, and the file just stored. */
-export interface Progress extends File { rim: "progress"; done: number; total: number; release: string }
-/** A release is stored whole: pages opened from now on are of it. */
+/** What came over the wire for a file, as far as the browser knows it: bytes with the header (0: from its HTTP cache),
+ * and the coding ("dcz", "br", …; "": none). */
+export interface Wire { from: string; wire?: number; encoding?: string }
+/** A file was stored ahead: the `done`th of `total` that were missing. */
+export interface Progress extends Wire { rim: "progress"; done: number; total: number; path: string; bytes: number }
+/** A release is stored to its end: without a network, pages are of it. */
 export interface Ready { rim: "ready"; release: string }
-/** The edge could not be asked for the newest release (offline), or can be again (online). */
+/** The same, where it is not the release of this page: offer to load it anew. */
+export interface Update { rim: "update"; release: string }
+/** Nobody could be asked for the newest release (offline), or somebody can be again (online). */
 export interface Away { rim: "offline" | "online" }
-/** Somebody sent other bytes than the site's key has signed; they were not shown. `at`: who. */
+/** `at` sent other bytes than the site's key has signed. They were not shown. */
 export interface Lie { rim: "lie"; path: string; at: string }
-/** A range or large media: it went by unstored and unverified. */
+/** A range, or long media that is not stored: it went by unverified. */
 export interface Passed { rim: "passed"; path: string }
-/** The browser has no room left for the site. */
-export interface Quota { rim: "quota"; path: string }
-/** A file came to this page: `from` is "store", "edge" or "gateway:host". */
-export interface Served extends File { rim: "served" }
+/** The browser has no room left for this site. */
+export interface Quota { rim: "quota" }
+/** A file came to this page: `from` is "store", "edge" or "gateway:host"; `bytes` is the file's size. What the browser
+ * answers from the store without asking the worker (Static Routing) is not told of: see `workerFinalSourceType`. */
+export interface Served extends Wire { rim: "served"; path: string; bytes: number }
 
 export interface Events {
   progress: Progress;
   ready: Ready;
+  update: Update;
   offline: Away;
   online: Away;
   lie: Lie;
@@ -34,7 +38,7 @@ export interface Status {
   release?: string;
   /** The release that a page opened now is of. */
   current: string;
-  /** The last release that was stored whole. */
+  /** The last release that was stored to its end. */
   whole?: string;
   /** Whether the edge could not be asked last time. */
   away: boolean;

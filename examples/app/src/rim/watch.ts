@@ -108,13 +108,7 @@ function follow(client: Client, change: Change, book: (entry: Entry, sure: boole
   ];
 }
 
-interface File {
-  path: string;
-  from: string;
-  bytes: number;
-  wire?: number;
-  encoding?: string;
-}
+type File = import("/.rim/client.js").Wire & { path: string; bytes: number };
 
 function entryOf({ path, from, bytes, wire = 0, encoding = "" }: File): Entry {
   const source = from === "store" ? "worker" : from === "edge" ? sourceOf(encoding, wire) : "gateway";
