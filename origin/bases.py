@@ -15,7 +15,7 @@ that is never below a floor.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from content import bases, tree
@@ -39,32 +39,41 @@ def follow(old: Site, new: Site, emit: Callable[[Block], None]) -> Walk[CID | No
     if before == after and new.floors == old.floors:
         return new.bases
     root = new.bases or tree.EMPTY.cid
-    was = yield from _sources(before)
-    now = yield from _sources(after)
+    sources = yield from _sources({*before, *after})
+    was, now = ([sources[item] for item in chosen] for chosen in (before, after))
     touched = yield from _touched(was, now)
     if new.floors != old.floors:
         touched |= yield from _covered(root, old, new)
-    changes: dict[str, Row | None] = dict.fromkeys((yield from _values(old, was, touched)))
-    changes |= yield from _values(new, now, touched)
+    for source in sources.values():
+        yield from source.read(touched)
+    changes: dict[str, Row | None] = dict.fromkeys(_values(old, was, touched))
+    changes |= _values(new, now, touched)
     return (yield from tree.update(root, changes, emit)) if changes else root
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Source:
-    """A release whose files may be bases. `controls`: what its `_headers` say of Cache-Control, as values."""
+    """A release whose files may be bases. `controls`: what its `_headers` say of Cache-Control, as values. `rows`: of
+    the paths that are looked at."""
 
     item: Retained
     index: CID
     controls: Sequence[Any]
     table: HeaderTable
+    rows: dict[str, Row] = field(default_factory=dict)
 
-    def holds(self, path: str, row: Row | None) -> bool:
-        """Whether this row of it is a base."""
+    def read(self, paths: Iterable[str]) -> Walk[None]:
+        self.rows = yield from tree.select(self.index, paths)
+
+    def base(self, path: str, row: Row | None) -> Asset | None:
+        """The file in this row of it, if that is a base."""
         if row is None or not (self.controls or row.get("imm")):  # nothing else stays fresh by itself: most pages
-            return False
+            return None
         asset = Asset.from_row(row)
-        fresh = is_fresh(control_for(self.table, path, asset.immutable), asset.immutable)
-        return is_delta_coded(asset, fresh)
+        fresh = asset.immutable
+        if self.controls:
+            fresh = is_fresh(control_for(self.table, path, asset.immutable), asset.immutable)
+        return asset if is_delta_coded(asset, fresh) else None
 
 
 def _chosen(site: Site) -> tuple[Retained, ...]:
@@ -75,9 +84,9 @@ def _chosen(site: Site) -> tuple[Retained, ...]:
     return (site.live, *sorted(beside, key=lambda item: -item.generation))
 
 
-def _sources(chosen: Iterable[Retained]) -> Walk[list[_Source]]:
-    found = []
-    for item in chosen:
+def _sources(items: Iterable[Retained]) -> Walk[dict[Retained, _Source]]:
+    found = {}
+    for item in items:
         block = yield from ask(item.release)
         release = Release.from_block(block)
         controls = _controls(release.rules.headers)
@@ -85,7 +94,7 @@ def _sources(chosen: Iterable[Retained]) -> Walk[list[_Source]]:
             table = HeaderTable.from_value(controls)
         except BadNode:  # of a version with another grammar: no reason to refuse a commit
             controls, table = [], HeaderTable(())
-        found.append(_Source(item, release.index, controls, table))
+        found[item] = _Source(item, release.index, controls, table)
     return found
 
 
@@ -106,7 +115,7 @@ def _touched(was: Sequence[_Source], now: Sequence[_Source]) -> Walk[set[str]]:
     """
     live = now[0]
     touched = yield from _differing(was[0] if was else None, live)
-    before, after = ({source.item: source for source in sources[1:]} for sources in (was, now))
+    before, after = ({source.item: source for source in beside[1:]} for beside in (was, now))
     stayed = [after[item] for item in before.keys() & after.keys()]
     for item in before.keys() ^ after.keys():
         source = before.get(item) or after[item]
@@ -119,12 +128,12 @@ def _touched(was: Sequence[_Source], now: Sequence[_Source]) -> Walk[set[str]]:
 def _differing(a: _Source | None, b: _Source) -> Walk[set[str]]:
     """The paths that are a base in one of them, and not the same one in the other."""
     if a is None:
-        return {path for path, row in (yield from tree.rows(b.index)) if b.holds(path, row)}
+        return {path for path, row in (yield from tree.rows(b.index)) if b.base(path, row)}
     if a.controls == b.controls:
         rows = yield from tree.diff(a.index, b.index)
-        return {path for path, was, now in rows if a.holds(path, was) or b.holds(path, now)}
-    held_a = {path: row for path, row in (yield from tree.rows(a.index)) if a.holds(path, row)}
-    held_b = {path: row for path, row in (yield from tree.rows(b.index)) if b.holds(path, row)}
+        return {path for path, was, now in rows if a.base(path, was) or b.base(path, now)}
+    held_a = {path: row for path, row in (yield from tree.rows(a.index)) if a.base(path, row)}
+    held_b = {path: row for path, row in (yield from tree.rows(b.index)) if b.base(path, row)}
     return {path for path in held_a.keys() | held_b.keys() if held_a.get(path) != held_b.get(path)}
 
 
@@ -138,19 +147,19 @@ def _covered(root: CID, old: Site, new: Site) -> Walk[set[str]]:
     return found
 
 
-def _values(site: Site, sources: Sequence[_Source], paths: Iterable[str]) -> Walk[dict[str, Row]]:
+def _values(site: Site, sources: Sequence[_Source], paths: Iterable[str]) -> dict[str, Row]:
     """The rows of the tree for these paths. The first release that has a content under a path gives the row."""
-    wanted = sorted(paths)
     found: dict[str, Row] = {}
-    for source in sources if wanted else ():
-        generation = None if source.item == site.live else source.item.generation
-        for path, row in (yield from tree.select(source.index, wanted)).items():
-            if not source.holds(path, row):
+    for path in paths:
+        last: _Source | None = None
+        asset: Asset | None = None
+        for source in sources:
+            row = source.rows.get(path)
+            if last is None or row != last.rows.get(path) or source.controls != last.controls:  # most are the same
+                last, asset = source, source.base(path, row)
+            if asset is None or (key := bases.key(asset.sha256, path)) is None or key in found:
                 continue
-            asset = Asset.from_row(row)
-            if generation is not None and site.floor_of(path, asset.tags) > generation:
-                continue
-            key = bases.key(asset.sha256, path)
-            if key is not None and key not in found:
+            generation = None if source.item == site.live else source.item.generation
+            if generation is None or site.floor_of(path, asset.tags) <= generation:
                 found[key] = bases.value(row, generation)
     return found

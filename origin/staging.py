@@ -21,7 +21,7 @@ from content.errors import ContentError
 from origin import changes, check, quota
 from origin.catalog import Catalog, Done
 from origin.denials import Denials
-from origin.errors import Conflict, Missing, Unprocessable
+from origin.errors import Conflict, Missing, OriginError, Unprocessable
 from origin.gc import Collector, pin_name
 from origin.leases import Leases
 from origin.log import By, Entry
@@ -120,16 +120,27 @@ class Staging:
         """Commit 2."""
         left: list[CID | None] = []
 
+        def active(site: Site) -> Site:
+            live = changes.activate(site, release, expected, int(time.time()))
+            return wish.grant(self.catalog.plans.quotas.fit(live))
+
         def change(draft: Draft) -> Site:
             site = draft.site(name)
             left.append(changes.live_of(site))
             draft.note(self.entry("activate", site, release, by))
-            active = changes.activate(site, release, expected, int(time.time()))
-            return draft.put(wish.grant(self.catalog.plans.quotas.fit(active)))
+            return draft.put(active(site))
 
+        await asyncio.to_thread(self._make_ready, name, active)
         done = await self.catalog.submit(change)
         self._plan(self.catalog.plans.prepare_rollbacks, done.value, left[-1], int(time.time()), pause=PLAN_AFTER)
         return answer(done)
+
+    def _make_ready(self, name: str, change: Callable[[Site], Site]) -> None:
+        """Plan what is about to be committed. Why it is refused, if it is, the commit says."""
+        site = self.catalog.world.sites.get(name)
+        if site is not None:
+            with suppress(OriginError, ContentError, Absent):
+                self.catalog.plans.ready(site, change(site))
 
     async def rollback(self, name: str, wanted: str | None, by: By) -> dict[str, Any]:
         left: list[CID | None] = []

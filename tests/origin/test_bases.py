@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -232,3 +233,25 @@ def test_an_origin_keeps_them_and_plans_them(tmp_path: Path) -> None:
         world.sites["demo"] = replace(world.sites["demo"], bases=None)
         client.ok("PATCH", "/api/v1/sites/demo", {"settings": {"max_stale": 60}})
         assert sorted(path for path, _ in rows_of(client)) == ["/app-3f9a1c01.js", "/app-3f9a1c02.js"]
+
+
+def test_what_is_large_is_worked_out_before_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commits of all sites stand in one line: also where no plan was made in time, the first one of a site too, its
+    trees are made by who asks for it and not by the one who writes."""
+    with origin(tmp_path / "state") as client:
+        plans = parts(client).catalog.plans
+        made_in: list[str] = []
+        follow = plans._follow
+
+        def watched(old: Site, new: Site, emit: Any) -> Site:
+            if old.live != new.live:
+                made_in.append(threading.current_thread().name)
+            return follow(old, new, emit)
+
+        monkeypatch.setattr(plans, "_follow", watched)
+        monkeypatch.setattr(plans, "prepare", lambda *arguments: None)
+        made = [version(number) for number in range(2)]
+        client.publish("demo", made[0])
+        client.publish("demo", made[1], made[0].cid)
+        assert (len(made_in), plans.used) == (2, 2)
+        assert not [name for name in made_in if name.startswith("commit")]
