@@ -6,13 +6,14 @@ Not here: trees of many nodes (targets/tree).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import libipld
 
 from content import tree, treenode
 from content.block import Block
-from content.catalog import Alias, Catalog, Floor, Retained, Rollout, Site
+from content.catalog import Alias, Catalog, Floor, Retained, Rollout, Signed, Site
 from content.cid import CID, DAG_CBOR, RAW
 from content.errors import ContentError, LimitExceeded
 from content.headers import HeaderTable
@@ -89,6 +90,10 @@ def _rules(data: bytes) -> None:
     except ContentError:
         return
     assert Rules.from_value(rules.to_value()) == rules
+    assert all(isinstance(text, str) for text in (*rules.precached, *rules.worker_gateways))
+    assert 0 <= rules.worker_check < 2**31
+    with suppress(ContentError):
+        rules.check_worker()
     for table, rows in ((HeaderTable, rules.headers), (RedirectTable, rules.redirects)):
         try:
             read = table.from_value(rows or [])
@@ -125,6 +130,8 @@ def seeds() -> Iterator[bytes]:
         error="/404.html",
         headers=[["/*", [["X-A", "b"]], 1]],
         redirects=[["/a", "/b", 301, 0, [], 1]],
+        precache={"paths": ["/a"], "bytes": 1},
+        worker={"check": 5, "gateways": ["https://g"], "complete": True},
         other={"new": [1, {"x": None}]},
     )
     release = Release(_CID, tree.EMPTY.cid, rules, "bafy", 1, "me", "why", 2, 3)
@@ -135,6 +142,7 @@ def seeds() -> Iterator[bytes]:
     site = Site(
         "s", 4, item, item, (item,), _CID, None, {"pr": alias}, (Floor("path", "/a", 2),), (Floor("site", "", 1),),
         (3, 4), Rollout(item, 500), (item,), "k51", ("a.example",), {"spa": True},
+        (Signed(_CID, 7, ("https://g",), b"s"),),
     )  # fmt: skip
     yield b"\x01" + site.to_block().data
     yield b"\x01" + Site("s").to_block().data
