@@ -41,6 +41,7 @@ from edge.guard import Guard
 from edge.http.answer import Answer, Asking, Redirection, is_shared_across_sites
 from edge.http.dictionary import is_delta
 from edge.http.door import Door
+from edge.http.hints import early
 from edge.http.outcome import OF_SOURCE, Outcome
 from edge.http.problem import Problem
 from edge.http.target import BadTarget, host_of, path_of
@@ -76,6 +77,7 @@ class SiteApp:
         denials: Denials | None = None,
         gateway: Gateway | None = None,
         development: bool = False,
+        early_hints: bool = False,
         contact_age: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -91,6 +93,8 @@ class SiteApp:
         self.denials = Denials() if denials is None else denials
         self.gateway = gateway
         self.development = development
+        self.early_hints = early_hints
+        self.hinted = 0  # answers that hints went before
         self.contact_age = contact_age
         self.clock = clock
         self.guard = Guard()
@@ -267,6 +271,8 @@ class SiteApp:
         if self.reloads is not None and live is not None and self.reloads.takes(found.asset):
             return await self._reloading(self.reloads, str(live.cid), answer)
         choice, made_from = await self.deltas.choose(visitor.view, found.asset, answer, asked.asking)
+        if self.early_hints and choice.body is not None and choice.body not in self.loader.memory:
+            self._hint(asked, found, fields)
         opened = await open_body(self.loader, choice)
         outcome = opened.outcome if made_from is None else OF_SOURCE[made_from]
         if not found.is_shell and not personal:  # a shell is chosen by more than host and path
@@ -276,6 +282,15 @@ class SiteApp:
             outcome = Outcome.NEGATIVE
         head = choice.head + visitor.lines(found) if personal else choice.head
         return Reply(choice.status, head, outcome, opened.body)
+
+    def _hint(self, asked: Asked, found: Found, fields: Sequence[tuple[str, str | None]]) -> None:
+        """Have a browser begin with what the document will need while the document is fetched. Its own fields, so its
+        rules have been asked about; a 304, a HEAD and what is in memory are as fast as a hint."""
+        if asked.hint is None or found.status != 200 or not found.asset.media_type.startswith("text/html"):
+            return
+        links = next((early(value) for name, value in fields if value and name.lower() == "link"), "")
+        if links:
+            self.hinted += asked.hint(b"link: %s\r\n" % links.encode("latin-1"))
 
     async def _reloading(self, reloads: Reloads, release: str, answer: Answer) -> Reply:
         """A page with the script that reloads it: whole, plain, and kept by nobody."""

@@ -292,6 +292,15 @@ SETTINGS: tuple[Setting, ...] = (
         "Where the access log goes; else to stderr. SIGHUP opens it again, after it was moved away.",
     ),
     Setting(
+        "early_hints",
+        bool,
+        "",
+        False,
+        "RIM_EARLY_HINTS",
+        "Before a document that is not in memory, send its Link fields as 103 Early Hints. Behind a proxy that speaks "
+        "HTTP/2 and sends them on, as HAProxy does: some clients of HTTP/1.1 take a 103 for the answer (RFC 8297 §3).",
+    ),
+    Setting(
         "reload",
         bool,
         "",
@@ -363,6 +372,7 @@ class EdgeConfig:
     reload: bool = False
     denylists: tuple[str, ...] = ()  # paths and URLs
     denylist_interval: float = 300.0
+    early_hints: bool = False
     json: bool = False  # one line of JSON on stdout when ready, instead of a sentence
 
     def __post_init__(self) -> None:

@@ -341,6 +341,7 @@ class Node:
             denials=self.denials,
             gateway=self.gateway,
             development=config.site_domain == "localhost",
+            early_hints=config.early_hints,
             contact_age=self.source.contact_age,
         )
         admin = Private(

@@ -85,6 +85,7 @@ class Numbers:
             "rim_response_bytes_total": counts.bytes,
             "rim_responses_broken_total": counts.broken,
             "rim_requests_refused_total": _text(counts.refused),
+            "rim_early_hints_total": self.app.hinted,
             "rim_connections": self.public.connections,
             "rim_ready_answers": len(self.ready.keeping),
             "rim_processes": 1,

@@ -6,7 +6,7 @@ Here live the two values of edge/app, and the replies that no asset stands behin
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.types import Scope
@@ -37,6 +37,7 @@ class Asked:
     sent: Sequence[tuple[bytes, bytes]] = ()  # the fields as they came
     peer: str = ""  # the address of the connection itself; "" where nothing that it tells of others is believed
     scheme: str = "http"  # of the connection itself
+    hint: Callable[[bytes], bool] | None = None  # sends header lines ahead of the answer; whether it did
 
     @classmethod
     def read(cls, scope: Scope) -> Asked:
@@ -46,7 +47,7 @@ class Asked:
         client = wire["client"]
         peer = of_peer(scope["client"][0]) if scope.get("client") and wire["believed"] else ""
         said = (scope["method"], scope["raw_path"], scope["query_string"], dict(headers), asking, client, headers)
-        return cls(*said, peer, scope.get("scheme", "http"))
+        return cls(*said, peer, scope.get("scheme", "http"), wire.get("hint"))
 
     @property
     def host(self) -> bytes:

@@ -41,6 +41,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("rim_response_bytes_total", "Body bytes handed to visitors' connections."),
     Metric("rim_responses_broken_total", "Answers cut off after their first byte: the rest could not be had."),
     Metric("rim_requests_refused_total", "Requests refused by the listener before they were one.", ("status",)),
+    Metric("rim_early_hints_total", "Answers that a 103 went before: documents that were not in memory."),
     Metric("rim_connections", "Open connections of visitors."),
     Metric("rim_limits_reached_total", "Connections and requests that a limit turned away, by limit.", ("limit",)),
     Metric(

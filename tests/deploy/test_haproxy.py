@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -26,6 +27,7 @@ from tests.kit.programs import needed
 pytestmark = pytest.mark.needs("haproxy", "curl")
 RECIPE = Path(__file__).resolve().parents[2] / "deploy" / "haproxy" / "haproxy.cfg"
 CLIENT = "127.0.0.2"
+LINK = "</style.css>; rel=preload; as=style"
 PAGE = b"<!doctype html>\n" + b"page " * 2000
 
 
@@ -72,6 +74,8 @@ def front(folder: Path, *flags: str, **env: str) -> Iterator[Front]:
         site = folder / "site"
         site.mkdir()
         (site / "index.html").write_bytes(PAGE)
+        (site / "hinted.html").write_bytes(PAGE + b"hinted")
+        (site / "_headers").write_text(f"/hinted.html\n  Link: {LINK}\n")
         cluster.publish(site, "demo")
         given = {"RIM_USER": "haproxy"} if os.geteuid() == 0 else {}  # as the package makes it
         with haproxy(folder, edges, {**given, **env}) as (http, https, ca):
@@ -107,7 +111,7 @@ def haproxy(folder: Path, edges: list[Edge], env: dict[str, str]) -> Iterator[tu
 
 @pytest.fixture(scope="module")
 def by_field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    with front(tmp_path_factory.mktemp("field")) as made:
+    with front(tmp_path_factory.mktemp("field"), "--early-hints") as made:
         yield made
 
 
@@ -125,6 +129,18 @@ def test_http2_and_the_clients_address(by_field: Front) -> None:
     assert by_field.curl("--http2", *forged) == ("200 2 ", PAGE)
     rows = until("three lines", lambda: (found := by_field.rows()) and len(found) >= 3 and found)
     assert {row["client"] for row in rows} == {CLIENT}
+
+
+def test_early_hints_go_on_over_http2(by_field: Front) -> None:
+    """A page that has left memory: its Link goes before it as a 103, over HTTP/2; once it is there, it does not."""
+    by_field.cluster.rim("purge", "demo", "--path", "/hinted.html", "--soft", "--wait", "all")
+    told = [by_field.curl("--http2", "-v", path="/hinted.html") for _ in range(6)]
+    assert {body for _, body in told} == {PAGE + b"hinted"}
+    said = [re.findall(r"(?m)^< (HTTP/2 [0-9]+|link: .*?) ?\r?$", text) for text, _ in told]
+    link = f"link: {LINK}"
+    assert said[0] == ["HTTP/2 103", link, "HTTP/2 200", link]
+    assert said[-1] == ["HTTP/2 200", link]
+    assert [len(lines) for lines in said].count(4) <= 2  # once on each edge
 
 
 def test_plain_http_is_sent_on(by_field: Front) -> None:

@@ -118,6 +118,8 @@ class Reading(Entry):
         self._check_head()
         wire: dict[object, object] = {"abort": self.transport.abort, "is_closing": self.transport.is_closing}
         wire |= {"client": self._client_of(self.headers), "believed": not self._in_tunnel}
+        if self._ready is not None:
+            wire["hint"] = self._hint
         self.scope["extensions"] = {"rim": wire}
         super().on_headers_complete()
         self.cycle.transport = _Wire(self.transport, self._close)  # type: ignore[assignment]
@@ -125,6 +127,15 @@ class Reading(Entry):
             self.cycle.keep_alive = False
         if self._ready is not None and any(name in _BODY_FIELDS and value != b"0" for name, value in self.headers):
             self.cycle.keep_alive = False  # the public side reads no bodies: what may follow this one is not parsed on
+
+    def _hint(self, lines: bytes) -> bool:
+        """Tell the client, before the answer that is being made, of these fields (RFC 8297); whether it is told. On
+        this side one request at a time is with the app, so nothing else can be under way. HTTP/1.0 knows no 1xx
+        (RFC 9110 §15.2)."""
+        may = self.scope["http_version"] == "1.1" and self._is_asking() and not self.cycle.response_started
+        if may:
+            self.transport.write(STATUS_LINE[103] + lines + b"\r\n")
+        return may
 
     def on_message_complete(self) -> None:
         self._in_message = False
