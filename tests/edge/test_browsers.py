@@ -413,6 +413,7 @@ def test_a_thousand_entries_hold_up_nobody(tmp_path: Path, monkeypatch: pytest.M
             answered.set()
             got = await first.read()
             assert len(json.loads(brotli.decompress(got.body))["entries"]) == 1_000
+            assert len((await second.get("/.rim/sw.js")).body) < 300, "it does not grow with the files"
 
     play(tmp_path, act, lambda world: publish(world, {**FILES, **many}, *(f"/{path}" for path in many)))
 

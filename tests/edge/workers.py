@@ -43,11 +43,22 @@ def publish(world: World, files: Mapping[str, File], *precached: str, name: str 
     return world.change(name, signed=(signed(world, name, site.live.release, world.sequence),))
 
 
-def roll_out(world: World, files: Mapping[str, File], share: int, name: str = "demo") -> CID:
-    """A release of these files for a share of the visitors, with a worker too."""
-    rules = worker_rules(*(f"/{path}" for path in files))
-    item = Retained(world.store.release(files, rules=rules), world.sites[name].generation + 1, 0)
-    live = world.sites[name].signed[0]
-    word = signed(world, name, item.release, world.sequence + 1)
-    world.change(name, rollout=Rollout(item, share), signed=(live, word))
+def roll_out(world: World, files: Mapping[str, File], share: int, name: str = "demo", **rules: Any) -> CID:
+    """A release of these files for a share of the visitors, with a worker too. Both words are of one commit, and so of
+    one serial; another share alone leaves them as they are."""
+    given = worker_rules(*(f"/{path}" for path in files), **rules)
+    item = Retained(world.store.release(files, rules=given), world.sites[name].generation + 1, 0)
+    live = world.sites[name].live
+    assert live is not None
+    words = world.sites[name].signed
+    if [word.release for word in words] != [live.release, item.release]:
+        words = tuple(signed(world, name, cid, world.sequence) for cid in (live.release, item.release))
+    world.change(name, rollout=Rollout(item, share), signed=words)
     return item.release
+
+
+def take_back(world: World, name: str = "demo") -> None:
+    """The end of a rollout: live for everybody."""
+    live = world.sites[name].live
+    assert live is not None
+    world.change(name, rollout=None, signed=(signed(world, name, live.release, world.sequence),))

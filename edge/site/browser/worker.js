@@ -112,8 +112,8 @@ async function update(state, known) {
     if (core) break;
   }
   if (!core) throw lie("/.rim/manifest.json");
-  // An edge that is behind, or that plays an old manifest again, changes nothing.
-  if (!known || core.serial > known.serial) {
+  // An edge that is behind, or that plays an old manifest again, changes nothing. A rollout and live have one serial.
+  if (core !== known && !(core.serial < known?.serial)) {
     await remember("release/" + core.release, core).catch(leave);
     manifests.delete(core.release);
     state.current = core.release;
