@@ -19,7 +19,8 @@ export async function register({ now = false } = {}) {
   return container.register("/.rim/sw.js", { scope: "/" }).catch(() => undefined);
 }
 
-/** Calls back for each event of this type; what comes back ends it. "update": a release is ready, not this page's. */
+/** Calls back for each event of this type, those of before the call first; what comes back ends it. "update": a release
+ * is ready, and it is not this page's. */
 export function on(type, callback) {
   const hear = async ({ data }) => {
     if (data?.rim === type) callback(data);
@@ -29,11 +30,15 @@ export function on(type, callback) {
     }
   };
   container?.addEventListener("message", hear);
-  container?.startMessages();
-  // The page itself was served before there was anybody to tell.
-  if (type === "served") container?.controller?.postMessage({ rim: "watch" });
+  before.forEach((data) => hear({ data }));
   return () => container?.removeEventListener("message", hear);
 }
+
+// A page was served before its scripts ran; and the browser hands out what it was told of that whether anybody listens.
+const before = [];
+container?.addEventListener("message", ({ data }) => {
+  if (data?.rim && before.length < 500) before.push(data);
+});
 
 /** What is stored, and which release this page is of; undefined without a worker. */
 export async function status() {
@@ -93,7 +98,8 @@ function write(name, value) {
 }
 
 async function quiet() {
-  if (document.readyState !== "complete") await new Promise((resolve) => addEventListener("load", resolve, { once: true }));
+  const loaded = (resolve) => addEventListener("load", resolve, { once: true });
+  if (document.readyState !== "complete") await new Promise(loaded);
   await new Promise((resolve) => (self.requestIdleCallback ?? setTimeout)(resolve, { timeout: 5000 }));
 }
 
@@ -110,7 +116,9 @@ async function boot() {
   }
   write(COUNT, failures + 1);
   let failed = [...performance.getEntriesByType("resource")].some(isBroken);
-  const broken = ({ target }) => (failed ||= /^(SCRIPT|LINK)$/.test(target.tagName) && isOwn(target.src || target.href));
+  const broken = ({ target }) => {
+    if (/^(SCRIPT|LINK)$/.test(target.tagName) && isOwn(target.src || target.href)) failed = true;
+  };
   addEventListener("error", broken, { capture: true });
   // Who leaves a page before it is loaded was not kept from it.
   addEventListener("pagehide", () => failed || write(COUNT));

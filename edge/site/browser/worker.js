@@ -30,7 +30,6 @@ const manifests = new Map();
 const tabs = new Map();
 const loading = new Map();
 const blocks = new Map();
-const told = new Map();
 let away = false;
 
 // All listeners in the first turn: a browser counts no others.
@@ -75,8 +74,12 @@ async function bind(id, tab) {
   await remember("tab/" + id, tab).catch(() => {});
 }
 
-async function tell(rim, more) {
-  for (const client of await clients.matchAll({ includeUncontrolled: true })) client.postMessage({ rim, ...more });
+// To all pages, those too that are on their way (clients.get waits for them), or to one.
+async function tell(rim, more, only) {
+  const pages = (await clients.matchAll({ includeUncontrolled: true })).map(({ id }) => id);
+  for (const id of only ? [only] : new Set([...pages, ...tabs.keys()])) {
+    clients.get(id).then((page) => page?.postMessage({ rim, ...more }));
+  }
 }
 
 // --- Releases
@@ -241,6 +244,7 @@ async function answer(event, navigation, url) {
 // All else is of the release of whoever asks: a page, or a worker, which is of the release of the page that started it.
 async function releases(event, navigation) {
   if (!navigation) return [(await tabOf(event.clientId))?.release ?? (await recall("state")).current];
+  tabs.set(event.resultingClientId);
   const asked = check();
   event.waitUntil(Promise.allSettled([asked, event.preloadResponse]));
   let state = await within(3000, asked).catch(() => {});
@@ -302,14 +306,8 @@ const keep = async (file, bytes) =>
 const response = ({ type, fields = [] }, bytes, status) =>
   new Response(bytes, { status, headers: [...fields, ["Content-Type", type], ["X-Content-Type-Options", "nosniff"]] });
 
-// A page is told of its own files; of those that come before there is a page to tell, once it asks (client.js).
-async function served(event, { path, size }, wire) {
-  const id = event.resultingClientId || event.clientId;
-  const message = { rim: "served", path, bytes: size, ...wire };
-  const client = await clients.get(id);
-  if (client) client.postMessage(message);
-  else told.set(id, message);
-}
+const served = (event, { path, size }, wire) =>
+  tell("served", { path, bytes: size, ...wire }, event.resultingClientId || event.clientId);
 
 // --- Paths
 
@@ -493,6 +491,5 @@ async function get(url, limit, { ready, ...options } = {}) {
 // --- Pages speak
 
 async function hear({ data, source, ports }) {
-  if (data.rim === "watch") source.postMessage(told.get(source.id));
   if (data.rim === "status") ports[0].postMessage({ ...(await tabOf(source.id)), away });
 }
