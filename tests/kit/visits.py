@@ -19,9 +19,11 @@ from tests.kit.ring import Up
 from tests.kit.sides import Side
 from tests.kit.tap import Tap
 
+_PATIENCE = 120_000  # ms: never reached by a worker that works
 # The worker is active, so all that it keeps is there: both workers precache before they let themselves activate.
-_INSTALLED = """async () => {
-  const { active } = await navigator.serviceWorker.ready;
+_INSTALLED = """async (patience) => {
+  const late = new Promise((_, fail) => setTimeout(fail, patience, new Error("no worker is active")));
+  const { active } = await Promise.race([navigator.serviceWorker.ready, late]);
   while (active.state !== "activated") {
     await new Promise((changed) => active.addEventListener("statechange", changed, { once: true }));
   }
@@ -66,7 +68,7 @@ class Visitor:
         """The first visit: milliseconds from the navigation to an active worker. The tab stays open."""
         page = self._context.new_page()
         page.goto(self._url, wait_until="load")
-        return float(page.evaluate(_INSTALLED))
+        return float(page.evaluate(_INSTALLED, _PATIENCE))
 
     def come(self) -> Page:
         """Open the site in a new tab, alone; the page has loaded all that it asks for by itself."""
