@@ -418,6 +418,17 @@ def test_a_thousand_entries_hold_up_nobody(tmp_path: Path, monkeypatch: pytest.M
     play(tmp_path, act, lambda world: publish(world, {**FILES, **many}, *(f"/{path}" for path in many)))
 
 
+def test_a_link_to_far_away_is_listed(tmp_path: Path) -> None:
+    """Its target lies in a node of the Index that no listed path leads to."""
+    many: dict[str, File] = {f"files/{number:04d}.txt": b"%d" % number for number in range(2_000)}
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        core = json.loads((await fetch(node, "/.rim/manifest.json")).body)
+        assert [(entry["path"], entry["size"]) for entry in core["entries"]] == [("/aa.txt", 4)]
+
+    play(tmp_path, act, lambda world: publish(world, {**many, "aa.txt": "files/1999.txt"}, "/aa.txt"))
+
+
 def test_explain_tells_of_the_worker(tmp_path: Path) -> None:
     """Its serial, and whether the path is stored ahead; nothing of it where there is none."""
 
