@@ -27,9 +27,9 @@ REVALIDATE: Final = "public, max-age=0, must-revalidate"
 
 _AGE = re.compile(r"max-age=([0-9]+)\Z")
 _UNFIT = frozenset({"no-store", "no-cache"})
-# What encodeURI leaves alone, and bundlers and authors with it: a pattern is compared with the URL as it was written.
-_PLAIN = "/;,:@&=+$-_.!~*'()"
-_SPECIAL = re.compile(r"[+*?:{}()\\]")  # URL Pattern standard, "escape a pattern string"
+# What one writer of a URL leaves as it is in a path and another percent-encodes: a pattern is compared with the URL as
+# it was written. Among them is all that a URL pattern would have to escape.
+_EITHER = re.compile(r"[][;,:@&=+$!*'()|^]+")
 _LAST8 = re.compile(r"[^/][-.]([A-Za-z0-9_-]{8})\.[A-Za-z0-9]+\Z")
 _VERSION = re.compile(r"(?<![0-9A-Za-z.])v?[0-9]+(?:\.[0-9]+)+(?:-[0-9A-Za-z.]*[0-9](?![0-9A-Za-z.]))?(?![0-9])")
 
@@ -72,8 +72,8 @@ def match_of(path: str, immutable: bool) -> str | None:
 
     `/assets/vue-BQk3xY9z.js` gives `/assets/vue-*.js`; a name that stays gives itself; of one that is immutable by
     declaration, what may be a hash at its end or a version (`/lib/3.7.0/jquery-3.7.0.min.js`) is open. None: it is
-    immutable, and nothing in its name can change, so no later file is ever like it. Percent-encoded as encodeURI does;
-    without a regular expression and of this origin, as §2.1.1 asks."""
+    immutable, and nothing in its name can change, so no later file is ever like it. Percent-encoded,
+    without a regular expression, and of this origin, as §2.1.1 asks."""
     span = hash_span(path) or (_end_span(path) if immutable else None)
     if span is not None:
         pieces = [path[: span[0]], path[span[1] :]]
@@ -83,7 +83,12 @@ def match_of(path: str, immutable: bool) -> str | None:
             return None
     else:
         pieces = [path]
-    return "*".join(_SPECIAL.sub(r"\\\g<0>", quote(piece, safe=_PLAIN)) for piece in pieces)
+    return "*".join(_open(piece) for piece in pieces)
+
+
+def _open(piece: str) -> str:
+    """A part of a path as a pattern, in whichever way a URL may spell it."""
+    return "*".join(quote(part, safe="/") for part in _EITHER.split(piece))
 
 
 def _end_span(path: str) -> tuple[int, int] | None:

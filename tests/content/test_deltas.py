@@ -41,10 +41,10 @@ MATCHES = {
     "/assets/vue-BQk3xY9z.js": "/assets/vue-*.js",
     "/assets/vue-_pL9w-Qz.js": "/assets/vue-*.js",
     "/static/js/main.8f3a9c1e.js": "/static/js/main.*.js",
-    "/_next/static/chunks/app/[slug]/page-8d2f1c0b9e7a6f54.js": "/_next/static/chunks/app/%5Bslug%5D/page-*.js",
-    "/_next/static/chunks/app/(shop)/page-8d2f1c0b9e7a6f54.js": r"/_next/static/chunks/app/\(shop\)/page-*.js",
+    "/_next/static/chunks/app/[slug]/page-8d2f1c0b9e7a6f54.js": "/_next/static/chunks/app/*slug*/page-*.js",
+    "/_next/static/chunks/app/(shop)/page-8d2f1c0b9e7a6f54.js": "/_next/static/chunks/app/*shop*/page-*.js",
     "/a/x-a-b-CgXZk2a0.js": "/a/x-a-b-*.js",
-    "/é{1}+?#-8f3a9c1e.js": r"/%C3%A9%7B1%7D\+%3F%23-*.js",
+    "/é{1}+?#-8f3a9c1e.js": "/%C3%A9%7B1%7D*%3F%23-*.js",
     '/"q"\\a-8f3a9c1e.js': "/%22q%22%5Ca-*.js",
 }
 OF_DECLARED = {
@@ -62,7 +62,7 @@ OF_DECLARED = {
 STAYING = {
     "/assets/app-abcdefgh.js": "/assets/app-abcdefgh.js",
     "/data.json": "/data.json",
-    "/a b/c:d.js": r"/a%20b/c\:d.js",
+    "/a b/c:d.js": "/a%20b/c*d.js",
     "/v1.2/app.js": "/v1.2/app.js",
 }
 

@@ -352,10 +352,8 @@ def test_what_is_not_fresh_or_not_alike_says_nothing_of_dictionaries(answer: Ans
     assert answer.awaited(Asking(accept_encoding=ALL, available_dictionary=HAS)) is None
 
 
-def test_a_pattern_is_escaped_and_a_site_may_say_its_own() -> None:
-    """Use-As-Dictionary is a structured field; what `_headers` says of it stands."""
-    answer = Answer(SCRIPT, immutable=True, dictionary_for="/(a)/app-8f3a9c1e.js")
-    assert ask(answer)[1]["use-as-dictionary"] == r'match="/\\(a\\)/app-*.js"'
+def test_a_site_may_say_its_own_pattern() -> None:
+    """What `_headers` says of Use-As-Dictionary stands; or that there is to be none."""
     said = coded(fields=[("Use-As-Dictionary", 'match="/x/*"')])
     assert ask(said)[1]["use-as-dictionary"] == 'match="/x/*"'
     none = coded(fields=[("Use-As-Dictionary", None)])
