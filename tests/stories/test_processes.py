@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from content.cid import CID, RAW
+from tests.edge.test_deltas import NEW, OLD, digest
 from tests.kit.load import Load, Wire
 from tests.kit.nodes import RIM, Cluster, Edge, Origin, fetch, until
 from tests.kit.proxy import CountingProxy
@@ -259,6 +260,28 @@ def test_a_purge_has_its_receipt_when_every_process_has_it(stage: Stage, tmp_pat
     assert stage.status()["stored"] > old
     assert ask() == {True}
     assert {stage.left(data) for data in (*files.values(), *large)} == {2}
+
+
+def test_every_process_makes_the_same_delta_and_none_of_what_is_purged(stage: Stage, tmp_path: Path) -> None:
+    """Two deploys, then visitors with the old file on connections of their own: whichever process they meet, the same
+    bytes. Once the old file is purged, no process makes a delta of it any more."""
+    stage.publish(tmp_path / "site", "delta", {"app-AAAAaaa1.js": OLD})
+    (tmp_path / "site" / "app-AAAAaaa1.js").unlink()
+    stage.publish(tmp_path / "site", "delta", {"app-BBBBbbb2.js": NEW})
+    has = {"Accept-Encoding": "br, dcz", "Available-Dictionary": digest(OLD)}
+
+    def visits() -> set[tuple[str | None, bytes]]:
+        answers = [stage.edge.get("delta", "/app-BBBBbbb2.js", has) for _ in range(24)]
+        return {(answer.headers.get("content-encoding"), answer.body) for answer in answers}
+
+    before = stage.edge.metric("rim_deltas_made_total")
+    ((coding, body),) = visits()
+    assert coding == "dcz"
+    assert len(body) < len(NEW) // 20
+    assert 1 <= stage.edge.metric("rim_deltas_made_total") - before <= COUNT
+    assert stage.edge.metric("rim_delta_answers_total") >= 24
+    stage.ring.rim("purge", "delta", "--path", "/app-AAAAaaa1.js", "--wait", "all")
+    assert {coding for coding, _ in visits()} == {None}
 
 
 def test_numbers_are_those_of_all_processes_and_never_go_down(stage: Stage, tmp_path: Path) -> None:
