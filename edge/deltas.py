@@ -220,8 +220,8 @@ class Deltas:
         self._known.move_to_end(key)
         if len(known) >= BASES:  # rather one that came to nothing: those cost whoever sends them nothing
             self._forget(key, next((old for old, made in known.items() if made is None), next(iter(known))))
+        self._pairs += digest not in known
         known[digest] = delta
-        self._pairs += 1
         while self._pairs > PAIRS:
             self._drop(next(iter(self._known)))
 

@@ -151,8 +151,8 @@ class Answer:
                 del made["cache-control"]
         self._media_type = header_safe(media_type)
         self.deltas: Pairs | None = None
-        fresh = status == 200 and not personal and is_fresh(made.get("cache-control"))
-        if dictionary_for is not None and is_delta_coded(asset, fresh):
+        may = dictionary_for is not None and status == 200 and not personal
+        if dictionary_for is not None and is_delta_coded(asset, may and is_fresh(made.get("cache-control"))):
             self.deltas = {}
             varies = ["Accept-Encoding", AVAILABLE, *varies]
             match = match_of(dictionary_for, immutable)
