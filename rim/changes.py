@@ -15,6 +15,7 @@ from rim.build import Built
 from rim.client import Origin
 from rim.indexes import differences
 from rim.output import size
+from rim.returning import Returning
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Changes:
     site: str
     changes: tuple[Change, ...]
     rules: bool
+    returning: Returning | None = None
 
     def value(self) -> dict[str, Any]:
         value: dict[str, Any] = {"site": self.site}
@@ -46,15 +48,17 @@ class Changes:
                 for c in self.changes
                 if c.kind == kind
             ]
-        return value | {"bytes": self._bytes(), "rules": self.rules}
+        value |= {"bytes": self._bytes(), "rules": self.rules}
+        return value | ({"returning": self.returning.value()} if self.returning is not None else {})
 
     def text(self) -> str:
         """A line per path, and a sum."""
         lines = [f"{_SIGNS[c.kind]} {c.path}  {_sizes(c)}" for c in self.changes]
         if self.rules:
             lines.append("~ the site's rules")
+        told = [self.returning.text()] if self.returning is not None and self.returning.files else []
         counts = ", ".join(f"{sum(c.kind == kind for c in self.changes)} {kind}" for kind in _SIGNS)
-        return "\n".join([*lines, f"{self.site}: {counts}; {size(self._bytes())} to publish"])
+        return "\n".join([*lines, *told, f"{self.site}: {counts}; {size(self._bytes())} to publish"])
 
     def _bytes(self) -> int:
         return sum(c.after or 0 for c in self.changes)

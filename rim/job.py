@@ -59,6 +59,7 @@ class Outcome:
     edges: list[dict[str, Any]] = field(default_factory=list)
     unchanged: bool = False
     preview: str | None = None
+    returning: dict[str, int] | None = None  # files, bytes, without: see rim/returning
     folder_root: str = ""  # of the folder as it lies there; told where [html] may give pages other bytes
     code: int = OK
     remark: str = ""
@@ -70,5 +71,6 @@ class Outcome:
 
     def _more(self) -> dict[str, Any]:
         more: dict[str, Any] = {"unchanged": True} if self.unchanged else {}
+        more |= {"returning": self.returning} if self.returning is not None else {}
         more |= {"folder_root": self.folder_root} if self.folder_root else {}
         return more | ({"preview": self.preview} if self.preview is not None else {})

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,7 @@ from rim.memo import Memo
 from rim.output import Bars
 from rim.pages.publishing import is_stale, recipe_of, take_pages, wanted_of
 from rim.reading import Changed
+from rim.returning import SECONDS, Measure
 from rim.rules import RulesFound, check_rules
 from rim.scan import Scan, scan, twice
 from rim.sending import Sender
@@ -83,12 +84,16 @@ class Publisher:
             raise twice(error) from error
 
     def changes(self) -> Changes:
-        """What publishing would change, without sending anything."""
+        """What publishing would change, and what visitors would download then, without sending anything."""
         try:
             ready = self._prepare(whole=True)
         except Changed as error:
             raise twice(error) from error
-        return compare(self._origin, self._job.site, ready.built, ready.live)
+        changes = compare(self._origin, self._job.site, ready.built, ready.live)
+        if ready.live is None:
+            return changes
+        measure = Measure(self._origin, self._memo, ready.scan, ready.built, ready.live).start()
+        return replace(changes, returning=measure.finish(SECONDS))
 
     def _prepare(self, *, whole: bool = False) -> Prepared:
         """All that can be done without sending anything, from the last build if there is one and not the `whole` is
@@ -129,6 +134,20 @@ class Publisher:
             return self._unchanged(ready, live)
         outcome, sender = self._send(ready)
         expected = None if live is None else str(live["release"])
+        measure = None if live is None else Measure(self._origin, self._memo, ready.scan, built, live).start()
+        try:
+            self._go_live(outcome, ready, expected, sender)
+        except BaseException:
+            if measure is not None:
+                measure.finish(0)
+            raise
+        if measure is not None and (returning := measure.finish()) is not None:
+            outcome.returning = returning.value()
+            outcome.remark = "\n".join(filter(None, (outcome.remark, returning.text() if returning.files else "")))
+        return outcome
+
+    def _go_live(self, outcome: Outcome, ready: Prepared, expected: str | None, sender: Sender) -> None:
+        """Both commits, with the gate between them, and the waiting that was asked for."""
         self._stage(ready, outcome.release, expected, sender)
         deadline = time.monotonic() + self._job.timeout
         if self._job.warm:
@@ -145,7 +164,6 @@ class Publisher:
         keep(self._memo, ready.scan, ready.built, ready.recipe)
         self._finish(outcome, self._hosts(ready), deadline)
         self._memo.prune()
-        return outcome
 
     def _send(self, ready: Prepared) -> tuple[Outcome, Sender]:
         """The release with its date, at the origin but not named by anything there."""
