@@ -23,7 +23,7 @@ from rim.changes import Changes, compare
 from rim.client import COMMIT_SECONDS, Origin, Rejected, site_path, stopped
 from rim.encode import encode
 from rim.exits import Failed, Refused
-from rim.findings import refuse_errors
+from rim.findings import NOTE, refuse_errors
 from rim.ignore import for_folder
 from rim.job import Job, Outcome, Show
 from rim.last import load, recipe
@@ -55,6 +55,7 @@ class Prepared:
     pieces: Pieces
     recipe: bytes
     site: Mapping[str, Any]  # as the origin shows it; empty when it is to be created
+    notes: list[str]  # what is good to know, and stops nothing
 
     @property
     def live(self) -> Mapping[str, Any] | None:
@@ -83,14 +84,14 @@ class Publisher:
         except Changed as error:
             raise twice(error) from error
 
-    def changes(self) -> Changes:
-        """What publishing would change, and what visitors would download then, without sending anything."""
+    def changes(self, *, measured: bool = False) -> Changes:
+        """What publishing would change, without sending anything; `measured`: and what visitors would download then."""
         try:
             ready = self._prepare(whole=True)
         except Changed as error:
             raise twice(error) from error
         changes = compare(self._origin, self._job.site, ready.built, ready.live)
-        if ready.live is None:
+        if ready.live is None or not measured:
             return changes
         measure = Measure(self._origin, self._memo, ready.scan, ready.built, ready.live).start()
         return replace(changes, returning=measure.finish(SECONDS))
@@ -124,7 +125,8 @@ class Publisher:
             node = partial(self._memo.node, folder, by)
             built = build(found, encodings, _rules(ruled, spa), node, ruled, pages.hints)
             pieces = Pieces(found, encodings, built, self._memo)
-        return Prepared(found, built, pieces, by, site)
+        notes = [it.text for it in (*ruled.findings, *pages.findings) if it.level == NOTE or it in pages.findings]
+        return Prepared(found, built, pieces, by, site, notes)
 
     def _publish(self, ready: Prepared) -> Outcome:
         if self._job.show is not None:
@@ -132,6 +134,8 @@ class Publisher:
         built, live = ready.built, ready.live
         if live is not None and _is_same(built, live):
             return self._unchanged(ready, live)
+        for note in ready.notes:
+            self._bars.say(note)
         outcome, sender = self._send(ready)
         expected = None if live is None else str(live["release"])
         measure = None if live is None else Measure(self._origin, self._memo, ready.scan, built, live).start()

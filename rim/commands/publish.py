@@ -88,7 +88,7 @@ def publish(
         output.note("--no-ignore publishes pages bit for bit, so [html] of rim.toml inserts nothing into them")
     with publishing(job, settings) as publisher:
         if dry_run:
-            changes = publisher.changes()
+            changes = publisher.changes(measured=True)
             output.result(changes.text(), changes.value(), as_json=as_json)
             return OK
         if diff:

@@ -162,3 +162,18 @@ def test_the_command(user: Shell, tmp_path: Path) -> None:
     assert checked.returncode == 2
     assert "index.html:1: error: integrity=" in checked.stdout
     assert user.rim("publish", folder).returncode == 2
+
+
+def test_what_is_good_to_know_is_said(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What did not fit into the precache, and pages that are left as they are: above the bars, when there is news."""
+    said: list[str] = []
+    toml = "[html]\nworker = true\n[service_worker]\n[precache]\nmax_bytes = 150\n"
+    folder = site_folder(tmp_path / "notes", {**FILES, "odd.html": b"\xff\xfea", "rim.toml": toml})
+    for _ in range(2):
+        publisher = desk.publisher(folder, "notes")
+        monkeypatch.setattr(publisher._bars, "say", said.append)
+        publisher.publish()
+    assert len(said) == 2
+    assert "note: precache:" in said[0]
+    assert "of 5 files fit into 150 B" in said[0]
+    assert "odd.html: warning: is no text" in said[1]

@@ -98,7 +98,8 @@ def test_a_deploy(desk: Desk, folder: Path, memo_is_there: bool) -> None:
 def test_what_would_be(desk: Desk, folder: Path) -> None:
     """--dry-run tells it too."""
     deploy(folder)
-    changes = desk.publisher(folder).changes()
+    assert desk.publisher(folder).changes().returning is None, "--diff is followed by the publish, which tells it"
+    changes = desk.publisher(folder).changes(measured=True)
     assert changes.returning is not None
     assert changes.value()["returning"]["files"] == 1
     assert "\nreturning visitors download " in changes.text()
