@@ -22,6 +22,7 @@ from content.naming import is_hash_named
 from content.redirects import RedirectTable
 from rim.exits import Usage
 from rim.findings import ERROR, WARNING, Finding, refuse_errors
+from rim.policy import forbidding
 from rim.precache import choose, is_complete
 from rim.project import Precache, Project, Tagged
 from rim.schema.table import PRECACHE_BYTES
@@ -60,14 +61,14 @@ def find_rules(project: Project, folder: Path, files: Mapping[str, int]) -> Rule
     """The rules, and all that is wrong with them. `files`: path (`/a.html`) → size in bytes. Raises Usage where a file
     cannot be read."""
     finder = _Finder(project, folder, files)
-    precached = finder.precache()
+    precached, headers_ = finder.precache(), finder.headers()
     rules = {
-        "headers": finder.headers(),
+        "headers": headers_,
         "redirects": finder.redirects(),
         "html": _html(project),
         "error": finder.error_page(),
         "precache": precached,
-        "worker": finder.worker(precached),
+        "worker": finder.worker(precached, headers_),
         "pin": project.pin,
     }
     kept = {name: value for name, value in rules.items() if value}
@@ -122,8 +123,11 @@ class _Finder:
             self._say(self._toml, wanted.line, level, f"{key}: {words}")
         return {"paths": paths, "bytes": sum(self._files[path] for path in paths)} if paths else {}
 
-    def worker(self, precached: Mapping[str, Any]) -> dict[str, Any]:
+    def worker(self, precached: Mapping[str, Any], table: list[Any]) -> dict[str, Any]:
         wanted = self._project.worker
+        if wanted is not None and (directive := _forbidding(table)) is not None:
+            words = f"Content-Security-Policy of /: {directive} refuses scripts or workers of the site's own"
+            self._say(self._toml, wanted.line, WARNING, f"{words}, and the worker is one: add 'self'")
         if wanted is None:
             if self._project.html.worker:
                 words = "html.worker without a worker: add [service_worker], or take it out"
@@ -153,6 +157,16 @@ class _Finder:
 
     def _say(self, file: str, line: int, level: str, message: str) -> None:
         self.findings.append(Finding(file, line, level, message))
+
+
+def _forbidding(table: list[Any]) -> str | None:
+    """The directive that keeps the site's own worker away, as the first page has it."""
+    try:
+        ops = HeaderTable.from_value(table).of("/")
+    except BadNode:
+        return None  # told already
+    policy = next((op.value for op in ops if op.name.lower() == "content-security-policy"), None)
+    return None if policy is None else forbidding(policy)
 
 
 def _html(project: Project) -> dict[str, Any]:
