@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from content.glob import glob, matches
+from content.limits import PRECACHED_MAX
 from content.media import media_type
 from content.symlinks import NEVER_FILES
 from rim.findings import ERROR, NOTE, WARNING
 from rim.output import count, size
 from rim.project import Precache
 
-PRECACHED_MAX = 1_000  # files: their paths stand in the Release block, which every edge keeps
 _PAGES, _REST = 0, 4
 _RANKS = _REST + 1
 _KINDS = {

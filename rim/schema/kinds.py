@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 
 from content.catalog import check_host, check_site_name
 from content.glob import glob
+from content.limits import GATEWAY_BYTES, GATEWAYS_MAX
 from content.password import KIND, BadPassword, Password
 from content.pattern import BadPattern, Pattern
+from content.release import is_base_url
 from rim.schema.freshness import check_cache_control
 from rim.schema.near import meant
 
@@ -159,22 +161,21 @@ def _span(value: Any) -> int:
     return seconds
 
 
-def gateways(most: int) -> Kind:
-    """Base URLs of trustless gateways, so many at most: `/ipfs/CID` is put behind them."""
+def _gateway(text: str) -> str:
+    """A trustless gateway's base URL: `/ipfs/CID` is put behind it."""
+    url = _url(text)
+    if not is_base_url(url):
+        raise ValueError(f"holds {shown(text)}: give scheme, host and perhaps a path, nothing else")
+    if len(url.encode()) > GATEWAY_BYTES:
+        raise ValueError(f"holds {shown(text)}, and {GATEWAY_BYTES} bytes are the limit")
+    return url
 
-    def base(text: str) -> str:
-        url = _url(text)
-        if not {"?", "#", "@"}.isdisjoint(url):
-            raise ValueError(f"holds {shown(text)}: give scheme, host and perhaps a path, nothing else")
-        return url
 
-    def read(value: Any) -> tuple[str, ...]:
-        found = _texts(base)(value)
-        if len(found) > most:
-            raise ValueError(f"holds {len(found)}, and {most} are the limit")
-        return found
-
-    return Kind(f"at most {most} URLs", read, {**_LIST, "maxItems": most})
+def _gateways(value: Any) -> tuple[str, ...]:
+    found = _texts(_gateway)(value)
+    if len(found) > GATEWAYS_MAX:
+        raise ValueError(f"holds {len(found)}, and {GATEWAYS_MAX} are the limit")
+    return found
 
 
 def _web_origin(value: Any) -> str:
@@ -231,6 +232,7 @@ GATE = Kind('a number of edges, or `"all"`', _gate, {"anyOf": [{"const": "all"},
 SIZE = Kind("a size", _size, _SIZES)
 DURATION = Kind("a time: s, m, h, d or w", _duration, {**_STRING, "pattern": "^[1-9][0-9]*[smhdw]$"})
 SPAN = Kind("a time: s, m, h, d or w, or `0s`", _span, {**_STRING, "pattern": "^(0|[1-9][0-9]*)[smhdw]$"})
+GATEWAYS = Kind(f"at most {GATEWAYS_MAX} URLs", _gateways, {**_LIST, "maxItems": GATEWAYS_MAX})
 CACHE_CONTROL = Kind("Cache-Control directives", _cache_control, _STRING)
 WEB_ORIGIN = Kind("`*`, or one origin", _web_origin, _STRING)
 HASH = Kind("a hash that `rim password` made", _hash, {**_STRING, "pattern": r"^scrypt\$"})

@@ -15,7 +15,6 @@ LEVELS = ("none", "fast", "balanced", "best")  # of `encode`; rim/encode knows w
 SLASHES = ("auto", "always", "never")
 PRECACHE_BYTES = 5 << 20  # what a visitor downloads unasked
 CHECK_SECONDS = 60  # how long a worker takes the release that it has for the newest
-_GATEWAYS_MAX = 8  # each stands in every manifest
 _DAYS_MAX = 3_650
 _NOBODYS_HASH = f"scrypt$16384$8$1${'A' * 22}${'A' * 43}"  # an example that no password opens
 
@@ -164,7 +163,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         "service_worker",
         "gateways",
-        kinds.gateways(_GATEWAYS_MAX),
+        kinds.GATEWAYS,
         '["https://trustless-gateway.link"]',
         "IPFS gateways that are asked, with proof, for what no edge can give; they must allow other origins (CORS).",
         has_default=False,
