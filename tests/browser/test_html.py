@@ -84,6 +84,23 @@ def test_what_is_published_is_what_the_folder_says(up: Up, tmp_path: Path) -> No
     assert "index.html" in differs.stderr
 
 
+def test_a_page_that_was_never_told_of_a_worker_has_one(up: Up, browser: Browser, tmp_path: Path) -> None:
+    """`[service_worker]` and `[html] worker` are all that a site of plain files needs: the next visit works offline."""
+    files = {"index.html": "<!doctype html><link rel=icon href=data:,><p>kept", "about.html": "<!doctype html><p>about"}
+    folder = site_folder(tmp_path / "kept", {**files, "rim.toml": "[service_worker]\n[html]\nworker = true\n"})
+    up.publish(folder, "kept")
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        page.goto(f"http://kept.localhost:{up.port}/")
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        context.set_offline(True)
+        page.goto(f"http://kept.localhost:{up.port}/about.html")
+        assert page.locator("p").text_content() == "about"
+    finally:
+        context.close()
+
+
 PIECES = [
     "<script src=m></script>", "<script>", "</script>", "<!--", "-->", "--!>", "<link href=m>", "<style>", "</style>",
     "<title>", "</title>", "<textarea>", "</textarea>", "<p title='", "'", '"', "<b a=", ">", " ", "x", "<", "</", "/>",
