@@ -188,7 +188,7 @@ class Answer:
         digest = dictionary.digest_of(asking.available_dictionary)
         if digest is None or digest in self.deltas or not negotiate.names(asking.accept_encoding, DCZ):
             return None
-        return digest
+        return None if _holds(asking, self._ordinary(asking)) else digest
 
     def choose(self, asking: Asking) -> Choice:
         """The answer to this request."""
@@ -211,9 +211,14 @@ class Answer:
         return self._part(plain, spans[0]) if len(spans) == 1 else self._parts(plain, spans)
 
     def _best(self, asking: Asking) -> Variant | None:
-        """The variant that this request likes best; None where it refuses all."""
-        if asking.available_dictionary is not None and (delta := self._delta(asking)) is not None:
-            return delta
+        """The variant that this request likes best; None where it refuses all. One that the client holds beats a delta:
+        a 304 has no bytes at all."""
+        ordinary = self._ordinary(asking)
+        if asking.available_dictionary is None or _holds(asking, ordinary):
+            return ordinary
+        return self._delta(asking) or ordinary
+
+    def _ordinary(self, asking: Asking) -> Variant | None:
         coding = negotiate.choose(asking.accept_encoding, self._codings)
         return None if coding is None else self.variants[coding]
 
@@ -289,6 +294,12 @@ class Answer:
             bare=Choice(self.status, head),
             unchanged=Choice(304, tag + self._common),
         )
+
+
+def _holds(asking: Asking, variant: Variant | None) -> bool:
+    """Whether the client says that it has this variant."""
+    named = asking.if_none_match
+    return named is not None and variant is not None and conditions.none_match(named, variant.etag)
 
 
 class Redirection:

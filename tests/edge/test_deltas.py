@@ -208,6 +208,22 @@ def test_a_head_before_any_get_says_what_the_get_will(tmp_path: Path) -> None:
     play(tmp_path, act)
 
 
+def test_who_has_the_file_itself_gets_a_304(tmp_path: Path) -> None:
+    """A reload: the browser names the tag of what it has, and that very file as its dictionary. Nothing is made."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        tag = (await fetch(node, NEW_PATH, Accept_Encoding=BROWSER)).headers["etag"]
+        for data in (NEW, OLD):
+            for close in ({}, {"Connection": "close"}):
+                same = await fetch(node, NEW_PATH, **has(data, If_None_Match=tag), **close)
+                assert (same.status, same.headers["etag"]) == (304, tag)
+        assert counts(node) == {"made": 0}
+        await fetch(node, NEW_PATH, **has(OLD))
+        assert (await fetch(node, NEW_PATH, **has(OLD, If_None_Match=tag))).headers["etag"] == tag
+
+    play(tmp_path, act)
+
+
 def test_conditions_and_ranges(tmp_path: Path) -> None:
     """A delta has a tag of its own, that is unchanged for who has the same base; a part is of the plain bytes."""
 
