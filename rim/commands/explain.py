@@ -73,14 +73,20 @@ def _flat(row: Row, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield from _flat(value, f"{name} ")
         elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
             for number, item in enumerate(value):
-                yield from _flat(item, f"{_name_of(item) or f'{name} {number}'} ")
+                if "base" in item:
+                    yield from _pair(item)
+                else:
+                    yield from _flat(item, f"{item.get('coding') or f'{name} {number}'} ")
         elif value is not None and value != []:
             yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _name_of(item: Row) -> str | None:
-    """What an item of a list is called: its coding, or where a base lay and in which generation."""
-    return f"base {item['base']} of {item['generation']}" if "base" in item else item.get("coding")
+def _pair(base: Row) -> Iterator[tuple[str, str]]:
+    """A file that this one may come as a delta from, and the delta if it was asked for."""
+    name = f"base {base['base']} of {base['generation']}"
+    yield name, f"{base['size']} B, sha256 {str(base['sha256'])[:16]}…"
+    if "delta" in base:
+        yield f"{name} delta", f"{base['delta']} B" if isinstance(base["delta"], int) else "not smaller, so not sent"
 
 
 def _differing(accounts: Iterable[Mapping[str, str]]) -> list[str]:
