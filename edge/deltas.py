@@ -82,7 +82,7 @@ class Deltas:
         self.loader = loader
         self.counts = DeltaCounts()
         self._router = router
-        self._patience = patience
+        self.patience = patience
         self._clock = clock
         self._known: OrderedDict[Key, dict[bytes, Delta | None]] = OrderedDict()
         self._pairs = 0
@@ -137,7 +137,7 @@ class Deltas:
             raise _Missed("busy")
         least = min(variant.size for variant in answer.variants.values())
         try:
-            async with asyncio.timeout(self._patience - (0.0 if begun is None else now - begun)):
+            async with asyncio.timeout(self.patience - (0.0 if begun is None else now - begun)):
                 return await self._flight.run(pair, lambda: self._learn(view, asset, digest, least))
         except TimeoutError as error:
             raise _Missed("late") from error

@@ -181,12 +181,12 @@ class Answer:
     def awaited(self, asking: Asking) -> bytes | None:
         """The digest of the base from which a delta would do for this request, where it is not known yet if one is
         worth it. None: nothing is missing to choose."""
-        if self.deltas is None or asking.available_dictionary is None or asking.accept_encoding is None:
+        if self.deltas is None or asking.available_dictionary is None:
             return None
         if asking.range is not None and asking.method == "GET":  # of identity bytes
             return None
         digest = dictionary.digest_of(asking.available_dictionary)
-        if digest is None or digest in self.deltas or not negotiate.names(asking.accept_encoding, DCZ):
+        if digest is None or digest in self.deltas or not self._likes_delta(asking.accept_encoding):
             return None
         return None if _holds(asking, self._ordinary(asking)) else digest
 
@@ -223,16 +223,19 @@ class Answer:
         return None if coding is None else self.variants[coding]
 
     def _delta(self, asking: Asking) -> Variant | None:
-        """The delta from what this client has, where there is one that it likes best. One is kept only where it is
-        smaller than all other variants, so at equal weight it is the first choice."""
+        """The delta from what this client has, where there is one and it would like one best."""
         digest = dictionary.digest_of(asking.available_dictionary or b"")
         delta = self.deltas.get(digest) if self.deltas and digest is not None else None
-        accept = asking.accept_encoding
-        if digest is None or delta is None or accept is None or not negotiate.names(accept, DCZ):
-            return None
-        if negotiate.choose(accept, (DCZ, *self._codings)) != DCZ:
+        if digest is None or delta is None or not self._likes_delta(asking.accept_encoding):
             return None
         return self._variant(DCZ, delta.cid, delta.size, dictionary.etag_of(self._name, digest))
+
+    def _likes_delta(self, accept: bytes | None) -> bool:
+        """Whether a delta would be sent, if there is one: it is kept only where it is smaller than all other variants,
+        so at equal weight it is the first choice."""
+        if accept is None or not negotiate.names(accept, DCZ):
+            return False
+        return negotiate.choose(accept, (DCZ, *self._codings)) == DCZ
 
     def _spans(self, asking: Asking, plain: Variant) -> tuple[ranges.Span, ...] | ranges.Unsatisfiable | None:
         if asking.range is None or asking.method != "GET":  # §14.2: Range is defined for GET only

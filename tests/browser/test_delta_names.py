@@ -46,6 +46,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     world = two_deploys("demo", {"index.html": page, **old}, {"index.html": page, **new})
     folder: Path = tmp_path_factory.mktemp("names")
     with standing(lambda: edge(folder, world)) as ((made, _), _loop):
+        made.deltas.patience = 60.0  # on a busy machine too
         yield made
 
 

@@ -304,6 +304,7 @@ def test_a_pair_is_awaited_until_it_is_known() -> None:
         asking._replace(accept_encoding=None),
         asking._replace(accept_encoding=b"br, *"),
         asking._replace(accept_encoding=b"br, dcz;q=0"),
+        asking._replace(accept_encoding=b"br, dcz;q=0.9"),
         asking._replace(range=b"bytes=0-0"),
     ):
         assert answer.awaited(other) is None
