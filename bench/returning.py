@@ -26,7 +26,6 @@ import statistics
 import sys
 import tempfile
 import time
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -36,6 +35,7 @@ import brotli
 import zstandard
 from kit.servers import Server
 
+from tests.kit.dictionaries import ask
 from tests.kit.nodes import fetch
 from tests.kit.pairs import LARGE, PAIRS, Pair, fill
 from tests.kit.ring import Up
@@ -93,14 +93,10 @@ def measure(up: Up, pair: Pair, path: str, row: Row) -> None:
     edge = Server("edge", "", "", (int(up.edges[0]["pid"]),))
     old, new = pair.read(pair.old), pair.read(pair.new)
     digest = sha256(old).digest()
-    said = {
-        "Accept-Encoding": "gzip, deflate, br, zstd, dcb, dcz",
-        "Available-Dictionary": f":{b64encode(digest).decode()}:",
-    }
     counted = _counted(up)
     for times in (row.request, row.found):
         before = edge.clock()
-        answer = up.get(SITE, path, headers=said)
+        answer = ask(up, SITE, path, digest)
         times.append(edge.clock() - before)
         if answer.headers.get("content-encoding") != "dcz" or not answer.body.startswith(DCZ + digest):
             raise SystemExit(f"{pair}: {answer.status} {dict(answer.headers)}")

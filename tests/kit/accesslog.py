@@ -23,13 +23,14 @@ _MARK = "/mark-of-the-kit-"
 
 
 class Line(NamedTuple):
-    """One answer. `path` with its query; `size`: bytes of the body as it was sent, encoded."""
+    """One answer. `path` with its query; `size`: bytes of the body as it was sent, encoded; `agent`: who asked."""
 
     site: str
     method: str
     path: str
     status: int
     size: int
+    agent: str
 
 
 class AccessLog:
@@ -54,9 +55,9 @@ class AccessLog:
         raise AssertionError(f"no line of {path} in {self.path}")
 
     def since(self, up: Up, site: str, mark: int) -> list[Line]:
-        """What was answered for this site from that mark to now."""
+        """What this site's browsers were answered from that mark to now. The kit itself says no User-Agent."""
         self.mark(up, site)
-        return [line for line in self._lines()[mark:] if line.site == site and not line.path.startswith(_MARK)]
+        return [line for line in self._lines()[mark:] if line.site == site and line.agent]
 
     def _lines(self) -> list[Line]:
         if not self.path.exists():
@@ -67,4 +68,6 @@ class AccessLog:
 
 def _line(said: dict[str, str | int]) -> Line:
     path = "/" + str(said["target"]).partition("/")[2]
-    return Line(str(said["site"]), str(said["method"]), path, int(said["status"]), int(said["bytes"]))
+    return Line(
+        str(said["site"]), str(said["method"]), path, int(said["status"]), int(said["bytes"]), str(said["agent"])
+    )

@@ -15,10 +15,13 @@ from types import TracebackType
 from playwright.sync_api import Browser, Page
 
 from tests.kit.accesslog import AccessLog, Line
+from tests.kit.bigapp import assets
+from tests.kit.dictionaries import make
 from tests.kit.ring import Up
 from tests.kit.sides import Side
 from tests.kit.tap import Tap
 
+_HASH = len("DnMtNqvS.js")
 _PATIENCE = 120_000  # ms: never reached by a worker that works
 # The worker is active, so all that it keeps is there: both workers precache before they let themselves activate.
 _INSTALLED = """async (patience) => {
@@ -151,11 +154,19 @@ def walk(watch: Watch, browser: Browser, side: Side, builds: tuple[Path, Path]) 
             assert not visitor.update(page)
         with watch.step(side) as update:
             publish(watch.up, builds[1], side)
+            make_deltas(watch.up, side, *builds)
             assert visitor.update(page)
         with watch.step(side) as after:
             page = visitor.come()
             assert not visitor.update(page)
         return Walk(install, back, update, after, visitor.kept(page), page.get_attribute("h1", "title"))
+
+
+def make_deltas(up: Up, side: Side, one: Path, two: Path) -> None:
+    """Have the differences made of what changed: chunks that differ in the hash of their names alone."""
+    old = {path[:-_HASH]: body for path, body in assets(one).items()}
+    for path in assets(two).keys() - assets(one).keys():
+        make(up, side.site, path, old[path[:-_HASH]])
 
 
 def publish(up: Up, folder: Path, side: Side) -> None:
