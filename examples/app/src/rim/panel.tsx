@@ -12,6 +12,8 @@ const SOURCES: readonly [Source, string, string][] = [
   ["gateway", "Gateway", "another host, by content hash"],
 ];
 
+const SILENT = "All of it from this device. The release, and what is stored, are told when the network is back.";
+
 export function Panel() {
   const visit = useVisit();
   const [open, setOpen] = useState(() => sessionStorage.getItem("panel") === "open");
@@ -121,9 +123,11 @@ function Bar({ ledger }: { ledger: Ledger }) {
 function State({ visit }: { visit: Visit & { check: () => Promise<void> } }) {
   const { client, release, stored, ahead, online, update } = visit;
   const [asking, ask] = useState(false);
-  if (!client) return <p className="told">Not served by Rim here, so there is no worker.</p>;
+  if (!client) return <p className="told">{navigator.serviceWorker?.controller ? SILENT : "Not served by Rim here: no worker."}</p>;
   const storing = ahead.done < ahead.total;
+  const idle = online && !asking; // said by aria-disabled: a button that is disabled loses the focus
   const check = (): void => {
+    if (!idle) return;
     ask(true);
     void visit.check().finally(() => ask(false));
   };
@@ -149,7 +153,7 @@ function State({ visit }: { visit: Visit & { check: () => Promise<void> } }) {
           <dd title={release}>{release ? `…${release.slice(-8)}` : "not known yet"}</dd>
         </div>
       </dl>
-      <button className="check" onClick={check} disabled={asking || !online}>
+      <button className="check" onClick={check} aria-disabled={!idle}>
         {online ? (asking ? "Checking…" : "Check for a new version") : "Offline: no check possible"}
       </button>
     </>

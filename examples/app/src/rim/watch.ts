@@ -36,7 +36,7 @@ const loading: Promise<Client | null> = import("/.rim/client.js").catch(() => nu
 /** Of a controlled page the worker knows better, but for what Static Routing took from the store without waking it. */
 function seen(timing: PerformanceResourceTiming): Entry | null {
   const { pathname: path, origin } = new URL(timing.name);
-  if (origin !== location.origin) return null;
+  if (origin !== location.origin || timing.responseStatus === 0) return null; // 0: it never came
   const own = path.startsWith("/.rim/"); // the worker lets these pass
   const routed = timing.workerFinalSourceType === "cache";
   if (timing.workerStart > 0 && !own && !routed) return null;
@@ -94,9 +94,17 @@ function follow(client: Client, change: Change, book: (entry: Entry, sure: boole
     const next = release && release !== current ? current : "";
     change(() => ({ release: release || current, next, stored: { files, bytes } }));
   };
+  let timer = 0;
+  const soon = (what: () => Promise<void>): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => void what(), 300);
+  };
   void ask();
   return [
-    client.on("served", (file) => book(entryOf(file), true)),
+    client.on("served", (file) => {
+      book(entryOf(file), true);
+      if (file.from !== "store") soon(ask); // it is stored now
+    }),
     client.on("progress", (file) => {
       const { done, total } = file;
       change(({ update }) => ({ ahead: { done, total }, update: added(done > 1 ? update : null, entryOf(file)) }));
