@@ -46,6 +46,7 @@ RETAINED_DAYS = 30  # ... or younger than this
 FLOORS_MAX = 4_096  # purges a site remembers one by one; past it they fold into one for the whole site
 ALIASES_MAX = 200  # previews of a site at a time
 PRECACHED_MAX = 1_000  # files that a service worker fetches unasked: their paths stand in the Release block
+MANIFEST_BYTES = 4 * MiB  # of a manifest's entries: one rule of 64 KiB for 1,000 files would make 64 MB of it (seen)
 GATEWAYS_MAX = 8  # that a manifest names: each is asked once, of a file that nobody had right
 SIGNED_MAX = 2  # manifests of a site: of live, and of what is rolled out
 GATEWAY_BYTES = 256  # of a gateway's base URL

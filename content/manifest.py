@@ -26,6 +26,7 @@ from content.catalog import Signed
 from content.cid import CID, RAW
 from content.errors import BadRecord
 from content.headers import HeaderTable
+from content.limits import MANIFEST_BYTES, check
 from content.pattern import Pattern
 from content.patternindex import PatternIndex
 from content.redirecttable import RedirectTable
@@ -79,12 +80,13 @@ class Entry:
 def entries(release: Release) -> Walk[tuple[Entry, ...]]:
     """The precached files in the order in which a page needs them: documents, styles, scripts, fonts, the rest, each by
     path. A symlink stands for its target; what is not there is left out, and what a forced rule of `_redirects` stands
-    before, if only for some visitors: of that a worker asks the edge. Raises BadNode."""
+    before, if only for some visitors: of that a worker asks the edge. Raises BadNode, and LimitExceeded where what
+    rules add to each makes it too long."""
     forced = _forced(release)
     paths = [path for path in release.rules.precached if path not in NEVER_FILES and not _is_taken(path, forced)]
     rows = yield from tree.select(release.index, paths)
     table = HeaderTable.from_value(release.rules.headers or [])
-    found = []
+    found, size = [], 0
     for path in paths:
         asset = Asset.from_row(rows[path]) if path in rows else None
         immutable = asset is not None and asset.immutable
@@ -94,6 +96,8 @@ def entries(release: Release) -> Walk[tuple[Entry, ...]]:
                 continue
             asset, immutable = held.asset, held.immutable
         found.append(_entry(path, asset, immutable, table))
+        size += len(signed_text(found[-1].to_value()))
+        check("bytes of a manifest", size, MANIFEST_BYTES)
     return tuple(sorted(found, key=lambda entry: _rank(entry.media_type)))  # stable: the paths were in order
 
 

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from content import tree, walk
+from content import manifest, tree, walk
 from content.asking import Walk
 from content.cid import CID, DAG_CBOR, IDENTITY, RAW
 from content.errors import BadNode
@@ -115,6 +115,13 @@ def check_rules(release: Release) -> None:
     release.rules.check_worker()
     HeaderTable.from_value(release.rules.headers or [])
     RedirectTable.from_value(release.rules.redirects or [])
+
+
+def check_manifest(store: Store, release: Release) -> None:
+    """That what its worker is to fetch unasked makes a manifest that browsers take. Raises Absent, BadNode or
+    LimitExceeded."""
+    if release.rules.worker is not None:
+        read(store, manifest.entries(release))
 
 
 def overwritten(store: Store, rows: Difference, attic: CID | None) -> list[str]:

@@ -195,6 +195,7 @@ class Staging:
             release = check.release_of(self.store, cid)
             base = None if site.live is None else check.release_of(self.store, site.live.release)
             check.check_rules(release)
+            check.check_manifest(self.store, release)
             rows = check.compare(self.store, base, release)
             self.denials.check_release(release, base, rows)
         except Absent as absent:

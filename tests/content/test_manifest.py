@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from content import ipns, manifest, redirects, tree
 from content.catalog import Signed
 from content.cid import CID, DAG_CBOR, DAG_PB, RAW
-from content.errors import BadRecord
+from content.errors import BadRecord, LimitExceeded
 from content.headers import parse
+from content.limits import MANIFEST_BYTES
 from content.manifest import Entry
 from content.redirecttable import RedirectTable
 from content.release import Asset, Release, Rules
@@ -122,6 +123,18 @@ def test_what_a_forced_rule_takes_is_not_listed(blocks: Blocks, rule: str, left:
     assert {entry.path for entry in drive(manifest.entries(release), blocks.get_block)} == left
     assert cored(release, blocks)["redirects"] is True
     assert cored(publish(rows, blocks), blocks)["redirects"] is False
+
+
+def test_what_rules_may_add_to_a_manifest(blocks: Blocks) -> None:
+    """One rule of nearly 64 KiB is written once and would stand in every entry: the entries together are counted."""
+    rule = "/*\n" + "".join(f"  X-{number}: {'v' * 1_900}\n" for number in range(30))
+    rows = {f"/{number}.js": asset(str(number), "text/javascript") for number in range(100)}
+    (entry,) = drive(manifest.entries(publish(rows, blocks, ["/10.js"], rule)), blocks.get_block)
+    fit = MANIFEST_BYTES // len(manifest.signed_text(entry.to_value()))
+    paths = [f"/{number}.js" for number in range(10, 100)]
+    assert len(drive(manifest.entries(publish(rows, blocks, paths[:fit], rule)), blocks.get_block)) == fit
+    with pytest.raises(LimitExceeded, match="bytes of a manifest"):
+        drive(manifest.entries(publish(rows, blocks, paths[: fit + 1], rule)), blocks.get_block)
 
 
 def test_the_form_of_an_entry() -> None:

@@ -17,6 +17,7 @@ from content.catalog import Signed, Site
 from content.cid import CID
 from content.errors import BadRecord
 from content.headerrule import HeaderRule
+from content.headers import parse
 from content.release import Release, Rules
 from origin.backup import backup
 from origin.log import By
@@ -271,6 +272,24 @@ def test_a_release_that_no_worker_is_served_by_is_refused(tmp_path: Path, rules:
         lease, missing = client.missing("demo", made.blocks)
         client.send(lease, missing)
         assert client.stage("demo", made, None, lease).error == code
+
+
+def test_a_release_whose_manifest_would_be_too_long_is_refused(tmp_path: Path) -> None:
+    """Said to who publishes it, while it can be mended; and nobody signs, or makes again and again, 64 MB of JSON."""
+    text = "/*\n" + "".join(f"  X-{number}: {'v' * 1_900}\n" for number in range(30))
+    files = {f"{number}.js": b"%d" % number for number in range(100)}
+    headers = [rule.to_value() for rule in parse(text)[0]]
+    rules = Rules(headers=headers, precache={"paths": sorted(f"/{path}" for path in files)}, worker=WORKER)
+    with origin(tmp_path / "state") as client:
+        made = make(files, rules=rules)
+        lease, missing = client.missing("demo", made.blocks)
+        client.send(lease, missing)
+        refused = client.stage("demo", made, None, lease)
+        assert (refused.status, refused.error) == (422, "bad_release")
+        made = make(files, rules=replace(rules, worker=None))
+        lease, missing = client.missing("demo", made.blocks)
+        client.send(lease, missing)
+        assert client.stage("demo", made, None, lease).status == 200
 
 
 def test_a_manifest_that_cannot_be_made_refuses_no_commit(tmp_path: Path) -> None:
