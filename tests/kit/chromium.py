@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, CDPSession, Error, Page, sync_playwright
 
+from tests.kit.nodes import until
 from tests.kit.programs import needed
 
 QUIET = [
@@ -43,6 +44,18 @@ _STATE = """async () => {
     controlled: !!navigator.serviceWorker.controller
   };
 }"""
+_KEPT = "caches.match('/.rim/state').then(answer => answer?.json() ?? {})"
+_SETTLE = """async () => {
+  const registration = await navigator.serviceWorker.getRegistration("/");
+  if (!registration) return;
+  await registration.update().catch(() => {});
+  for (;;) {
+    const { installing, waiting, active } = registration;
+    const worker = installing ?? waiting ?? (active?.state === "activating" ? active : undefined);
+    if (!worker) return;
+    await new Promise(done => worker.addEventListener("statechange", done, { once: true }));
+  }
+}"""
 
 
 @contextmanager
@@ -67,10 +80,15 @@ def another(browser: Browser, *more: str) -> Iterator[Browser]:
 
 
 @contextmanager
-def kept_chromium(folder: Path) -> Iterator[BrowserContext]:
-    """A Chromium whose profile lies in a folder, so that the next one there is the same visitor."""
-    with sync_playwright() as play:
-        yield play.chromium.launch_persistent_context(folder, executable_path=needed("chromium"), args=QUIET)
+def kept_chromium(browser: Browser, folder: Path) -> Iterator[BrowserContext]:
+    """Another Chromium, whose profile lies in a folder: the next one there is the same visitor."""
+    kind = browser.browser_type  # one playwright for each thread
+    context = kind.launch_persistent_context(folder, executable_path=needed("chromium"), args=QUIET)
+    context.add_init_script(_LISTEN)
+    try:
+        yield context
+    finally:
+        context.close()
 
 
 @contextmanager
@@ -89,22 +107,47 @@ def devtools(page: Page) -> CDPSession:
     return page.context.new_cdp_session(page)
 
 
+def kill_workers(page: Page) -> None:
+    """End all workers at once, as a browser short of memory does: what they were at is not finished."""
+    session = devtools(page)
+    session.send("ServiceWorker.enable")
+    session.send("ServiceWorker.stopAllWorkers")
+
+
 def state(page: Page) -> dict[str, Any]:
     """What this origin has in the browser: registrations, caches whose name begins with "rim:", and what lies there."""
     found: dict[str, Any] = page.evaluate(_STATE)
     return found
 
 
-def installed(page: Page) -> dict[str, Any]:
-    """Wait until this origin has a worker that is installed: what it says of itself."""
+def installed(page: Page) -> None:
+    """Wait until this origin has a worker that is installed."""
     page.evaluate("navigator.serviceWorker.ready.then(() => {})")
-    return status(page)
 
 
-def status(page: Page) -> dict[str, Any]:
-    """What the worker says of itself: release, current, stored, bytes."""
-    said: dict[str, Any] = page.evaluate("import('/.rim/client.js').then(client => client.status())")
-    return said
+def updated(page: Page, release: str) -> None:
+    """Wait until all that is fetched unasked of this release is stored."""
+    until(f"all of {release}", lambda: kept(page).get("whole") == release)
+
+
+def kept(page: Page) -> dict[str, Any]:
+    """What the worker has written down: the release for new pages (current), the last one that is whole."""
+    written: dict[str, Any] = page.evaluate(_KEPT)
+    return written
+
+
+def settled(page: Page) -> None:
+    """Have the browser look for another worker, and wait until what comes of it is in charge or gone."""
+    page.evaluate(_SETTLE)
+
+
+def freed(page: Page) -> bool:
+    """Whether nothing of ours is left in this browser; False too while the page is being loaded anew."""
+    try:
+        now = state(page)
+    except Error:
+        return False
+    return not now["registrations"] and not now["caches"] and not now["controlled"]
 
 
 def heard(page: Page, kind: str, seconds: float = 30, **having: Any) -> dict[str, Any]:

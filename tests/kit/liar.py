@@ -28,6 +28,7 @@ from yarl import URL
 from tests.kit.nodes import free_port
 
 _HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "content-length")
+_CONDITIONS = ("if-none-match", "if-modified-since", "if-range", "range")
 _OF_THE_BYTES = ("content-encoding", "content-range", "content-digest", "repr-digest")
 
 
@@ -106,8 +107,9 @@ class Held:
 class Liar:
     """Forwards to `upstream` until the block ends. `asked` is all that came in, in order."""
 
-    def __init__(self, upstream: str) -> None:
-        self.upstream, self.port = upstream.rstrip("/"), free_port()
+    def __init__(self, upstream: str, plain: bool = False) -> None:
+        """`plain`: the edge is asked for unencoded answers, so that a change is one of the bytes themselves."""
+        self.upstream, self.plain, self.port = upstream.rstrip("/"), plain, free_port()
         self.asked: list[Asked] = []
         self.told: list[tuple[str, Told]] = []  # what the edge had said, by path and query: to replay
         self.sent = 0  # bytes of bodies
@@ -152,8 +154,15 @@ class Liar:
         self._lies.append((match, change))
 
     def honest(self) -> None:
-        """No lies any more."""
-        self._lies.clear()
+        """The truth about everything, from now on."""
+        self._lies = []
+
+    def honest_about(self, *paths: str) -> None:
+        """The truth about these, from now on."""
+        self._lies = [
+            (lambda asked, match=match: asked.path not in paths and _matches(match, asked), change)
+            for match, change in self._lies
+        ]
 
     @contextmanager
     def lying(self, match: Match, change: Change) -> Iterator[None]:
@@ -210,7 +219,7 @@ class Liar:
         asked = Asked(request.method, path, query, headers, await request.read())
         self.asked.append(asked)
         try:
-            told: Told | None = await self._forward(asked)
+            told: Told | None = await self._forward(asked, any(_matches(match, asked) for match, _ in list(self._lies)))
         except aiohttp.ClientError:
             told = None
         if told is not None:
@@ -228,8 +237,10 @@ class Liar:
         self.sent += len(told.body)
         return web.Response(status=told.status, headers=told.headers, body=told.body)
 
-    async def _forward(self, asked: Asked) -> Told:
-        headers = {name: value for name, value in asked.headers.items() if name not in _HOP_BY_HOP}
+    async def _forward(self, asked: Asked, lying: bool) -> Told:
+        """What the edge says. Where a lie follows, it is asked for all of it: a 304 has no type to lie under."""
+        left_out = (*_HOP_BY_HOP, *(("accept-encoding",) if self.plain else ()), *(_CONDITIONS if lying else ()))
+        headers = {name: value for name, value in asked.headers.items() if name not in left_out}
         target = self.upstream + asked.path + (f"?{asked.query}" if asked.query else "")
         async with self._session.request(
             asked.method, URL(target, encoded=True), headers=headers, data=asked.body or None, allow_redirects=False,

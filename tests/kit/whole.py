@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -29,13 +30,16 @@ _FONT = base64.b64decode(
     "ESDJCKZZGBSANAsQgviO//9DyP8HwHwGAFKXBp0AAAAAAAAAAAwAAAABAAAAAAH0AfQAAwAAMREhEQH0AfT+DHicLcgxCsAgEETRvyokIWCTu+Qg"
     "NtaCiwhWgvfPBhwYeDNA4EX4I2a2HYctj4TLnpN72xF5cq+atK1RJplORUnWxmJQmB/OcAleAAB4nGNgZsALAAB9AAQ="
 )
+PRECACHED = (".html", ".css", ".js", ".json", ".wasm", ".png", ".woff")
 LONG = 5 << 20  # bytes of the sound: more than a worker verifies before it is heard
 
 _PAGE = """<!doctype html><html lang="en" data-of="@of@"><head><meta charset="utf-8"><title>@title@ of @of@</title>
 <link rel="icon" href="data:,"><link rel="stylesheet" href="/app.css"><link rel="stylesheet" href="@theme@">
-<script>window.whole = new Promise(done => { window.done = done; });</script>
+<script>window.whole = new Promise(done => { window.done = done; });
+const broken = () => done({ html: document.documentElement.dataset.of, main: "failed" });
+addEventListener("error", ({ filename }) => /(main|lib)-/.test(filename) && broken());</script>
 <script src="/classic.js"></script>
-<script type="module" src="@main@" onerror="done({html: document.documentElement.dataset.of, main: 'failed'})"></script>
+<script type="module" src="@main@" onerror="broken()"></script>
 @client@</head><body><h1>@title@</h1><nav><a href="/">home</a> <a href="/deep/page/">deep</a> <a href="/about">about</a>
 </nav><output></output></body></html>"""
 _MAIN = """import { lib } from "@lib@";
@@ -98,10 +102,24 @@ class Whole:
         """The paths under a hash of their own."""
         return {path for path in self.paths.values() if path.startswith("/assets/")}
 
-    def sha256(self, path: str) -> str:
-        """Hex, of the file that answers to this path."""
-        file = self.folder / path.lstrip("/")
-        return hashlib.sha256((file / "index.html" if file.is_dir() else file).read_bytes()).hexdigest()
+    def precached(self) -> dict[str, bytes]:
+        """What a worker fetches unasked under `toml()`, by the path that a page would ask for."""
+        found = {}
+        for file in self.folder.rglob("*"):
+            if file.is_file() and file.suffix in PRECACHED:
+                path = "/" + file.relative_to(self.folder).as_posix()
+                found[path.removesuffix("index.html")] = file.read_bytes()
+        return found
+
+    def other_than(self, before: Whole) -> set[str]:
+        """The paths of these whose bytes the version before had nowhere."""
+        known = set(before.precached().values())
+        return {path for path, data in self.precached().items() if data not in known}
+
+
+def toml(check: str = "0s", globs: Sequence[str] = tuple(f"*{suffix}" for suffix in PRECACHED), more: str = "") -> str:
+    """A rim.toml with a worker that fetches these unasked."""
+    return f'[service_worker]\ncheck = "{check}"\n{more}\n[precache]\nglobs = {json.dumps(globs)}\n'
 
 
 def make(folder: Path, number: int, toml: str = "", client: bool = True, files: Mapping[str, bytes] = {}) -> Whole:
