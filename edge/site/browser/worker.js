@@ -20,7 +20,6 @@ const FILES = "rim:files:" + clear;
 const MIB = 1 << 20;
 // Not to be shown, or not to this visitor: then nobody else is asked for it.
 const REFUSED = /40[13]|410|451/;
-const open = (name) => caches.open(name);
 const utf8 = (text) => new TextEncoder().encode(text);
 const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 const late = (time) => new Promise((_, fail) => setTimeout(fail, time, Error("late")));
@@ -47,10 +46,10 @@ addEventListener("fetch", (event) => {
 
 // --- State
 
-const recall = async (name) => (await (await open("rim:state")).match("/.rim/" + name))?.json();
-const remember = async (name, value) => (await open("rim:state")).put("/.rim/" + name, Response.json(value));
+const recall = async (name) => (await (await caches.open("rim:state")).match("/.rim/" + name))?.json();
+const remember = async (name, value) => (await caches.open("rim:state")).put("/.rim/" + name, Response.json(value));
 
-const places = async () => new Set((await (await open(FILES)).keys()).map(({ url }) => url));
+const places = async () => new Set((await (await caches.open(FILES)).keys()).map(({ url }) => url));
 
 async function manifest(cid) {
   if (!manifests.has(cid)) {
@@ -164,7 +163,7 @@ async function install(event) {
 
 // Stores what is missing of a release, in the manifest's order: what a page needs first. Gives the files that are held.
 async function fill(core) {
-  const cache = await open(FILES);
+  const cache = await caches.open(FILES);
   const held = await places();
   // Nothing that would not fit into memory whole.
   const all = [...core.files.values()].filter(({ size }) => size < 64 * MIB);
@@ -203,7 +202,7 @@ async function tidy() {
   const { current, whole } = await recall("state");
   const keep = [current, whole];
   const ids = (await clients.matchAll({ includeUncontrolled: true, type: "all" })).map(({ id }) => id);
-  const cache = await open("rim:state");
+  const cache = await caches.open("rim:state");
   const kept = async (kind) => (await cache.keys()).map(({ url }) => url.split(`/.rim/${kind}/`)[1]).filter(Boolean);
   for (const id of await kept("tab")) {
     const { release, at } = await recall("tab/" + id);
@@ -216,7 +215,7 @@ async function tidy() {
     if (keep.includes(cid)) for (const file of (await manifest(cid)).files.values()) wanted.add(place(file));
     else await cache.delete("/.rim/release/" + cid);
   }
-  for (const url of await places()) if (!wanted.has(url)) await (await open(FILES)).delete(url);
+  for (const url of await places()) if (!wanted.has(url)) await (await caches.open(FILES)).delete(url);
   // Where every page is stored, what is loaded ahead would be thrown away.
   const { complete } = await manifest(current);
   await registration.navigationPreload?.[complete ? "disable" : "enable"]();
@@ -237,7 +236,7 @@ async function answer(event, navigation, url) {
   // Where nothing is known, all is as before the first visit.
   if (!core) return fetch(event.request);
   if (!navigation) return Response.error();
-  return new Response("This page is not stored here, and nobody can be asked for it.\n", { status: 504 });
+  return new Response("Neither stored here nor to be had\n", { status: 504 });
 }
 
 // A page is of the newest release. If nobody says in time which that is, of the last one that is stored to its end.
@@ -283,7 +282,7 @@ async function respond(event, navigation, url, core) {
     file = pages.map((page) => core.files.get(page)).find(Boolean);
   }
   if (!file) return new Response("No such page\n", { status: 404 });
-  const stored = await (await open(FILES)).match(place(file), { ignoreVary: true });
+  const stored = await (await caches.open(FILES)).match(place(file), { ignoreVary: true });
   if (stored) {
     served(event, file, { from: "store" });
     return status === 200 ? stored : new Response(stored.body, { status, headers: stored.headers });
@@ -300,7 +299,7 @@ async function respond(event, navigation, url, core) {
 
 // Whether there was room for it.
 const keep = async (file, bytes) =>
-  (await open(FILES)).put(place(file), response(file, bytes)).then(() => true, () => tell("quota"));
+  (await caches.open(FILES)).put(place(file), response(file, bytes)).then(() => true, () => tell("quota"));
 
 // As the manifest says, never as the wire said.
 const response = ({ type, fields = [] }, bytes, status) =>
@@ -311,7 +310,7 @@ const served = (event, { path, size }, wire) =>
 
 // --- Paths
 
-// Names are text, addresses are percent-encoded; an encoded slash is no slash, and no name has one.
+// Names are text, addresses are percent-encoded. An encoded slash is no slash: it is in no name, as NUL is in none.
 const encoded = (path) => path.split("/").map(encodeURIComponent).join("/");
 const place = ({ path, immutable, hash }) => location.origin + encoded(path) + (immutable ? "" : "?rim=" + hash);
 
@@ -319,7 +318,7 @@ function decoded(pathname) {
   try {
     return decodeURIComponent(pathname.replace(/%2f/gi, "%00"));
   } catch {
-    return "\0";
+    return "/\0";
   }
 }
 
@@ -341,18 +340,20 @@ function address(name, path, { slash }) {
 
 // What the manifest has goes first: of a name without ending that it leaves out, no proof is asked before each page.
 async function find(core, path, hops = 8) {
+  if (path.includes("\0")) return;
   const all = names(path, core);
   const listed = all.find((name) => core.files.has(name));
   if (listed) return core.files.get(listed);
   // Any folder on the way may be a symlink.
   for (const name of [...all, ...folders(path)]) {
     const row = await look(core, name);
+    const rest = path.slice(name.length);
     if (row?.to && hops) {
-      const { pathname } = new URL(encoded(row.to) + encoded(path.slice(name.length)), location.origin + encoded(name));
+      const { pathname } = new URL(encoded(row.to + rest), location.origin + encoded(name));
       return find(core, decoded(pathname), hops - 1);
     }
     const { cid, imm: immutable, sha256 } = row ?? {};
-    if (cid) return { ...row, path: name, cid: "f" + cid, immutable, hash: sha256 ?? cid.slice(-64) };
+    if (cid && !rest) return { ...row, path: name, cid: "f" + cid, immutable, hash: sha256 ?? cid.slice(-64) };
   }
 }
 
