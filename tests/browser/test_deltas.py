@@ -18,6 +18,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.kit.accesslog import AccessLog
+from tests.kit.chromium import devtools
 from tests.kit.dictionaries import ENCODINGS, ask, make
 from tests.kit.nodes import fetch
 from tests.kit.pairs import LARGE, PAIRS, Pair, fill
@@ -72,23 +73,29 @@ def ring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ring]:
         yield Ring(up, log, folder)
 
 
-def encodings(page: Page) -> dict[str, str]:
-    """The Content-Encoding of each path as it is on the wire: filled while the page loads."""
-    session = page.context.new_cdp_session(page)
-    paths: dict[str, str] = {}
-    found: dict[str, str] = {}
+class Wire:
+    """The Content-Encoding of each answer as it is on the wire: filled while the page loads. A response's fields may be
+    told before its request is (Chrome DevTools Protocol, Network.responseReceivedExtraInfo)."""
 
-    def asked(event: dict[str, Any]) -> None:
-        paths[event["requestId"]] = "/" + event["request"]["url"].split("/", 3)[3]
+    def __init__(self, page: Page) -> None:
+        self._paths: dict[str, str] = {}
+        self._encodings: dict[str, str] = {}
+        session = devtools(page)
+        session.on("Network.requestWillBeSent", self._ask)
+        session.on("Network.responseReceivedExtraInfo", self._answer)
+        session.send("Network.enable")
 
-    def answered(event: dict[str, Any]) -> None:
+    @property
+    def encodings(self) -> dict[str, str]:
+        """By path, of what was both asked and answered."""
+        return {self._paths[each]: text for each, text in self._encodings.items() if each in self._paths}
+
+    def _ask(self, event: dict[str, Any]) -> None:
+        self._paths[event["requestId"]] = "/" + event["request"]["url"].split("/", 3)[3]
+
+    def _answer(self, event: dict[str, Any]) -> None:
         fields = {name.lower(): value for name, value in event["headers"].items()}
-        found[paths[event["requestId"]]] = fields.get("content-encoding", "")
-
-    session.on("Network.requestWillBeSent", asked)
-    session.on("Network.responseReceivedExtraInfo", answered)
-    session.send("Network.enable")
-    return found
+        self._encodings[event["requestId"]] = fields.get("content-encoding", "")
 
 
 def test_ten_real_releases_come_as_differences(ring: Ring, browser: Browser) -> None:
@@ -102,10 +109,11 @@ def test_ten_real_releases_come_as_differences(ring: Ring, browser: Browser) -> 
         paths = ring.deploy("returning", new=True)
         for pair, path in paths.items():
             make(ring.up, "returning", path, pair.read(pair.old))
-        seen = encodings(page)
+        wire = Wire(page)
         mark = ring.log.mark(ring.up, "returning")
         page.goto(ring.url("returning"), wait_until="load")
         held = dict(zip(paths, page.evaluate(_HELD, list(paths.values())), strict=True))
+        seen = wire.encodings
         sent = {line.path: line.size for line in ring.log.since(ring.up, "returning", mark)}
     finally:
         context.close()
@@ -114,8 +122,8 @@ def test_ten_real_releases_come_as_differences(ring: Ring, browser: Browser) -> 
         for pair, path in paths.items()
     }
     for pair, path in paths.items():
-        print(f"{pair}: br {whole[pair]}, {seen[path]} {sent[path]}")
-    assert {seen[path] for path in paths.values()} == {"dcz"}
+        print(f"{pair}: br {whole[pair]}, {seen.get(path)} {sent[path]}")
+    assert {seen.get(path) for path in paths.values()} == {"dcz"}
     for pair, (digest, size) in held.items():
         assert digest == hashlib.sha256(pair.read(pair.new)).hexdigest(), pair
         assert size == sent[paths[pair]], pair
