@@ -150,8 +150,7 @@ def command(path: str, found: Any, level: str) -> list[str]:
     options = [p for p in found.params if p.param_type_name == "option" and not p.hidden]
     parts = [f"{level} {path}\n", f"{found.help or ''}\n"]
     if not inner or options:
-        words = [(p.metavar or p.name.upper()).strip("[]") for p in found.params if p.param_type_name == "argument"]
-        given = [word if p.required else f"[{word}]" for p, word in zip(found.params, words, strict=False)]
+        given = [argument(p) for p in found.params if p.param_type_name == "argument"]
         parts.append("```\n" + " ".join([path, *given, *(["[OPTIONS]"] if options else [])]) + "\n```\n")
     if options:
         rows = ((option_name(p), (p.help or "").replace("\\[", "[")) for p in options)
@@ -159,6 +158,11 @@ def command(path: str, found: Any, level: str) -> list[str]:
     for name, sub in inner.items():
         parts.extend(command(f"{path} {name}", sub, level + "#"))
     return parts
+
+
+def argument(found: Any) -> str:
+    word = (found.metavar or found.name.upper()).strip("[]") + ("..." if found.nargs == -1 else "")
+    return word if found.required else f"[{word}]"
 
 
 def option_name(option: Any) -> str:

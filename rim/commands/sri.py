@@ -22,7 +22,7 @@ def sri(
     site: SiteName,
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PATH]...", help="These files; else scripts and styles.", show_default=False),
+        typer.Argument(metavar="PATH", help="These files; else scripts and styles.", show_default=False),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every file, not scripts and styles alone.")] = False,
     origin: OriginUrl = None,
