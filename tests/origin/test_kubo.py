@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 
+from content import bases, manifest
+from content.asking import drive
 from content.cid import CID, RAW
 from content.limits import MiB
+from content.release import Release, Rules
 from origin import following
 from origin.errors import StateError
 from origin.fsck import fsck
@@ -475,3 +478,58 @@ def test_publishers_beside_each_other_and_beside_kubos_collection(tmp_path: Path
         dropped = {cid.multihash for cid in made("site-0", 0).store} - kept
         assert dropped
         assert not dropped & have(node)
+
+
+def version(number: int) -> Made:
+    """A release with a service worker, a page that is precached, and a script that a browser may have as dictionary."""
+    name = f"app-3f9a1c0{number}.js"
+    rules = Rules(
+        precache={"paths": ["/index.html"], "bytes": 9}, worker={"check": 60, "gateways": [], "complete": True}
+    )
+    return make({name: b"%d" % number * 999, "index.html": b"page %d" % number}, immutable=[name], rules=rules)
+
+
+def for_browsers(client: Client) -> tuple[dict[str, bool], str]:
+    """What a delta may begin from, each file's bytes had from the store (path → whether live has it); and the release
+    that the site's word is for, which verifies."""
+    store, site = parts(client).store, parts(client).catalog.world.sites["demo"]
+    found = {base.path: base for base in drive(bases.rows(site.bases), store.get)}
+    for path, base in found.items():
+        assert store.get(base.asset.cid).data == path.removeprefix("/app-3f9a1c0")[:1].encode() * 999
+    (word,) = site.signed
+    listed, core = drive(manifest.made("demo", word, Release.from_block(store.get(word.release))), store.get)
+    manifest.verify(site.ipns, core, word.signature)
+    assert [entry.path for entry in listed] == ["/index.html"]
+    return {path: base.generation is None for path, base in found.items()}, str(word.release)
+
+
+def test_bases_and_signed_words_of_a_site_in_kubo(tmp_path: Path, node: Kubo) -> None:
+    """They are of the origin's own state, their files are Kubo's: after its collection and ours, a rollback, retention,
+    a restart and a purge, all of them are to be had, and none is that no release has."""
+    made = [version(number) for number in range(4)]
+    paths = [f"/app-3f9a1c0{number}.js" for number in range(4)]
+
+    def seen(client: Client) -> tuple[dict[str, bool], str]:
+        settled(client)
+        client.ok("POST", "/api/v1/gc")
+        node.run("repo", "gc")
+        return for_browsers(client)
+
+    with kubo_origin(tmp_path / "state", node) as client:
+        client.ok("PUT", "/api/v1/sites/demo", {"settings": {"retention": {"last": 3, "days": 0}}})
+        for before, one in zip([None, *made], made, strict=False):
+            client.publish("demo", one, before.cid if before else None)
+        after = {paths[1]: False, paths[2]: False, paths[3]: True}
+        assert seen(client) == (after, str(made[3].cid))
+        assert not [
+            block for block in made[0].blocks if parts(client).store.holds(block.cid) and block.cid.codec != RAW
+        ]
+        client.ok("POST", "/api/v1/sites/demo/rollback", {})
+        back = {paths[1]: False, paths[2]: True, paths[3]: False}
+        assert seen(client) == (back, str(made[2].cid))
+    said: list[str] = []
+    assert fsck(tmp_path / "state", said.append) == 0, said
+    with kubo_origin(tmp_path / "state", node) as client:
+        assert for_browsers(client) == (back, str(made[2].cid))
+        client.ok("POST", "/api/v1/sites/demo/purge", {"paths": [paths[1]]})
+        assert seen(client) == ({paths[2]: True, paths[3]: False}, str(made[2].cid))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from content.cid import CID
+from tests.edge.test_dcz import decompress
+from tests.edge.test_deltas import digest, script
 from tests.faults.test_kubo_away import environment, ready
 from tests.kit.kubo import Kubo
 from tests.kit.nodes import Cluster, Edge, Origin, fetch, until
@@ -83,6 +86,43 @@ def test_a_published_site_is_a_site_of_ipfs(tmp_path: Path) -> None:
         finally:
             ring.stop()
     shutil.rmtree(tmp_path / "repo")
+
+
+def test_a_returning_visitor_of_a_site_in_kubo(tmp_path: Path) -> None:
+    """An edge that comes after two deploys and Kubo's collection: the worker's manifest is signed, and who has the old
+    script gets the difference, made of two files that the edge has to fetch."""
+    node, folder = Kubo(tmp_path / "repo"), tmp_path / "site"
+    folder.mkdir()
+    (folder / "rim.toml").write_text("[service_worker]\n")
+    (folder / "index.html").write_text("<!doctype html>")
+    old = script(1, 60_000)
+    new = old[:20_000] + b"let changed=1;" + old[20_100:]
+    with node.serving():
+        home = Origin(tmp_path / "origin", environment(node))
+        home.start()
+        edge = Edge("edge-1", tmp_path / "edge-1")
+        ring = Cluster(home, [edge])
+        try:
+            ready(Client(home.url, home.token))
+            for name, data in (("app-aAAAAaa1.js", old), ("app-bBBBBbb2.js", new)):
+                (folder / name).write_bytes(data)
+                said = ring.publish(folder, "docs", "--no-warm")
+                (folder / name).unlink()
+            node.run("repo", "gc")
+            edge.join(home.url, home.catalog, home.node_token(), [edge]).start()
+            until("the edge knows the site", lambda: edge.get("docs", "/").status == 200)
+
+            assert b'self.rim={"site":"docs"' in edge.get("docs", "/.rim/sw.js").body
+            listed = json.loads(edge.get("docs", "/.rim/manifest.json").body)
+            assert listed["release"] == said["release"]
+            assert [entry["path"] for entry in listed["entries"]] == ["/index.html", "/app-bBBBBbb2.js"]
+            has_old = {"Available-Dictionary": digest(old), "Accept-Encoding": "br, dcz"}
+            answer = edge.get("docs", "/app-bBBBBbb2.js", has_old)
+            assert answer.headers["content-encoding"] == "dcz"
+            assert decompress(answer.body, old) == new
+            assert len(answer.body) < 1000
+        finally:
+            ring.stop()
 
 
 def plain(files: dict[str, bytes]) -> list[tuple[str, bytes]]:
