@@ -6,8 +6,10 @@ once however many ask. Not here: their form (content/manifest), who gets which (
 What was made depends on the release and on what was signed, and on nothing else of the site. So a purge or a new host
 leaves it, and it goes when no view names that signature any more, or when others need the room.
 
-Of 1,000 files it takes some 40 ms of a core, and this is the one place where a thread runs Python for so long: it is
-once a release, and a loop that has to share for a moment is better than one that stands still.
+Of 1,000 files it takes some 40 ms of a core, and this is the one place where a thread runs Python for so long: a loop
+that has to share for a moment is better than one that stands still. But each such thread takes its turns from the loop,
+so there is one at a time: sixty strangers who named sixty old releases held it up for seconds (seen). And who names one
+while others wait gets the whole, which is at hand.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from content import manifest, tree
 from content.asking import Walk, drive
@@ -37,7 +39,9 @@ from edge.site.router import Router, Table
 
 logger = logging.getLogger("rim.edge")
 ROOM: Final = 16 * MiB  # of all that is kept, beside the budget: some 40 sites of 1,000 files, or 400 of 100
+QUEUE: Final = 4  # that are being made or wait for it: then no difference is begun
 JSON: Final = "application/json"
+P = ParamSpec("P")
 T = TypeVar("T")
 _Key = tuple[Any, ...]
 _Core = dict[str, Any]
@@ -51,6 +55,7 @@ class Manifests:
         self._room = room
         self._made: OrderedDict[_Key, Coded | None] = OrderedDict()  # the latest asked for last
         self._flight: Flight[_Key, Coded | None] = Flight()
+        self._one = asyncio.Semaphore(1)
         self.bytes = 0
         self.invalid = 0  # manifests that the site's key has not signed as this edge makes them
         router.watchers.append(self._turn)
@@ -64,8 +69,12 @@ class Manifests:
         return await self._once((of.signed, of.ipns, "workbox"), lambda: self._workbox(of))
 
     async def since(self, of: Standing, release: CID) -> Coded | None:
-        """What has changed since this release; None where that is not shorter than the whole, which must hold."""
-        return await self._once((of.signed, of.ipns, release), lambda: self._since(of, release))
+        """What has changed since this release; None where that is not shorter than the whole, which must hold, or where
+        others are being made."""
+        key = (of.signed, of.ipns, release)
+        if key not in self._made and len(self._flight) >= QUEUE:
+            return None
+        return await self._once(key, lambda: self._since(of, release))
 
     async def _core(self, of: Standing) -> tuple[tuple[Entry, ...], _Core]:
         release = of.published.release
@@ -77,19 +86,19 @@ class Manifests:
         nodes: dict[CID, Block] = {}
         await self._loader.run(_noting(tree.select(release.index, release.rules.precached), nodes))
         try:
-            return await asyncio.to_thread(lambda: drive(walk(), nodes.__getitem__))
+            return await self._think(lambda: drive(walk(), nodes.__getitem__))
         except KeyError:
             return await self._loader.run(walk())
 
     async def _whole(self, of: Standing) -> Coded | None:
         _, core = await self._core(of)
         try:
-            await asyncio.to_thread(manifest.verify, of.ipns, core, of.signed.signature)
+            await self._think(manifest.verify, of.ipns, core, of.signed.signature)
         except BadRecord as error:
             self.invalid += 1
             logger.error("manifest of %s, release %s: %s", of.site, of.signed.release, error)
             return None
-        return await coded(await asyncio.to_thread(manifest.whole, core, of.signed.signature), JSON)
+        return await coded(await self._think(manifest.whole, core, of.signed.signature), JSON)
 
     async def _workbox(self, of: Standing) -> Coded:
         listed, _ = await self._core(of)
@@ -99,8 +108,14 @@ class Manifests:
         _, core = await self._core(of)
         before = Release.from_block((await self._loader.get(release)).block)
         old = await self._beside(before, lambda: manifest.entries(before))
-        text = await asyncio.to_thread(manifest.difference, old, core, of.signed.signature, release)
-        return await coded(text, JSON) if len(text) < len(manifest.whole(core, of.signed.signature)) else None
+        text = await self._think(manifest.difference, old, core, of.signed.signature, release)
+        whole = await self._think(manifest.whole, core, of.signed.signature)
+        return await coded(text, JSON) if len(text) < len(whole) else None
+
+    async def _think(self, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """In a thread, alone: what is waited for meanwhile is never the network."""
+        async with self._one:
+            return await asyncio.to_thread(act, *args, **kwargs)
 
     # What is kept.
 

@@ -22,6 +22,7 @@ from content.cid import CID
 from content.password import Password
 from content.release import Release
 from content.walk import drive
+from edge.manifests import QUEUE
 from edge.node import Node
 from edge.site.browser import scripts
 from tests.edge.origin import TinyOrigin
@@ -416,6 +417,42 @@ def test_a_thousand_entries_hold_up_nobody(tmp_path: Path, monkeypatch: pytest.M
             assert len((await second.get("/.rim/sw.js")).body) < 300, "it does not grow with the files"
 
     play(tmp_path, act, lambda world: publish(world, {**FILES, **many}, *(f"/{path}" for path in many)))
+
+
+def test_who_names_an_old_release_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kept release is a difference of its own, and anybody may name them all: few are begun at a time, one is
+    thought about at a time, and who comes while they wait gets the whole."""
+    go, releases, thinking = threading.Event(), list[CID](), list[int]()
+    difference = manifest.difference
+    count = QUEUE + 3
+
+    def held(*told: Any) -> bytes:
+        thinking.append(1)
+        assert go.wait(60)
+        assert len(thinking) == 1
+        thinking.clear()
+        return difference(*told)
+
+    def many(world: World) -> None:
+        for number in range(count):
+            releases.append(publish(world, {**NEXT, "index.html": b"home %d" % number}).live.release)  # type: ignore[union-attr]
+        publish(world, NEXT)
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        whole = await fetch(node, "/.rim/manifest.json")
+        monkeypatch.setattr(manifest, "difference", held)
+        asked = {asyncio.ensure_future(fetch(node, f"/.rim/manifest.json?since={cid}")) for cid in releases}
+        done: set[asyncio.Future[Got]] = set()
+        while len(done) < count - QUEUE:
+            some, asked = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED, timeout=60)
+            assert some
+            done |= some
+        assert {task.result().body for task in done} == {whole.body}
+        go.set()
+        told = [json.loads((await task).body) for task in asked]
+        assert len({value["since"] for value in told}) == QUEUE
+
+    play(tmp_path, act, many)
 
 
 def test_a_link_to_far_away_is_listed(tmp_path: Path) -> None:
