@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.kit.chromium import heard, installed, state, status, visitor
+from tests.kit.chromium import heard, installed, state, visitor
 from tests.kit.liar import Liar, instead
 from tests.kit.ring import Up
 
@@ -54,6 +54,12 @@ def folder(root: Path, files: Mapping[str, str | bytes], toml: str = "", globs: 
 
 def page(name: str, more: str = "") -> str:
     return PAGE % (name, name) + CLIENT + more
+
+
+def status(tab: Page) -> dict[str, Any]:
+    """What client.js says of the worker."""
+    said: dict[str, Any] = tab.evaluate("import('/.rim/client.js').then(client => client.status())")
+    return said
 
 
 def come(tab: Page, url: str) -> None:
@@ -96,7 +102,7 @@ def test_addresses(up: Up, edge: Liar, browser: Browser, tmp_path: Path) -> None
             answer = tab.goto(edge.of("names", path))
             assert answer is not None
             assert (answer.status, tab.title(), tab.url) == (code, name, edge.of("names", address))
-        assert set(edge.paths(before)) == {"/.rim/manifest.json", "/.rim/client.js"}
+        assert set(edge.paths(before)) == {"/.rim/manifest.json"}
         assert not [event for event in tab.evaluate("heard") if event["rim"] == "lie"]
 
 
@@ -289,14 +295,15 @@ def test_a_thousand_files(up: Up, edge: Liar, browser: Browser, tmp_path: Path) 
     with visitor(browser) as context:
         tab = context.new_page()
         tab.goto(edge.of("many"))
-        found: dict[str, Any] = installed(tab)
+        installed(tab)
+        found = status(tab)
         assert found["stored"] == 1_000, found
         took = tab.evaluate("performance.now()")
         before = len(edge.asked)
         tab.goto(edge.of("many"))
         texts = tab.evaluate(FETCH, [f"/part/{number:03d}.js" for number in range(999)])
         assert [line[2] for line in texts] == [f"// {number}\n" * 20 for number in range(999)]
-        assert set(edge.paths(before)) <= {"/.rim/manifest.json", "/.rim/client.js", "/.rim/sw.js"}
+        assert set(edge.paths(before)) <= {"/.rim/manifest.json", "/.rim/sw.js"}
         (tmp_path / "part/500.js").write_text("// another\n")
         release = up.publish(tmp_path, "many", "--wait", "all")["release"]
         before = len(edge.asked)

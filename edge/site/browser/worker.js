@@ -18,12 +18,15 @@
 const { key, release, clear } = self.rim;
 const FILES = "rim:files:" + clear;
 const MIB = 1 << 20;
+// What pages import of the edge's. It came with this worker, and is trusted as it is: never taken from the wire later.
+const CLIENT = "/.rim/client.js";
+const own = async (url) => (await caches.match(url)) ?? fetch(url);
 // Not to be shown, or not to this visitor: then nobody else is asked for it.
 const REFUSED = /40[13]|410|451/;
 const utf8 = (text) => new TextEncoder().encode(text);
 const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-const late = (time) => new Promise((_, fail) => setTimeout(fail, time, Error("late")));
-const within = (time, promise) => Promise.race([promise, late(time)]);
+const within = (time, promise) =>
+  Promise.race([promise, new Promise((_, late) => setTimeout(late, time, Error(time)))]);
 const whole = async (parts) => new Uint8Array(await new Blob(parts).arrayBuffer());
 const manifests = new Map();
 const tabs = new Map();
@@ -40,8 +43,8 @@ addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
   // Not ours: what changes something, other origins, the edge's own paths, questions to the HTTP cache alone.
   if (method !== "GET" || url.origin !== location.origin || cache === "only-if-cached") return;
-  if (url.pathname.startsWith("/.rim/")) return;
-  event.respondWith(answer(event, mode === "navigate", url));
+  if (url.pathname === CLIENT) event.respondWith(own(url));
+  else if (!url.pathname.startsWith("/.rim/")) event.respondWith(answer(event, mode === "navigate", url));
 });
 
 // --- State
@@ -147,14 +150,15 @@ async function signed(bytes) {
 
 async function install(event) {
   const { current } = await check(release);
+  await (await caches.open("rim:state")).add(CLIENT);
   const stored = await fill(await manifest(current));
   // Exact addresses of stored files that never change: the browser answers these without starting a worker. They are
   // not deleted before another worker is active, so what is not found there is never asked of the network instead.
   // By destination, because the script of a Worker has to pass here: that binds the Worker to its page's release.
   const routes = stored.flatMap(({ immutable, path, type }) => {
-    const [kind] = type.match(/script|css|font|image/) ?? [];
+    const [kind] = type.match(/script|font|image/) ?? [];
     if (!immutable || !kind || !/^[\w/.~-]+$/.test(path)) return [];
-    const condition = { urlPattern: { pathname: path, search: "" }, requestDestination: kind.replace("css", "style") };
+    const condition = { urlPattern: { pathname: path, search: "" }, requestDestination: kind };
     return { condition, source: { cacheName: FILES } };
   });
   await event.addRoutes?.(routes.slice(0, 256)).catch(() => {});
@@ -236,7 +240,7 @@ async function answer(event, navigation, url) {
   // Where nothing is known, all is as before the first visit.
   if (!core) return fetch(event.request);
   if (!navigation) return Response.error();
-  return new Response("Neither stored here nor to be had\n", { status: 504 });
+  return new Response("Not here\n", { status: 504 });
 }
 
 // A page is of the newest release. If nobody says in time which that is, of the last one that is stored to its end.
@@ -251,7 +255,7 @@ async function releases(event, navigation) {
     away = true;
     state = await recall("state");
   }
-  return [away && state.whole, state.current, state.whole].filter(Boolean);
+  return [away ? state.whole : state.current, state.current, state.whole];
 }
 
 async function respond(event, navigation, url, core) {
@@ -281,7 +285,7 @@ async function respond(event, navigation, url, core) {
     const pages = core.spa ? ["/index.html"] : [core.error, ...folders(path).map((folder) => folder + "/404.html")];
     file = pages.map((page) => core.files.get(page)).find(Boolean);
   }
-  if (!file) return new Response("No such page\n", { status: 404 });
+  if (!file) return new Response("Not here\n", { status: 404 });
   const stored = await (await caches.open(FILES)).match(place(file), { ignoreVary: true });
   if (stored) {
     served(event, file, { from: "store" });
@@ -470,15 +474,15 @@ function lie(url) {
 // Who is silent for 10 seconds is given up; of who says more than the limit, no more is read.
 async function get(url, limit, { ready, ...options } = {}) {
   const stop = new AbortController();
-  const soon = (promise) => within(10000, promise);
   try {
-    let answer = await soon(ready);
-    if (!answer?.ok) answer = await soon(fetch(url, { ...options, signal: stop.signal }));
+    let answer = await within(10000, ready);
+    if (!answer?.ok) answer = await within(10000, fetch(url, { ...options, signal: stop.signal }));
     if (!answer.ok) throw answer;
     const reader = answer.body?.getReader();
     const parts = [];
-    for (let part; reader && limit >= 0 && !(part = await soon(reader.read())).done; limit -= part.value.length) {
+    for (let part; reader && limit >= 0 && !(part = await within(10000, reader.read())).done; ) {
       parts.push(part.value);
+      limit -= part.value.length;
     }
     const { transferSize: wire, contentEncoding: encoding } = performance.getEntriesByName(answer.url).at(-1) ?? {};
     // What a page that no manifest lists may do is the wire's to say, and nothing else is.
