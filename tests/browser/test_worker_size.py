@@ -46,6 +46,24 @@ def test_what_is_stripped_is_all_that_is_comment(name: str) -> None:
             assert "/*" not in line.replace("//*", ""), where
 
 
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("const { a, b } = c ?? {};", "const{a,b}=c??{};"),
+        ("  // why", ""),
+        ('say("a, b = { c }", d);', 'say("a, b = { c }",d);'),
+        ("say('it\\'s, so', `a ${ b } , c`, d);", "say('it\\'s, so',`a ${ b } , c`,d);"),
+        ("a.match(/^[ /,] ?= (b|c)$/i) ?? d;", "a.match(/^[ /,] ?= (b|c)$/i)??d;"),
+        ("let a = b / c + +d - -e / f;", "let a=b / c + +d - -e / f;"),
+        ("for (const a of [b]) if (!a) return [a, !b];", "for(const a of[b])if(!a)return[a,!b];"),
+    ],
+    ids=["punctuation", "a comment", "a string", "quotes and a template", "an expression", "signs", "words"],
+)
+def test_spaces_go_where_they_mean_nothing(written: str, sent: str) -> None:
+    """Those beside punctuation; never within what is text, and never between two signs."""
+    assert scripts.stripped(written + "\n").strip() == sent
+
+
 def test_all_listeners_are_there_in_the_first_turn() -> None:
     """A browser counts no other (Service Workers, Run Service Worker); and there is one for each event, none inside a
     function."""
