@@ -10,8 +10,9 @@ import re
 from typing import Final
 
 _ACTED_ON: Final = frozenset({"preload", "modulepreload", "preconnect"})  # HTML standard, "early hints"
-# link-value of RFC 8288 §3: a comma may stand in the URI and in a quoted parameter.
-_LINK = re.compile(r'<[^>]*>(?:[^",]|"(?:[^"\\]|\\.)*")*')
+# link-value of RFC 8288 §3: a comma may stand in the URI and in a quoted parameter. No URI holds a `<`, and none may be
+# looked past: of 64 KiB of them, which `_headers` may hold, each would be the begin of a look to the end.
+_LINK = re.compile(r'<[^<>]*>(?:[^",]|"(?:[^"\\]|\\.)*")*')
 _REL = re.compile(r';[ \t]*rel[ \t]*=[ \t]*(?:"([^"]*)"|([^ \t;,"]+))', re.IGNORECASE)  # the first one counts (§3.3)
 
 

@@ -42,6 +42,11 @@ def test_the_links_that_a_browser_acts_on(value: str, expected: str) -> None:
     assert early(value) == expected
 
 
+def test_what_was_never_closed_is_no_link() -> None:
+    """64 KiB of what begins a link are looked at once, not once for each: the loop would stand still for seconds."""
+    assert early("<" * 64_000 + STYLE) == STYLE
+
+
 def world_of() -> World:
     world = World()
     made, _ = parse_headers(HEADERS)
