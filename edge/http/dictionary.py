@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from functools import lru_cache
 from typing import Final
 
 DCZ: Final = "dcz"
@@ -21,7 +20,6 @@ _DIGEST = re.compile(rb"[ \t]*:([A-Za-z0-9+/]{43}=):[ \t]*(?:;|\Z)")  # RFC 8941
 _TAG = re.compile(rb'"([^."]+)\.[0-9a-f]{16}\.dcz"\Z')
 
 
-@lru_cache(maxsize=512)
 def digest_of(value: bytes) -> bytes | None:
     """The SHA-256 that Available-Dictionary names; None where the field is malformed and so not there (§2.2)."""
     found = _DIGEST.match(value)

@@ -50,11 +50,17 @@ def _choose(accept: bytes, available: tuple[str, ...]) -> str | None:
 _remembered = lru_cache(maxsize=512)(_choose)
 
 
-@lru_cache(maxsize=512)
 def names(accept: bytes, coding: str) -> bool:
     """Whether Accept-Encoding names this coding, and does not refuse it: `*` does not do for one that needs more than
     a decoder (RFC 9842 §6.1: dcz is of no use without the dictionary)."""
+    return _named(accept, coding) if len(accept) <= _MEMO_BYTES else _names(accept, coding)
+
+
+def _names(accept: bytes, coding: str) -> bool:
     return weights(accept.decode("latin-1")).get(coding, 0.0) > 0
+
+
+_named = lru_cache(maxsize=512)(_names)
 
 
 def weights(text: str) -> dict[str, float]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge.http.negotiate import ELEMENTS, choose
+from edge.http import negotiate
+from edge.http.negotiate import ELEMENTS, choose, names
 
 ALL = ("zstd", "br", "gzip")
 CASES: list[tuple[str, bytes | None, tuple[str, ...], str | None]] = [
@@ -55,3 +56,12 @@ CASES: list[tuple[str, bytes | None, tuple[str, ...], str | None]] = [
 def test_case(accept: bytes | None, available: tuple[str, ...], coding: str | None) -> None:
     """The coding chosen is the one RFC 9110 asks for."""
     assert choose(accept, available) == coding
+
+
+def test_what_is_long_is_read_and_not_remembered() -> None:
+    """Browsers send one of a dozen values. A stranger's, of up to 16 KiB each, would fill the memory for good."""
+    long = b", ".join(b"x-%d" % number for number in range(60)) + b", dcz"
+    before = [memo.cache_info().currsize for memo in (negotiate._remembered, negotiate._named)]
+    assert names(long, "dcz")
+    assert choose(long, ("dcz",)) == "dcz"
+    assert [memo.cache_info().currsize for memo in (negotiate._remembered, negotiate._named)] == before
