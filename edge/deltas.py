@@ -15,10 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import sys
+import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
@@ -47,6 +51,7 @@ QUEUE: Final = 16  # pairs that are being made or wait for it ...
 QUEUE_BYTES: Final = 4 * DELTA_BYTES  # ... and bytes of their files together: what the queue holds in memory
 PATIENCE: Final = 1.0  # s that a visitor waits for a delta; then he gets what is there, and the next one the delta
 REST: Final = 5.0  # s without another try when nobody could be asked for a base: visitors must not wait for that
+NICENESS: Final = 10  # of the thread
 
 Key: TypeAlias = tuple[bytes, CID]  # of a view, and a file of it
 _NEAREST = (Source.MEMORY, Source.DISK, Source.PROCESS, Source.PEER, Source.ORIGIN, Source.GATEWAY)
@@ -90,7 +95,7 @@ class Deltas:
         self._begun: dict[tuple[Key, bytes], float] = {}
         self._bytes = 0  # of the files of pairs that are under way
         self._rests_until = float("-inf")
-        self._thread = ThreadPoolExecutor(1, "delta")
+        self._thread = ThreadPoolExecutor(1, "delta", _give_way)
         router.watchers.append(self._retain)
 
     async def choose(self, view: SiteView, asset: Asset, answer: Answer, asking: Asking) -> Chosen:
@@ -245,3 +250,11 @@ class Deltas:
 
     def __repr__(self) -> str:
         return f"<Deltas {self._pairs} pairs, {len(self._begun)} under way>"
+
+
+def _give_way() -> None:
+    """Have the scheduler prefer all else to this thread: whoever names one pair after the other keeps it busy, and a
+    visitor who waits for a delta waits for a second at most. Linux alone has threads that are nicer than others."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import random
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -23,7 +25,7 @@ from content.naming import is_hash_named
 from content.release import Release, Rules
 from content.walk import drive
 from edge.dcz import compress
-from edge.deltas import BASES, QUEUE
+from edge.deltas import BASES, NICENESS, QUEUE
 from edge.http.dictionary import MAGIC
 from edge.node import Node
 from tests.edge.origin import TinyOrigin
@@ -566,5 +568,19 @@ def test_invented_digests_are_bounded_and_cost_no_delta(tmp_path: Path) -> None:
         known = node.deltas.of(view, CID.of(RAW, NEW))
         assert len(known) == BASES == node.deltas._pairs
         assert known[sha256(OLD).digest()] is not None
+
+    play(tmp_path, act)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere niceness is the process's")
+def test_making_deltas_gives_way_to_all_else(tmp_path: Path) -> None:
+    """One pair after the other may be asked for without end: the thread that makes them is nicer than the loop's."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        await fetch(node, NEW_PATH, **has(OLD))
+        (thread,) = (it for it in threading.enumerate() if it in node.deltas._thread._threads)
+        assert thread.native_id is not None
+        theirs, ours = (os.getpriority(os.PRIO_PROCESS, tid) for tid in (thread.native_id, threading.get_native_id()))
+        assert theirs == max(ours, NICENESS)
 
     play(tmp_path, act)
