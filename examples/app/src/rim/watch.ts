@@ -109,7 +109,10 @@ function follow(client: Client, change: Change, book: (entry: Entry, sure: boole
       const { done, total } = file;
       change(({ update }) => ({ ahead: { done, total }, update: added(done > 1 ? update : null, entryOf(file)) }));
     }),
-    client.on("ready", () => void navigator.serviceWorker.ready.then(ask)), // a first one is told before it is active
+    client.on("ready", ({ release: next }) => {
+      change(({ release }) => (release && next !== release ? { next } : {}));
+      void navigator.serviceWorker.ready.then(ask); // a first one is told before it is active
+    }),
     client.on("offline", () => change(() => ({ online: false }))),
     client.on("online", () => change(() => ({ online: true }))),
     client.on("lie", ({ path }) => change(({ lies }) => ({ lies: [...new Set([...lies, path])] }))),
