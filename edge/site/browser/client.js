@@ -10,6 +10,7 @@ const COUNT = "rim:boots";
 const OFF = "rim:off";
 const DAY = 86_400_000;
 const TRIES = 3;
+const PATIENCE = 2000;
 const container = navigator.serviceWorker;
 
 /** Registers the worker: after load and idle, or at once. Undefined where there can be none, or none is wanted. */
@@ -45,7 +46,11 @@ export async function status() {
   const worker = container?.controller ?? (await container?.getRegistration("/"))?.active;
   if (!worker) return undefined;
   const { port1, port2 } = new MessageChannel();
-  const said = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)));
+  // One that is replaced or ended meanwhile says nothing any more.
+  const said = new Promise((resolve) => {
+    port1.onmessage = ({ data }) => resolve(data);
+    setTimeout(resolve, PATIENCE, {});
+  });
   worker.postMessage({ rim: "status" }, [port2]);
   const { release, away } = await said;
   // The rest lies open (worker.js says in which form): what a page can read, no worker needs to carry.
@@ -130,5 +135,7 @@ const isOwn = (url) => url.startsWith(location.origin + "/");
 const isBroken = ({ name, initiatorType, responseStatus }) =>
   isOwn(name) && /^(script|link)$/.test(initiatorType) && (responseStatus === 0 || responseStatus >= 400);
 
+// Where there is no room even for a manifest the worker leaves. To register it again would take it back.
+on("quota", ({ left }) => left && write(OFF, Date.now()));
 boot();
 register();

@@ -32,6 +32,7 @@ const manifests = new Map();
 const tabs = new Map();
 const loading = new Map();
 const blocks = new Map();
+let gateways = [];
 let away = false;
 
 // All listeners in the first turn: a browser counts no others.
@@ -43,8 +44,9 @@ addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
   // Not ours: what changes something, other origins, the edge's own paths, questions to the HTTP cache alone.
   if (method !== "GET" || url.origin !== location.origin || cache === "only-if-cached") return;
-  if (url.pathname === CLIENT) event.respondWith(own(url));
-  else if (!url.pathname.startsWith("/.rim/")) event.respondWith(answer(event, mode === "navigate", url));
+  const pass = () => fetch(event.request);
+  if (url.pathname === CLIENT) event.respondWith(own(url).catch(pass));
+  else if (!url.pathname.startsWith("/.rim/")) event.respondWith(answer(event, mode === "navigate", url).catch(pass));
 });
 
 // --- State
@@ -59,8 +61,9 @@ async function manifest(cid) {
     const core = await recall("release/" + cid);
     const files = core.entries.map((entry) => {
       const hash = Uint8Array.fromBase64(entry.integrity.slice(7)).toHex();
-      return [entry.path, { ...entry, hash }];
+      return [entry.path, { fields: [], ...entry, hash }];
     });
+    gateways = core.gateways;
     manifests.set(cid, { ...core, files: new Map(files) });
   }
   return manifests.get(cid);
@@ -127,11 +130,12 @@ async function update(state, known) {
   await remember("state", state);
 }
 
-// A browser without room for a manifest is better off without a worker than with an old release for ever.
-function leave(error) {
-  tell("quota");
+// A browser without room for a manifest is better off without a worker than with an old release for ever. client.js
+// hears it too, and does not register again.
+function leave() {
+  tell("quota", { left: true });
   registration.unregister();
-  throw error;
+  throw { status: 507 };
 }
 
 // What was signed is the text that JSON.stringify makes of all but the signature: keys stay in the order of the wire.
@@ -228,17 +232,18 @@ async function tidy() {
 // --- Answers
 
 async function answer(event, navigation, url) {
-  let core;
+  let fault = true;
   for (const cid of await releases(event, navigation).catch(() => [])) {
     try {
-      core = await manifest(cid);
-      return await respond(event, navigation, url, core);
-    } catch ({ status }) {
+      return await respond(event, navigation, url, await manifest(cid));
+    } catch ({ name, status }) {
       if (REFUSED.test(status)) return new Response(null, { status });
+      // TypeError and its kin are a fault of this script. What the wire does has no such name: see ask, fetched.
+      fault = /.Error/.test(name);
     }
   }
-  // Where nothing is known, all is as before the first visit.
-  if (!core) return fetch(event.request);
+  // Where nothing is known, or this worker is broken, all is as before the first visit.
+  if (fault) throw fault;
   if (!navigation) return Response.error();
   return new Response("Not here\n", { status: 504 });
 }
@@ -306,7 +311,7 @@ const keep = async (file, bytes) =>
   (await caches.open(FILES)).put(place(file), response(file, bytes)).then(() => true, () => tell("quota"));
 
 // As the manifest says, never as the wire said.
-const response = ({ type, fields = [] }, bytes, status) =>
+const response = ({ type, fields }, bytes, status) =>
   new Response(bytes, { status, headers: [...fields, ["Content-Type", type], ["X-Content-Type-Options", "nosniff"]] });
 
 const served = (event, { path, size }, wire) =>
@@ -367,7 +372,8 @@ async function look(core, name) {
   // Keys are ordered by their bytes, so they stay bytes: one character each.
   const text = String.fromCharCode(...utf8(name));
   for (let at = core.index.slice(-64); ; ) {
-    if (!blocks.has(at)) await prove(core, name, at);
+    // Again, if others have cleared it away meanwhile.
+    while (!blocks.has(at)) await prove(core, name, at);
     const { level, rows } = decode(blocks.get(at));
     const row = level ? rows.findLast(([key]) => key <= text) : rows.find(([key]) => key === text);
     if (!level || !row) return row?.[1];
@@ -446,28 +452,32 @@ async function fetched(core, { path, size, hash, immutable, cid = "f01551220" + 
   const form = tree ? "car&car-order=dfs&car-dups=y" : "raw";
   for (const gateway of core.gateways) {
     const answer = await ask(`${gateway}/ipfs/${cid}?format=${form}`, 2 * size + MIB, {}, good).catch(() => {});
-    if (answer) {
-      const report = `${gateway}/.rim/report?kind=lie&path=${encoded(path)}&at=${location.host}`;
-      fetch(report, { method: "POST", mode: "no-cors" }).catch(() => {});
-      return { ...answer, from: "gateway:" + new URL(gateway).host };
-    }
+    if (answer) return { ...answer, from: "gateway:" + new URL(gateway).host };
   }
   throw Error(path);
 }
 
 // An answer that is good. Asked for twice: the first may be an old or spoilt copy in the browser's HTTP cache.
 async function ask(url, limit, options, good) {
-  for (const cache of ["default", "reload"]) {
-    const answer = await get(url, limit, { ...options, cache });
-    if (await good(answer)) return answer;
-    options.ready = 0;
+  try {
+    for (const cache of ["default", "reload"]) {
+      const answer = await get(url, limit, { ...options, cache });
+      if (await good(answer)) return answer;
+      options.ready = 0;
+    }
+  } catch ({ status }) {
+    throw { status };
   }
   throw lie(url);
 }
 
+// Pages are told, and whoever else may be asked for the site's bytes: not the liar alone.
 function lie(url) {
-  const { host, pathname } = new URL(url, location);
-  tell("lie", { path: decoded(pathname), at: host });
+  const { host: at, pathname } = new URL(url, location);
+  const path = decoded(pathname);
+  tell("lie", { path, at });
+  const report = "/.rim/report?" + new URLSearchParams({ kind: "lie", path, at });
+  for (const gateway of gateways) fetch(gateway + report, { method: "POST", mode: "no-cors" }).catch(() => {});
   return Error(url);
 }
 
