@@ -17,6 +17,7 @@ export interface Visit {
   lies: string[]; // paths of which somebody sent other bytes; they were not shown
 }
 
+const CLIENT = "/.rim/client.js";
 const KEPT = "daylight:update";
 const FIRST: Visit = {
   ledger: new Map(),
@@ -33,15 +34,15 @@ const FIRST: Visit = {
 type Client = typeof import("/.rim/client.js");
 const loading: Promise<Client | null> = import("/.rim/client.js").catch(() => null);
 
-/** Of a controlled page the worker knows better, but for what Static Routing took from the store without waking it. */
+/** Of a controlled page the worker tells more, but for what Static Routing took from the store without waking it, and
+ * for Rim's client, which it has no word about. */
 function seen(timing: PerformanceResourceTiming): Entry | null {
   const { pathname: path, origin } = new URL(timing.name);
   if (origin !== location.origin || timing.responseStatus === 0) return null; // 0: it never came
-  const own = path.startsWith("/.rim/"); // the worker lets these pass
-  const routed = timing.workerFinalSourceType === "cache";
-  if (timing.workerStart > 0 && !own && !routed) return null;
-  const source = routed ? "worker" : sourceOf(timing.contentEncoding ?? "", timing.transferSize);
-  return { path, source, bytes: timing.decodedBodySize, wire: routed ? 0 : timing.transferSize };
+  const { transferSize: wire, decodedBodySize: bytes, workerFinalSourceType: answered } = timing;
+  const stored = answered === "cache" || (path === CLIENT && timing.workerStart > 0 && wire === 0);
+  if (timing.workerStart > 0 && !stored && path !== CLIENT) return null;
+  return { path, source: stored ? "worker" : sourceOf(timing.contentEncoding ?? "", wire), bytes, wire };
 }
 
 export function useVisit(): Visit & { check: () => Promise<void> } {
