@@ -49,6 +49,7 @@ PAIRS: Final = 8_192  # of which is known what became of them, some 250 B each
 BASES: Final = 16  # of one file; more come from who invents digests
 QUEUE: Final = 16  # pairs that are being made or wait for it ...
 QUEUE_BYTES: Final = 4 * DELTA_BYTES  # ... and bytes of their files together: what the queue holds in memory
+LEAVES: Final = 1_024  # blocks of one file, 8 KiB each in the largest; to list a million held up the loop for 13 s
 PATIENCE: Final = 1.0  # s that a visitor waits for a delta; then he gets what is there, and the next one the delta
 REST: Final = 5.0  # s without another try when nobody could be asked for a base: visitors must not wait for that
 NICENESS: Final = 10  # of the thread
@@ -205,7 +206,7 @@ class Deltas:
             seen.add(loaded.source)
             data = loaded.block.data
         else:
-            leaves = await self.loader.run(walk.leaves(asset.cid, 0, asset.size))
+            leaves = await self.loader.run(walk.leaves(asset.cid, 0, asset.size, LEAVES))
             data = b"".join([piece async for piece in self.loader.read(leaves, seen=seen)])
         if len(data) != asset.size:
             raise BadNode(f"{asset.cid}: {len(data)} bytes, its row says {asset.size}")

@@ -342,6 +342,19 @@ def test_files_of_several_blocks(tmp_path: Path) -> None:
     play(tmp_path, act, two_deploys("demo", {OLD_PATH[1:]: old}, {NEW_PATH[1:]: new}))
 
 
+def test_a_file_of_very_many_blocks_has_no_delta(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """8 MiB may be cut into as many leaves (here 2, where 1 is the most), and to list those would hold up everyone."""
+    monkeypatch.setattr("edge.deltas.LEAVES", 1)
+    old = script(7, MiB + 100_000)
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        for _ in range(2):
+            assert (await fetch(node, NEW_PATH, **has(old))).headers["content-encoding"] != "dcz"
+        assert counts(node) == {"made": 0, "unfit": 1}
+
+    play(tmp_path, act, two_deploys("demo", {OLD_PATH[1:]: old}, {NEW_PATH[1:]: old + b"// more"}))
+
+
 def test_a_delta_that_is_not_smaller_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two files that have nothing in common: the smallest coding wins, from memory too, and the pair is tried once."""
 
