@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import random
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
+import brotli  # type: ignore[import-untyped]
 import pytest
 import zstandard
 
@@ -141,6 +144,21 @@ def test_its_faults_are_none_of_the_publishs(desk: Desk, folder: Path, monkeypat
     assert (outcome.returning, outcome.remark, outcome.unchanged) == (None, "", False)
     live = desk.client.get(f"/api/v1/sites/{folder.name}")["live"]
     assert live["release"] == outcome.release
+
+
+@pytest.mark.parametrize("coding", ["zstd", "br", "gzip"])
+def test_what_unpacks_to_far_more_is_not_unpacked(coding: str) -> None:
+    """An encoding of the live release is somebody else's bytes: a few hundred may stand for gigabytes."""
+    zeros = bytes(16 << 20)
+    pack = {"zstd": zstandard.compress, "br": brotli.compress, "gzip": gzip.compress}[coding]
+    packed = pack(zeros)
+    assert returning._UNPACK[coding](packed, len(zeros)) == zeros
+    tracemalloc.start()
+    try:
+        assert len(returning._UNPACK[coding](packed, 1_000)) < 1 << 20
+        assert tracemalloc.get_traced_memory()[1] < 2 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_words() -> None:
