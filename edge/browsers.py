@@ -25,7 +25,6 @@ from urllib.parse import parse_qsl
 from content.asking import ask
 from content.cid import CID
 from content.denylists import Denied
-from content.errors import BadCID
 from content.limits import PATH_BYTES
 from content.release import Release
 from edge.bodies import farthest
@@ -41,7 +40,7 @@ from edge.site.browser.proof import proof
 from edge.site.browser.stub import Standing, standing, stub
 from edge.site.router import Router
 from edge.site.view import SiteView, Visit
-from edge.site.visitor import Visitor, receive
+from edge.site.visitor import Visitor, cid_of, receive
 
 PREFIX: Final = "/.rim/"
 SW, MANIFEST, WORKBOX, PROOF = (PREFIX + name for name in ("sw.js", "manifest.json", "workbox.json", "proof"))
@@ -148,7 +147,7 @@ class Browsers:
         serial = ("Rim-Serial", str(of.signed.serial))
         if path == WORKBOX:
             return case.reply(await self.manifests.workbox(of) or whole, serial)
-        since = _cid(query.get("since", ""))
+        since = cid_of(query.get("since", ""))
         if since == of.signed.release:
             return _nothing_new(case, of)
         if since is not None and any(item.release == since for item in case.view.site.kept):
@@ -160,7 +159,7 @@ class Browsers:
     async def _proof(self, asked: Asked, view: SiteView) -> Reply:
         """Content-addressed: what a path means in a release never changes."""
         query = _query(asked.query)
-        path, release = query.get("path", ""), _cid(query.get("release", ""))
+        path, release = query.get("path", ""), cid_of(query.get("release", ""))
         if not path.startswith("/") or "\0" in path or len(path.encode()) > PATH_BYTES or release is None:
             raise Problem(400, "A proof is asked for with ?path=/PATH&release=CID.")
         index = await self._index(view, release, path)
@@ -193,7 +192,7 @@ def _nothing_new(case: _Case, of: Standing) -> Reply:
 
 def _named(view: SiteView, text: str) -> Standing | None:
     """Of the release that the query names, if this site has a worker of it now."""
-    release = _cid(text)
+    release = cid_of(text)
     both = (standing(view, trial) for trial in (False, True))
     return next((of for of in both if of is not None and of.signed.release == release), None)
 
@@ -208,10 +207,3 @@ def _query(raw: bytes) -> Mapping[str, str]:
     for name, value in pairs:
         found.setdefault(name, value)
     return found
-
-
-def _cid(text: str) -> CID | None:
-    try:
-        return CID.parse(text) if text else None
-    except BadCID:
-        return None

@@ -102,7 +102,7 @@ def receive(
     name, given = cookies.get(VISITOR, ""), ""
     if view.rollout is not None and not _NAME.match(name):
         name = given = new_name() if visit.navigation else ""
-    pinned = _cid(field or (cookies.get(RELEASE, "") if view.pins else ""))
+    pinned = cid_of(field or (cookies.get(RELEASE, "") if view.pins else ""))
     if not view.pins and view.rollout is None and view.live is not None and pinned == view.live.cid:
         pinned = None  # what everybody gets: the answer is for all, as it would be without the field
     clears = None
@@ -134,7 +134,8 @@ def _cookies(raw: bytes) -> dict[str, str]:
     return found
 
 
-def _cid(text: str) -> CID | None:
+def cid_of(text: str) -> CID | None:
+    """The release that a visitor names; None where it is no CID."""
     try:
         return CID.parse(text) if text else None
     except BadCID:
