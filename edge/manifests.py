@@ -25,12 +25,12 @@ from content.asking import Walk, drive
 from content.block import Block
 from content.catalog import Signed
 from content.cid import CID
-from content.errors import BadRecord
+from content.errors import BadRecord, ContentError
 from content.limits import MiB
 from content.manifest import Entry
 from content.release import Release
 from edge.cache.flight import FillerDied, Flight
-from edge.cache.loader import Loader
+from edge.cache.loader import Loader, Unavailable
 from edge.coded import Coded, coded
 from edge.http.problem import Problem
 from edge.replies import RETRY
@@ -69,12 +69,16 @@ class Manifests:
         return await self._once((of.signed, of.ipns, "workbox"), lambda: self._workbox(of))
 
     async def since(self, of: Standing, release: CID) -> Coded | None:
-        """What has changed since this release; None where that is not shorter than the whole, which must hold, or where
-        others are being made."""
+        """What has changed since this release; None where that is not shorter than the whole, which must hold, where
+        others are being made, or where the old one cannot be read now: nobody is to stay with it for that."""
         key = (of.signed, of.ipns, release)
         if key not in self._made and len(self._flight) >= QUEUE:
             return None
-        return await self._once(key, lambda: self._since(of, release))
+        try:
+            return await self._once(key, lambda: self._since(of, release))
+        except (Unavailable, ContentError) as error:
+            logger.warning("manifest of %s since %s: %s", of.site, release, error)
+            return None
 
     async def _core(self, of: Standing) -> tuple[tuple[Entry, ...], _Core]:
         release = of.published.release

@@ -181,6 +181,24 @@ def test_a_deploy_is_told_as_a_difference(tmp_path: Path) -> None:
     play(tmp_path, act)
 
 
+def test_an_old_release_that_is_lost_keeps_nobody_back(tmp_path: Path) -> None:
+    """The difference to it cannot be made: then it is the whole, and not an error for which a browser would stay with
+    what it has."""
+    old = list[CID]()
+
+    def two(world: World) -> None:
+        old.append(world.sites["demo"].live.release)  # type: ignore[union-attr]
+        publish(world, NEXT)
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        whole = await fetch(node, "/.rim/manifest.json")
+        origin.lacking.add(Release.from_block(world.store.get(old[0])).index)
+        got = await fetch(node, f"/.rim/manifest.json?since={old[0]}")
+        assert (got.status, got.body) == (200, whole.body)
+
+    play(tmp_path, act, two)
+
+
 def test_the_list_for_workbox(tmp_path: Path) -> None:
     """URL, revision and integrity; hash-named files have no revision."""
 
