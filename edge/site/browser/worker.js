@@ -239,7 +239,7 @@ async function answer(event, navigation, url) {
     } catch ({ name, status }) {
       if (REFUSED.test(status)) return new Response(null, { status });
       // TypeError and its kin are a fault of this script. What the wire does has no such name: see ask, fetched.
-      fault = /.Error/.test(name);
+      fault &&= /.Error/.test(name);
     }
   }
   // Where nothing is known, or this worker is broken, all is as before the first visit.
