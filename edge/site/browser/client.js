@@ -6,6 +6,7 @@
 // To import it registers the worker, once the page is loaded and idle: a first visit pays for nothing before that.
 // It also counts boots. /.rim/ never goes through the worker, so this file comes whatever the worker does; after three
 // pages in a row that did not come up under it, the worker is taken away, and left away for a day.
+const SCRIPT = "/.rim/sw.js";
 const COUNT = "rim:boots";
 const OFF = "rim:off";
 const DAY = 86_400_000;
@@ -16,8 +17,10 @@ const container = navigator.serviceWorker;
 /** Registers the worker: after load and idle, or at once. Undefined where there can be none, or none is wanted. */
 export async function register({ now = false } = {}) {
   if (!container || Date.now() - Number(read(OFF)) < DAY) return undefined;
+  // Browsers look for a newer one with each page. To register again would take back one that unregisters itself just now.
+  if (container.controller?.scriptURL === location.origin + SCRIPT) return container.getRegistration("/");
   if (!now) await quiet();
-  return container.register("/.rim/sw.js", { scope: "/" }).catch(() => undefined);
+  return container.register(SCRIPT, { scope: "/" }).catch(() => undefined);
 }
 
 /** Calls back for each event of this type, those of before the call first; what comes back ends it. "update": a release
