@@ -3,7 +3,7 @@
     python bench/returning.py [--rounds 5]
 
 Here lives the whole bench: the deploys, the questions, the table. Not here: the pairs of releases (tests/kit/pairs), a
-browser that asks (tests/browser/test_deltas), which parameters of zstd are best (edge/dcz says what was measured).
+browser that asks (tests/browser/test_deltas), which parameters of zstd are best (edge/browsers/dcz says).
 
 Ten real pairs of npm releases under the names that a bundler gives them, in two deploys to a real `rim up`. Bytes are
 those of the bodies that its edge sends to a client who says, as a browser does, that it has the old file; each is

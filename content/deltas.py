@@ -1,7 +1,7 @@
 """Deltas (RFC 9842): which files are sent as a difference to what a browser has, and what it is told to keep for that.
 
 Here live the limits, freshness as a browser's cache sees it, and the URL pattern of a dictionary. Pure. Not here: the
-bases of a site (origin keeps them), choosing one for a request (edge/site/delta), the compression (edge/deltas).
+bases of a site (origin keeps them), choosing one for a request (edge/site/delta), compressing (edge/browsers/deltas).
 
 Two releases of one file share most of their bytes; zstd with the old file as dictionary sends the rest. The old file is
 what the browser has in its cache anyway, if it was told `Use-As-Dictionary` when it got it.

@@ -31,10 +31,11 @@ from content.denylists import Denied, Refusal
 from content.errors import ContentError
 from content.media import media_type
 from edge.bodies import open_body
-from edge.browsers import Browsers
+from edge.browsers.deltas import Deltas
+from edge.browsers.own import Browsers
+from edge.browsers.reports import REPORT, Reports
 from edge.cache.loader import Loader, Unavailable
 from edge.counting import Told
-from edge.deltas import Deltas
 from edge.denials import Denials
 from edge.gateway.app import Gateway
 from edge.guard import Guard
@@ -49,7 +50,6 @@ from edge.pages import index_page
 from edge.ready import Ready
 from edge.reload import Reloads
 from edge.replies import ALLOW, RETRY, Asked, Reply, denied, preflight, unavailable
-from edge.reports import REPORT, Reports
 from edge.site.delta import may_have_deltas
 from edge.site.rules import SHELL_VARY
 from edge.site.view import Found, Meaning, Missing, Moved, Refused, SiteView, Visit

@@ -17,8 +17,8 @@ from content.denylists import Denied, Refusal
 from content.errors import ContentError
 from content.release import Release
 from content.walk import Walk
+from edge.browsers.deltas import Deltas
 from edge.cache.loader import Loader, Unavailable
-from edge.deltas import Deltas
 from edge.http.answer import Answer, Asking
 from edge.http.target import BadTarget, host_of, path_of
 from edge.site.browser.stub import standing

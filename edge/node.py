@@ -28,6 +28,7 @@ from content.block import Block
 from content.cid import CID, DAG_CBOR, DAG_PB, RAW
 from content.denylists import Denylists
 from edge.app import SiteApp, public_app
+from edge.browsers.deltas import Deltas
 from edge.cache.disk import DiskTier
 from edge.cache.loader import Loader
 from edge.cache.memory import Memory
@@ -47,7 +48,6 @@ from edge.control.tap import Tap
 from edge.control.trust import Trust
 from edge.control.warm import Staged, Warmer
 from edge.control.watchdog import Watchdog
-from edge.deltas import Deltas
 from edge.denials import Denials
 from edge.explain import Explainer
 from edge.front import Front

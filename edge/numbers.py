@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.app import SiteApp
+from edge.browsers.deltas import Deltas
 from edge.cache.loader import Loader
 from edge.control.admin import Private
 from edge.control.denylists import Sources
@@ -19,7 +20,6 @@ from edge.control.head import Follower
 from edge.control.metrics import Value
 from edge.control.warm import Warmer
 from edge.control.watchdog import Watchdog
-from edge.deltas import Deltas
 from edge.denials import Denials
 from edge.front import Front
 from edge.http.listener import Listener

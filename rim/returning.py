@@ -2,7 +2,7 @@
 
 Here lives the sum over files that browsers keep fresh: each as small as it can be had, by a coding or as a delta
 (RFC 9842) to live's file of the same pattern. Not here: which files are delta-coded (content/deltas), the delta itself
-(edge/dcz, whose bytes these are), or pages, of which nobody knows which ones a visitor opens again.
+(edge/browsers/dcz, whose bytes these are), or pages, of which nobody knows which ones a visitor opens again.
 
 It runs beside the commits and the warming, and is given up when they are done: a figure is never waited for, and its
 failure is none of the publish's. What is past its bounds counts as if there were no deltas.
@@ -123,7 +123,7 @@ class Measure:
 
     def _delta(self, base: _File, file: _File) -> int | None:
         """Bytes of the delta; None where one of the two cannot be had."""
-        from edge.dcz import compress
+        from edge.browsers.dcz import compress
 
         here = self._files.get(file.path[1:])
         was = self._old(base.asset)

@@ -1,7 +1,7 @@
 """Dictionary: the fields of RFC 9842, compression with a dictionary that the client has already.
 
 Here live reading Available-Dictionary, writing Use-As-Dictionary, and the form of a `dcz` body. Pure. Not here: which
-files are coded so (content/deltas), which variant a request gets (edge/http/answer), the compression (edge/deltas).
+files are coded so (content/deltas), which variant is sent (edge/http/answer), compressing (edge/browsers/deltas).
 
 No `id` is sent: the digest says which dictionary a client has, so Dictionary-ID has nothing to add and is not read.
 """

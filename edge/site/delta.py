@@ -2,7 +2,7 @@
 
 Here lives the pure part: the lookup of a digest in a site's bases, as a walk, and what may not be a base any more. Not
 here: the fields on the wire (edge/http/dictionary), which files are delta-coded (content/deltas), the compression
-(edge/deltas).
+(edge/browsers/deltas).
 
 A digest is looked up in the bases of the Host's site and nowhere else. So another site's file is never a base: what a
 delta leaves out would tell that this edge holds it.

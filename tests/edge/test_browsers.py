@@ -22,7 +22,7 @@ from content.cid import CID
 from content.password import Password
 from content.release import Release
 from content.walk import drive
-from edge.manifests import QUEUE
+from edge.browsers.manifests import QUEUE
 from edge.node import Node
 from edge.site.browser import scripts
 from tests.edge.origin import TinyOrigin

@@ -10,7 +10,7 @@ import zstandard
 
 from content.deltas import DELTA_BYTES
 from content.errors import BadNode
-from edge.dcz import compress
+from edge.browsers.dcz import compress
 
 
 def decompress(body: bytes, old: bytes) -> bytes:

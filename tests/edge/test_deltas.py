@@ -24,8 +24,8 @@ from content.headers import parse as parse_headers
 from content.naming import is_hash_named
 from content.release import Release, Rules
 from content.walk import drive
-from edge.dcz import compress
-from edge.deltas import BASES, NICENESS, QUEUE
+from edge.browsers.dcz import compress
+from edge.browsers.deltas import BASES, NICENESS, QUEUE
 from edge.http.dictionary import MAGIC
 from edge.node import Node
 from tests.edge.origin import TinyOrigin
@@ -344,7 +344,7 @@ def test_files_of_several_blocks(tmp_path: Path) -> None:
 
 def test_a_file_of_very_many_blocks_has_no_delta(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """8 MiB may be cut into as many leaves (here 2, where 1 is the most), and to list those would hold up everyone."""
-    monkeypatch.setattr("edge.deltas.LEAVES", 1)
+    monkeypatch.setattr("edge.browsers.deltas.LEAVES", 1)
     old = script(7, MiB + 100_000)
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
@@ -465,7 +465,7 @@ class Gate:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.opened, self.reached, self.begun = threading.Event(), threading.Event(), 0
-        monkeypatch.setattr("edge.deltas.compress", self.compress)
+        monkeypatch.setattr("edge.browsers.deltas.compress", self.compress)
 
     def compress(self, *said: bytes) -> tuple[bytes, float]:
         self.begun += 1
@@ -523,7 +523,7 @@ def test_a_full_queue_turns_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         gate.opened.set()
         assert {(await task).headers["content-encoding"] for task in asking} == {"dcz"}
         gate.opened.clear()
-        monkeypatch.setattr("edge.deltas.QUEUE_BYTES", 3 * len(OLD))
+        monkeypatch.setattr("edge.browsers.deltas.QUEUE_BYTES", 3 * len(OLD))
         gate.reached.clear()
         first = asyncio.create_task(fetch(node, paths[0], **has(NEW)))
         await asyncio.to_thread(gate.reached.wait)

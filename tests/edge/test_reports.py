@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from edge.browsers.reports import LONGEST, REPORT, Reports
 from edge.node import Node
-from edge.reports import LONGEST, REPORT, Reports
 from tests.edge.sites import World
 from tests.edge.wire import edge, fetch, wire
 

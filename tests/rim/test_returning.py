@@ -12,7 +12,7 @@ import brotli  # type: ignore[import-untyped]
 import pytest
 import zstandard
 
-from edge import dcz
+from edge.browsers import dcz
 from rim import returning
 from rim.client import Origin as Client
 from rim.job import Job, Outcome

@@ -1,7 +1,7 @@
 """Proof: that a path is in a release, or is not, for whoever trusts the CID of its Index.
 
 Here lives the walk that gathers the nodes on the way to it, and to the files that could stand under its address. Not
-here: the tree (content/tree), the reading of the query, the CAR's sending (edge/browsers).
+here: the tree (content/tree), the reading of the query, the CAR's sending (edge/browsers/own).
 
 A node names the first key of each child, and keys are in order: who has the nodes on the way to a key has seen the one
 leaf that could hold it. So presence and absence are proved by the same blocks.

@@ -2,7 +2,7 @@
 
 Here live the making (one at a time per process, in a thread, each pair once), what is known of each pair, and the
 bounds. Not here: which base a digest names (edge/site/delta), which variant a request gets (edge/http/answer), the
-fields (edge/http/dictionary), the compression itself (edge/dcz).
+fields (edge/http/dictionary), the compression itself (edge/browsers/dcz).
 
 A delta is a block in the memory tier like all others, so its bytes are counted there, and the hot path sends it as it
 sends any; one that was pushed out is made again. It is never written to the disk: making it again is cheaper than what
@@ -34,10 +34,10 @@ from content.denylists import Denied
 from content.errors import BadNode, ContentError
 from content.limits import BLOCK_ACCEPTED
 from content.release import Asset
+from edge.browsers.dcz import compress
 from edge.cache.admission import fits_memory
 from edge.cache.flight import FillerDied, Flight, Verdict
 from edge.cache.loader import Loader, Source, Unavailable
-from edge.dcz import compress
 from edge.http.answer import Answer, Asking, Choice, Delta
 from edge.http.dictionary import digest_of
 from edge.site.delta import base_of

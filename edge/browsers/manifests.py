@@ -1,7 +1,7 @@
 """Manifests: those of the sites that this edge serves, made from their releases, proved, and kept for who asks next.
 
 Here lives their making as an edge does it: the blocks through the loader, the signature before anything is shown, each
-once however many ask. Not here: their form (content/manifest), who gets which (edge/browsers).
+once however many ask. Not here: their form (content/manifest), who gets which (edge/browsers/own).
 
 What was made depends on the release and on what was signed, and on nothing else of the site. So a purge or a new host
 leaves it, and it goes when no view names that signature any more, or when others need the room.
@@ -29,9 +29,9 @@ from content.errors import BadRecord, ContentError
 from content.limits import MiB
 from content.manifest import Entry
 from content.release import Release
+from edge.browsers.coded import Coded, coded
 from edge.cache.flight import FillerDied, Flight
 from edge.cache.loader import Loader, Unavailable
-from edge.coded import Coded, coded
 from edge.http.problem import Problem
 from edge.replies import RETRY
 from edge.site.browser.stub import Standing

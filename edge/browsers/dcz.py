@@ -1,7 +1,7 @@
 """dcz: one file as a difference to another (RFC 9842 §5): zstd with the old file as its dictionary.
 
 Here lives the compression, and its parameters with what they were measured at. Pure, and run in a thread: zstd releases
-the GIL. Not here: when it is done (edge/deltas), or reading the other way (browsers do; tests use zstandard).
+the GIL. Not here: when it is done (edge/browsers/deltas), or reading the other way (browsers do; tests use zstandard).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Browsers: what a site answers below /.rim/ for the service workers of its visitors.
 
 Here live the paths, and who gets what under them. Not here: the scripts, the stub and the proof (edge/site/browser),
-the making of manifests (edge/manifests), reports (edge/reports), which are taken on every host.
+the making of manifests (edge/browsers/manifests), reports (edge/browsers/reports), which are taken on every host.
 
     /.rim/sw.js             the stub; for who has no worker, a script that takes away the one that he may have
     /.rim/worker-HASH.js    the worker itself
@@ -28,12 +28,12 @@ from content.denylists import Denied
 from content.limits import PATH_BYTES
 from content.release import Release
 from edge.bodies import farthest
+from edge.browsers.coded import Coded, coded
+from edge.browsers.manifests import Manifests
 from edge.cache.loader import Loader, Source
-from edge.coded import Coded, coded
 from edge.http.fields import IMMUTABLE, NOSNIFF
 from edge.http.outcome import Outcome
 from edge.http.problem import Problem
-from edge.manifests import Manifests
 from edge.replies import ALLOW, Asked, Reply, preflight
 from edge.site.browser import scripts
 from edge.site.browser.proof import proof

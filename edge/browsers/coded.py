@@ -1,6 +1,6 @@
 """Coded: bytes that an edge makes itself for browsers, with their codings, answered as a published file would be.
 
-Here live the coding, in a thread and once, and the answer out of memory. Not here: what the bytes are (edge/browsers),
+Here live the coding, in a thread and once, and the answer out of memory. Not here: what is said (edge/browsers/own),
 how an answer is chosen (edge/http/answer).
 """
 
