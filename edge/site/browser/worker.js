@@ -298,7 +298,9 @@ async function respond(event, navigation, url, core) {
   }
   if (request.headers.has("range") || (file.size > 4 * MIB && !/html|script|css|wasm|xml/.test(file.type))) {
     tell("passed", { path });
-    return fetch(request);
+    if (!navigation) return fetch(request);
+    // Unproved, and so never as another type: what the wire calls a page would be one of this site.
+    return fetch(url).then(({ body }) => response({ fields: [], ...file }, body), Response.error);
   }
   const { bytes, fields, ...wire } = await load(core, file, { ready: navigation && event.preloadResponse });
   served(event, file, wire);
