@@ -17,7 +17,7 @@ const container = navigator.serviceWorker;
 /** Registers the worker: after load and idle, or at once. Undefined where there can be none, or none is wanted. */
 export async function register({ now = false } = {}) {
   if (!container || Date.now() - Number(read(OFF)) < DAY) return undefined;
-  // Browsers look for a newer one with each page. To register again would take back one that unregisters itself just now.
+  // Browsers look for a newer one with each page; to register again would take back one that is just leaving.
   if (container.controller?.scriptURL === location.origin + SCRIPT) return container.getRegistration("/");
   if (!now) await quiet();
   return container.register(SCRIPT, { scope: "/" }).catch(() => undefined);
