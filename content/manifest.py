@@ -31,6 +31,7 @@ from content.pattern import Pattern
 from content.patternindex import PatternIndex
 from content.redirecttable import RedirectTable
 from content.release import Asset, Release
+from content.rewrites import redirecting, rewriting
 from content.symlinks import NEVER_FILES, follow
 
 PREFIX = b"rim-manifest-v1\n"
@@ -112,19 +113,21 @@ def core(
     """The manifest without its signature, as a value for JSON. The Index's CID is in base16, which ends in the SHA-256
     as a script computes it."""
     rules = release.rules
+    table = RedirectTable.from_value(rules.redirects or []).rules
     return {
         "rim": 1,
         "site": site,
         "release": str(release_cid),
         "serial": serial,
         "index": "f" + release.index.hex(),
-        "spa": rules.spa or _has_shell(release),
+        "rewrites": rewriting(table, rules.spa),
         "clean": rules.clean,
         "slash": rules.slash,
         "error": rules.error or "",
-        "redirects": bool(rules.redirects),
+        "redirects": redirecting(table),
         "check": rules.worker_check,
-        "complete": rules.is_complete,
+        # That no page is loaded ahead: nor where some pass, since a browser asks twice for what no worker answers.
+        "complete": rules.is_complete or bool(rules.worker_passes),
         "gateways": list(gateways),
         "entries": [entry.to_value() for entry in entries],
     }
@@ -191,12 +194,6 @@ def workbox(entries: Sequence[Entry]) -> list[dict[str, Any]]:
 
 def _rank(media_type: str) -> int:
     return next((rank for rank, kind in enumerate(_FIRST) if kind in media_type), len(_FIRST))
-
-
-def _has_shell(release: Release) -> bool:
-    """Whether a rule of `_redirects` has every navigation answered with the site's first page, as `spa` does."""
-    rules = RedirectTable.from_value(release.rules.redirects or []).rules
-    return any(r.is_shell and not r.query and r.source == "/*" and r.target in ("/", "/index.html") for r in rules)
 
 
 def _forced(release: Release) -> PatternIndex | None:

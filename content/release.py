@@ -15,7 +15,8 @@ from content.block import Block
 from content.cbor import decode, encode, link, typed
 from content.cid import CID, RAW, SHA2_256
 from content.errors import BadNode
-from content.limits import GATEWAY_BYTES, GATEWAYS_MAX, MESSAGE_BYTES, PRECACHED_MAX, check
+from content.limits import GATEWAY_BYTES, GATEWAYS_MAX, MESSAGE_BYTES, PASSED_MAX, PRECACHED_MAX, check
+from content.passed import BadPassed, check_passed
 
 _BASE_URL = re.compile(r"https?://[^/?#@\x00-\x20\x7f-\U0010ffff\"<>\\^`{|}]+(?:/[!$-;=@-~]*)?\Z")
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
@@ -104,7 +105,8 @@ class Rules:
     headers: Any = None
     redirects: Any = None
     precache: Any = None  # {"paths": […], "bytes": n}: what a service worker fetches before it is asked
-    worker: Mapping[str, Any] | None = None  # {"check": s, "gateways": […], "complete": bool}; None: without one
+    # {"check": s, "gateways": […], "complete": bool, "pass": [paths that it leaves alone]}; None: without one
+    worker: Mapping[str, Any] | None = None
     other: Mapping[str, Any] = field(default_factory=dict)
 
     def to_value(self) -> dict[str, Any]:
@@ -165,6 +167,11 @@ class Rules:
         return tuple(url for url in _listed(self.worker, "gateways") if isinstance(url, str))
 
     @property
+    def worker_passes(self) -> tuple[str, ...]:
+        """Paths that the worker leaves alone (content/passed)."""
+        return tuple(text for text in _listed(self.worker, "pass")[:PASSED_MAX] if _is_passed(text))
+
+    @property
     def is_complete(self) -> bool:
         """Whether every HTML file of the release is among those precached."""
         return (self.worker or {}).get("complete") is True
@@ -172,8 +179,12 @@ class Rules:
     def check_worker(self) -> None:
         """That a service worker can be served by this: asked by the origin alone. Raises BadNode or LimitExceeded."""
         paths, gateways = _listed(self.precache, "paths"), _listed(self.worker, "gateways")
+        passed = _listed(self.worker, "pass")
         check("precached files", len(paths), PRECACHED_MAX)
         check("gateways of a site", len(gateways), GATEWAYS_MAX)
+        check("paths that a worker leaves alone", len(passed), PASSED_MAX)
+        if not all(map(_is_passed, passed)):
+            raise BadNode("rules: worker.pass holds what is no path")
         for url in gateways:
             if not isinstance(url, str) or not is_base_url(url):
                 raise BadNode("rules: worker.gateways holds what is no base URL")
@@ -249,6 +260,13 @@ def is_base_url(text: str) -> bool:
 def _listed(value: Any, key: str) -> list[Any]:
     found = value.get(key) if isinstance(value, dict) else None
     return found if isinstance(found, list) else []
+
+
+def _is_passed(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(check_passed(value))
+    except BadPassed:
+        return False
 
 
 def _says_sha256(cid: CID) -> bool:

@@ -63,11 +63,13 @@ class Precache:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """`[service_worker]`: for how many seconds a release is taken for the newest, and which gateways may be asked."""
+    """`[service_worker]`: for how many seconds a release is taken for the newest, which gateways may be asked, and
+    which paths are left alone (`pass`, a word that Python keeps for itself)."""
 
     check: int
     gateways: tuple[str, ...] = ()
     line: int = 0
+    passed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +181,15 @@ class _Reader:
         worker, precache, cors = one["service_worker"], one["precache"], one["cors"]
         if worker is not None and not worker.pop("enabled", True):
             worker = None
+        if worker is not None:
+            worker = {"check": CHECK_SECONDS, "passed": worker.pop("pass", ()), **worker}
         return Project(
             path,
             **top,
             retention=_without_line(one["retention"]),
             cache=tuple(CacheRule(**values) for values in self._tables("cache")),
             tags=tuple(Tagged(**values) for values in self._tables("tags")),
-            worker=None if worker is None else Worker(**{"check": CHECK_SECONDS, **worker}),
+            worker=None if worker is None else Worker(**worker),
             precache=None if precache is None else Precache(**{"globs": None, "max_bytes": PRECACHE_BYTES, **precache}),
             html=Html(**(one["html"] or {})),
             cors=None if cors is None else Cors(**{"paths": ("/*",), **cors}),

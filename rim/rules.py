@@ -19,6 +19,7 @@ from content.errors import BadNode
 from content.glob import matches
 from content.headers import HeaderOp, HeaderRule, HeaderTable
 from content.naming import is_hash_named
+from content.passed import is_passed
 from content.redirects import RedirectTable
 from rim.exits import Usage
 from rim.findings import ERROR, WARNING, Finding, refuse_errors
@@ -117,7 +118,8 @@ class _Finder:
                 return {}
             wanted = Precache(None, PRECACHE_BYTES, self._project.worker.line)
         page = self._project.error_page
-        paths, said = choose(wanted, self._files, [] if page is None else [page])
+        # The worker never shows what it leaves alone, so it stores none of it.
+        paths, said = choose(wanted, self._touched(page), [] if page is None else [page])
         key = "precache" if wanted.globs is None else "precache.globs"
         for level, words in said:
             self._say(self._toml, wanted.line, level, f"{key}: {words}")
@@ -133,8 +135,14 @@ class _Finder:
                 words = "html.worker without a worker: add [service_worker], or take it out"
                 self._say(self._toml, self._project.html.line, WARNING, words)
             return {}
-        complete = is_complete(precached.get("paths", ()), self._files)
-        return {"check": wanted.check, "gateways": list(wanted.gateways), "complete": complete}
+        complete = is_complete(precached.get("paths", ()), self._touched())
+        value = {"check": wanted.check, "gateways": list(wanted.gateways), "complete": complete}
+        return {**value, "pass": list(wanted.passed)} if wanted.passed else value
+
+    def _touched(self, page: str | None = None) -> Mapping[str, int]:
+        """The files that the worker does not leave alone, and this one."""
+        passed = () if self._project.worker is None else self._project.worker.passed
+        return {path: size for path, size in self._files.items() if path == page or not is_passed(path, passed)}
 
     def _answers(self, path: str) -> bool:
         """Whether a file answers this path, so that only a forced redirect applies."""

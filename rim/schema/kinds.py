@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from content.catalog import check_host, check_site_name
 from content.glob import glob
-from content.limits import GATEWAY_BYTES, GATEWAYS_MAX
+from content.limits import GATEWAY_BYTES, GATEWAYS_MAX, PASSED_MAX
+from content.passed import BadPassed, check_passed
 from content.password import KIND, BadPassword, Password
 from content.pattern import BadPattern, Pattern
 from content.release import is_base_url
@@ -178,6 +179,20 @@ def _gateways(value: Any) -> tuple[str, ...]:
     return found
 
 
+def _passed(text: str) -> str:
+    try:
+        return check_passed(text)
+    except BadPassed as error:
+        raise ValueError(f"is no list of paths to leave alone: {error}") from error
+
+
+def _passes(value: Any) -> tuple[str, ...]:
+    found = _texts(_passed)(value)
+    if len(found) > PASSED_MAX:
+        raise ValueError(f"holds {len(found)}, and {PASSED_MAX} are the limit: let one end in * for several")
+    return found
+
+
 def _web_origin(value: Any) -> str:
     text = _text(value)
     if text == "*":
@@ -233,6 +248,7 @@ SIZE = Kind("a size", _size, _SIZES)
 DURATION = Kind("a time: s, m, h, d or w", _duration, {**_STRING, "pattern": "^[1-9][0-9]*[smhdw]$"})
 SPAN = Kind("a time: s, m, h, d or w, or `0s`", _span, {**_STRING, "pattern": "^(0|[1-9][0-9]*)[smhdw]$"})
 GATEWAYS = Kind(f"at most {GATEWAYS_MAX} URLs", _gateways, {**_LIST, "maxItems": GATEWAYS_MAX})
+PASSES = Kind(f"at most {PASSED_MAX} paths, perhaps ending in `*`", _passes, {**_LIST, "maxItems": PASSED_MAX})
 CACHE_CONTROL = Kind("Cache-Control directives", _cache_control, _STRING)
 WEB_ORIGIN = Kind("`*`, or one origin", _web_origin, _STRING)
 HASH = Kind("a hash that `rim password` made", _hash, {**_STRING, "pattern": r"^scrypt\$"})

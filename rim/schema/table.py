@@ -169,6 +169,14 @@ KEYS: tuple[Key, ...] = (
         has_default=False,
     ),
     Key(
+        "service_worker",
+        "pass",
+        kinds.PASSES,
+        '["/api/*"]',
+        "Paths that the worker leaves alone, as addresses have them: what a proxy leads elsewhere.",
+        has_default=False,
+    ),
+    Key(
         "precache",
         "globs",
         kinds.GLOBS,

@@ -121,8 +121,8 @@ def test_what_a_forced_rule_takes_is_not_listed(blocks: Blocks, rule: str, left:
     value = RedirectTable(rules).to_value()
     release = publish(rows, blocks, list(rows), redirects=value)
     assert {entry.path for entry in drive(manifest.entries(release), blocks.get_block)} == left
-    assert cored(release, blocks)["redirects"] is True
-    assert cored(publish(rows, blocks), blocks)["redirects"] is False
+    assert cored(release, blocks)["redirects"] == "follow"
+    assert cored(publish(rows, blocks), blocks)["redirects"] == ""
 
 
 def test_what_rules_may_add_to_a_manifest(blocks: Blocks) -> None:
@@ -168,29 +168,25 @@ def test_the_core_is_a_format(blocks: Blocks) -> None:
     core = cored(release, blocks)
     assert manifest.signed_text({**core, "entries": []}).decode() == (
         f'{{"rim":1,"site":"docs","release":"{release.to_block().cid}","serial":7,"index":"f{release.index.hex()}",'
-        '"spa":true,"clean":true,"slash":"auto","error":"/e.html","redirects":false,"check":30,"complete":true,'
+        '"rewrites":[["^","/index.html",true]],"clean":true,"slash":"auto","error":"/e.html","redirects":"",'
+        '"check":30,"complete":true,'
         '"gateways":["https://g.example"],"entries":[]}'
     )
-    assert str(CID.of(RAW, manifest.signed_text(core))) == "bafkreiaxv6jf5dj4ditsmczyyaorfrfd6xljz5tdwjofp5t55swtlvu7em"
+    assert str(CID.of(RAW, manifest.signed_text(core))) == "bafkreibzxl6zi5h72n4aafyyo2j2x6cgtmdflvwkc2d5bks2ukkxx3ergu"
 
 
-@pytest.mark.parametrize(
-    ("rule", "is_shell"),
-    [
-        ("/* /index.html 200", True),
-        ("/* / 200", True),
-        ("/old /new\n/* /index.html 200!", True),
-        ("/app/* /index.html 200", False),
-        ("/* /app.html 200", False),
-        ("/* /index.html 302", False),
-        ("/* q=1 /index.html 200", False),
-    ],
-)
-def test_a_rule_that_is_a_shell_makes_an_app_of_one_page(blocks: Blocks, rule: str, is_shell: bool) -> None:
-    """As `spa` in rim.toml does: a worker answers a navigation to what is not there with the stored page."""
-    rules = RedirectTable(redirects.parse(rule)[0]).to_value()
-    assert cored(publish(ROWS, blocks, LISTED, redirects=rules), blocks)["spa"] is is_shell
-    assert cored(publish(ROWS, blocks, LISTED, spa=True, redirects=rules), blocks)["spa"] is True
+def test_what_rules_make_of_paths_is_signed(blocks: Blocks) -> None:
+    """Rewrites in their order, and behind them what `spa` in rim.toml says."""
+    rules = RedirectTable(redirects.parse("/old /new\n/app/* /app.html 200")[0]).to_value()
+    core = cored(publish(ROWS, blocks, LISTED, redirects=rules, spa=True), blocks)
+    assert core["rewrites"] == [["^/app(?:/(.*))?$", "/app.html", True], ["^", "/index.html", True]]
+    assert core["redirects"] == "follow"
+
+
+def test_where_paths_pass_no_page_is_loaded_ahead(blocks: Blocks) -> None:
+    """A browser would ask twice for a page that it had begun to load and the worker did not answer (seen)."""
+    assert cored(publish(ROWS, blocks, LISTED), blocks)["complete"] is False
+    assert cored(publish(ROWS, blocks, LISTED, worker={"pass": ["/api/*"]}), blocks)["complete"] is True
 
 
 def test_only_the_site_signs(blocks: Blocks) -> None:

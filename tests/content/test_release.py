@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from content.cbor import encode
 from content.cid import CID, DAG_CBOR, DAG_PB, RAW
 from content.errors import BadNode, LimitExceeded
-from content.limits import GATEWAY_BYTES, GATEWAYS_MAX, MESSAGE_BYTES, PRECACHED_MAX
+from content.limits import GATEWAY_BYTES, GATEWAYS_MAX, MESSAGE_BYTES, PASSED_MAX, PRECACHED_MAX
 from content.release import Asset, Encoding, Release, Rules, is_base_url
 from content.walk import links
 
@@ -118,6 +118,7 @@ def test_what_is_said_to_service_workers() -> None:
     written that the first version did not write."""
     assert Rules.from_value(WORKER.to_value()) == WORKER
     assert WORKER.precached == ("/a.css", "/b.js")
+    assert Rules(worker={"pass": ["/api/*", 5, "/*", "/x"]}).worker_passes == ("/api/*", "/x")
     assert (WORKER.worker_check, WORKER.worker_gateways, WORKER.is_complete) == (5, ("https://g.example",), True)
     plain = Rules.from_value(Rules(worker={}).to_value())
     assert plain.worker == {}
@@ -136,6 +137,8 @@ def test_what_is_said_to_service_workers() -> None:
         {"worker": {"check": True}},
         {"worker": {"check": "1m"}},
         {"worker": {"gateways": [5]}},
+        {"worker": {"pass": [5]}},
+        {"worker": {"pass": ["/*"]}},
         {"worker": {"gateways": ["gateway.example"]}},
     ],
 )
@@ -177,6 +180,7 @@ def test_workers_at_their_limits() -> None:
         Rules(precache={"paths": [*paths, "/more.js"]}),
         Rules(worker={"gateways": [url] * (GATEWAYS_MAX + 1)}),
         Rules(worker={"gateways": [url + "g"]}),
+        Rules(worker={"pass": ["/a"] * (PASSED_MAX + 1)}),
     ):
         with pytest.raises(LimitExceeded):
             rules.check_worker()

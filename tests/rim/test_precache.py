@@ -100,6 +100,13 @@ def test_what_a_release_says_of_its_worker(tmp_path: Path) -> None:
     assert (set(alone.rules), alone.rules["precache"]["bytes"]) == ({"precache"}, 30)
 
 
+def test_what_passes_by_a_worker_is_not_stored(tmp_path: Path) -> None:
+    """Whatever the globs say; and it is none of the pages that would have to be, for all to be."""
+    found = rules('[service_worker]\npass = ["/b*"]\n[precache]\nglobs = ["/*.html"]', tmp_path)
+    assert found.rules["precache"]["paths"] == ["/index.html"]
+    assert found.rules["worker"] == {"check": 60, "gateways": [], "complete": True, "pass": ["/b*"]}
+
+
 def test_pages_that_load_a_worker_that_is_not_there(tmp_path: Path) -> None:
     """html.worker without [service_worker] is most likely a slip."""
     found = rules("[html]\nworker = true", tmp_path)

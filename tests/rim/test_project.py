@@ -48,7 +48,7 @@ tags = ["docs", "v1"]
 enabled = true
 check = "5m"
 gateways = ["https://gateway.example.org/", "http://localhost:8080/ipfs-proxy"]
-
+pass = ["/api/*", "/sign-in"]
 [precache]
 globs = ["/index.html"]
 
@@ -92,7 +92,9 @@ def test_a_whole_file() -> None:
         retention={"last": 5, "days": 0, "bytes": 1536},
         cache=(CacheRule("/api/*", "public, max-age=60", 19), CacheRule("/feed.xml", "no-cache", 23)),
         tags=(Tagged("/docs/**", ("docs", "v1"), 27),),
-        worker=Worker(300, ("https://gateway.example.org", "http://localhost:8080/ipfs-proxy"), 31),
+        worker=Worker(
+            300, ("https://gateway.example.org", "http://localhost:8080/ipfs-proxy"), 31, ("/api/*", "/sign-in")
+        ),
         precache=Precache(("/index.html",), 5 << 20, 36),
         html=Html(True, True, True, 39),
         cors=Cors("https://app.example.org", ("/*",), 44),
@@ -174,6 +176,14 @@ BAD = [  # text, line, words of the message
     (f"[service_worker]\ngateways = {[f'https://{n}.example' for n in range(9)]}", 2, "holds 9, and 8 are the limit"),
     (f'[service_worker]\ngateways = ["https://{"a" * 249}"]', 2, "256 bytes are the limit"),
     ('[service_worker]\ngateways = ["https://bücher.example"]', 2, "scheme, host and perhaps a path"),
+    ('[service_worker]\npass = ["api/*"]', 2, "is no path: start it with /"),
+    ('[service_worker]\npass = ["/*"]', 2, "would pass everything: enabled = false does so"),
+    ('[service_worker]\npass = ["/a/*/b"]', 2, "has a * before its end"),
+    ('[service_worker]\npass = ["/ä"]', 2, "holds 'ä': write %C3%A4"),
+    ('[service_worker]\npass = ["/a?b=c"]', 2, "it passes with every query"),
+    ('[service_worker]\npass = ["/a/../b"]', 2, "has . or .. for a folder"),
+    (f'[service_worker]\npass = ["/{"a" * 128}"]', 2, "is too long: 128 bytes are the limit"),
+    (f"[service_worker]\npass = {[f'/{n}' for n in range(17)]}", 2, "holds 17, and 16 are the limit"),
     ("service_worker = true", 1, "service_worker is a table: write [service_worker]"),
     ("[html]\nintegrety = true", 2, "did you mean integrity?"),
     ('[cors]\norigin = "app.example.org"', 2, "must be http://"),

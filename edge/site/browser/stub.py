@@ -5,7 +5,8 @@ scripts (edge/site/browser/scripts).
 
 A browser looks whether a worker is new by comparing bytes (Service Workers, Update algorithm). So every deploy is
 another stub of some 300 bytes, while the script that it imports stays where it is, and its size has nothing to do with
-the number of files.
+the number of files. What the worker leaves alone stands here and not in the manifest: it has to know in the turn of the
+event, and what it keeps is read later.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 
 from content import manifest
 from content.catalog import Signed
+from content.passed import expression
 from edge.site.browser import scripts
 from edge.site.view import Published, SiteView
 
@@ -48,6 +50,7 @@ def stub(view: SiteView, of: Standing) -> bytes:
         "key": b64encode(manifest.public_key(of.ipns)).decode(),
         "release": str(of.signed.release),
         "serial": of.signed.serial,
+        "passed": expression(of.published.release.rules.worker_passes),
         "clear": 0 if view.site.browsers is None else view.site.browsers[0],
     }
     settings = json.dumps(told, separators=(",", ":"))

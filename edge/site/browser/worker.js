@@ -15,7 +15,7 @@
 //                /.rim/tab/<client>   {release, at: when it began}
 //
 // Comments have lines of their own: they and the indentation are left out of what is sent (≤ 5 KiB with the stub).
-const { key, release, clear } = self.rim;
+const { key, release, clear, passed } = self.rim;
 const FILES = "rim:files:" + clear;
 const MIB = 1 << 20;
 // What pages import of the edge's. It came with this worker, and is trusted as it is: never taken from the wire later.
@@ -42,11 +42,12 @@ addEventListener("message", (event) => event.waitUntil(hear(event)));
 addEventListener("fetch", (event) => {
   const { method, cache, mode } = event.request;
   const url = new URL(event.request.url);
-  // Not ours: what changes something, other origins, the edge's own paths, questions to the HTTP cache alone.
+  // Not ours: what changes something, other origins, questions to the HTTP cache alone, paths of the edge's own and
+  // those that the site passes by.
   if (method !== "GET" || url.origin !== location.origin || cache === "only-if-cached") return;
   const pass = () => fetch(event.request);
   if (url.pathname === CLIENT) event.respondWith(own(url).catch(pass));
-  else if (!url.pathname.startsWith("/.rim/")) event.respondWith(answer(event, mode === "navigate", url).catch(pass));
+  else if (!url.pathname.match(passed)) event.respondWith(answer(event, mode === "navigate", url).catch(pass));
 });
 
 // --- State
@@ -267,6 +268,7 @@ async function respond(event, navigation, url, core) {
   const { request, resultingClientId } = event;
   const path = decoded(url.pathname);
   if (resultingClientId) await bind(resultingClientId, { release: core.release, at: Date.now() });
+  const [from, to] = core.rewrites.find(([from, , page]) => (navigation || !page) && path.match(from)) ?? [];
   let status = 200;
   let file;
   try {
@@ -277,30 +279,36 @@ async function respond(event, navigation, url, core) {
       return Response.redirect(encoded(own) + url.search, 308);
     }
   } catch (error) {
-    // Whether there is such a file cannot be proved now: a shell may stand in, nothing else.
-    if (!navigation || !core.spa) throw error;
+    // Whether there is such a file cannot be proved now: what stands in for it may, nothing else.
+    if (!from) throw error;
   }
   if (!file && core.redirects) {
-    // A rule may lead elsewhere on this site. Where to is the edge's word; what is there will be proved.
-    const there = await fetch(url, { mode: "same-origin" }).catch(() => {});
+    // A rule may lead elsewhere. Where to is the edge's word; what is there on this site will be proved. Pages are led
+    // to other hosts too where the release has rules that do ("manual": the browser follows).
+    const redirect = navigation ? core.redirects : "follow";
+    const there = await fetch(url, { mode: "same-origin", redirect }).catch(() => {});
+    if (there?.status === 0) return there;
     if (there?.redirected) return Response.redirect(there.url);
   }
+  if (!file && from) file = await find(core, path.replace(RegExp(from), to));
   if (!file && navigation) {
-    status = core.spa ? 200 : 404;
-    const pages = core.spa ? ["/index.html"] : [core.error, ...folders(path).map((folder) => folder + "/404.html")];
+    status = 404;
+    const pages = [core.error, ...folders(path).map((folder) => folder + "/404.html")];
     file = pages.map((page) => core.files.get(page)).find(Boolean);
   }
   if (!file) return new Response("Not here\n", { status: 404 });
   const stored = await (await caches.open(FILES)).match(place(file), { ignoreVary: true });
+  // Parts, and what is long, are not verified; what is stored answers where the edge does not.
+  if (request.headers.has("range") || (!stored && file.size > 4 * MIB && !/html|script|css|wasm|xml/.test(file.type))) {
+    tell("passed", { path });
+    // Unproved, and so never as another type: what the wire calls a page would be one of this site.
+    const page = ({ body }) => response({ fields: [], ...file }, body);
+    const there = await (navigation ? fetch(url).then(page) : fetch(request)).catch(Response.error);
+    if (there.ok || !stored) return there;
+  }
   if (stored) {
     served(event, file, { from: "store" });
     return status === 200 ? stored : new Response(stored.body, { status, headers: stored.headers });
-  }
-  if (request.headers.has("range") || (file.size > 4 * MIB && !/html|script|css|wasm|xml/.test(file.type))) {
-    tell("passed", { path });
-    if (!navigation) return fetch(request);
-    // Unproved, and so never as another type: what the wire calls a page would be one of this site.
-    return fetch(url).then(({ body }) => response({ fields: [], ...file }, body), Response.error);
   }
   const { bytes, fields, ...wire } = await load(core, file, { ready: navigation && event.preloadResponse });
   served(event, file, wire);
