@@ -15,8 +15,8 @@ export interface Away { rim: "offline" | "online" }
 export interface Lie { rim: "lie"; path: string; at: string }
 /** A range, or long media that is not stored: it went by unverified. */
 export interface Passed { rim: "passed"; path: string }
-/** The browser has no room left for this site. */
-export interface Quota { rim: "quota" }
+/** The browser has no room left for this site; `left`: not even for a manifest, and the worker is gone for a day. */
+export interface Quota { rim: "quota"; left?: true }
 /** A file came to this page: `from` is "store", "edge" or "gateway:host"; `bytes` is the file's size. What the browser
  * answers from the store without asking the worker (Static Routing) is not told of: see `workerFinalSourceType`. */
 export interface Served extends Wire { rim: "served"; path: string; bytes: number }
