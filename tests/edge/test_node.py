@@ -13,15 +13,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from content.cid import CID, RAW
+from edge.cache.loader import Loader
 from edge.config import EdgeConfig
 from edge.http.listener import BindError, bind
 from edge.node import Node
+from edge.peers.client import Budgets
 from edge.peers.ring import Member
 from edge.state import State, StateError
 from tests.edge.origin import TOKEN, TinyOrigin
@@ -269,8 +272,11 @@ def ring_of(folder: Path, origin: TinyOrigin, regions: tuple[str, ...]) -> list[
 
 
 @pytest.mark.parametrize("regions", [("eu", "eu", "eu"), ("eu", "eu", "us")])
-def test_three_nodes_in_one_process(tmp_path: Path, regions: tuple[str, ...]) -> None:
+def test_three_nodes_in_one_process(tmp_path: Path, regions: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """A ring: every file from every edge is right, and each block left the origin once."""
+    # Whoever waits a second for an owner goes to the origin himself: three nodes on one busy core would.
+    patient = Budgets(connect=10, headers=60, stall=60, total=120)
+    monkeypatch.setattr("edge.node.Loader", partial(Loader, peer_budgets=patient))
 
     async def run() -> None:
         world = World()
