@@ -10,6 +10,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.kit.nodes import RIM, Cluster, Edge, Origin, until
 from tests.stories.test_ring import files_of, make_site
 
@@ -70,6 +72,7 @@ def test_publisher_killed_at_every_step(tmp_path: Path) -> None:
         ring.stop()
 
 
+@pytest.mark.timeout(1800)  # two starts and two publishes for each of 26 steps
 def test_origin_killed_at_every_step(tmp_path: Path) -> None:
     """The origin dies at step n of a publish and is started again: the same publish succeeds, none is lost."""
     ring = start_ring(tmp_path)
