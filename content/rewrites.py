@@ -19,7 +19,7 @@ from content.redirectrule import RedirectRule
 
 _REFERENCE = re.compile(r":([A-Za-z][A-Za-z0-9_]*)")
 _GROUPS = 99  # that a replacement can name
-_SHELL = ["^", "/index.html", True]  # of a site of one page: whatever else is not there
+_SHELL = [r"^[\s\S]*", "/index.html", True]  # of a site of one page: for all of a path that is not there
 
 
 def redirecting(rules: Iterable[RedirectRule]) -> str:

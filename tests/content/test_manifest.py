@@ -168,18 +168,19 @@ def test_the_core_is_a_format(blocks: Blocks) -> None:
     core = cored(release, blocks)
     assert manifest.signed_text({**core, "entries": []}).decode() == (
         f'{{"rim":1,"site":"docs","release":"{release.to_block().cid}","serial":7,"index":"f{release.index.hex()}",'
-        '"rewrites":[["^","/index.html",true]],"clean":true,"slash":"auto","error":"/e.html","redirects":"",'
+        '"rewrites":[["^[\\\\s\\\\S]*","/index.html",true]],"clean":true,'
+        '"slash":"auto","error":"/e.html","redirects":"",'
         '"check":30,"complete":true,'
         '"gateways":["https://g.example"],"entries":[]}'
     )
-    assert str(CID.of(RAW, manifest.signed_text(core))) == "bafkreibzxl6zi5h72n4aafyyo2j2x6cgtmdflvwkc2d5bks2ukkxx3ergu"
+    assert str(CID.of(RAW, manifest.signed_text(core))) == "bafkreiel2vk7f7hl6ux2in27qbs6im5gy3bfbgfmt2fagcboj2ned37ivy"
 
 
 def test_what_rules_make_of_paths_is_signed(blocks: Blocks) -> None:
     """Rewrites in their order, and behind them what `spa` in rim.toml says."""
     rules = RedirectTable(redirects.parse("/old /new\n/app/* /app.html 200")[0]).to_value()
     core = cored(publish(ROWS, blocks, LISTED, redirects=rules, spa=True), blocks)
-    assert core["rewrites"] == [["^/app(?:/(.*))?$", "/app.html", True], ["^", "/index.html", True]]
+    assert core["rewrites"] == [["^/app(?:/(.*))?$", "/app.html", True], [r"^[\s\S]*", "/index.html", True]]
     assert core["redirects"] == "follow"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -54,7 +55,9 @@ def test_what_is_the_edge_s_alone() -> None:
     rules, findings = redirects.parse("https://a.example/* /a.html 200\n/q x=:x /:x.html 200\n/lost/* /lost.html 404\n")
     assert findings == []
     assert rewriting(rules, False) == []
-    assert rewriting(rules, True) == [["^", "/index.html", True]]
+    assert rewriting(rules, True) == [[r"^[\s\S]*", "/index.html", True]]
+    (expression, replacement, _), *_ = rewriting([], True)
+    assert re.sub(expression, replacement, "/place/oslo\n", count=1) == "/index.html", "of all of the path, nothing stays"
     rules, _ = redirects.parse("/app/* /app/index.html 200\n/data/* /:splat.json 200\n")
     assert [row[2] for row in rewriting(rules, True)] == [True, False, True]
 
