@@ -57,7 +57,7 @@ def test_what_is_the_edge_s_alone() -> None:
     assert rewriting(rules, False) == []
     assert rewriting(rules, True) == [[r"^[\s\S]*", "/index.html", True]]
     (expression, replacement, _), *_ = rewriting([], True)
-    assert re.sub(expression, replacement, "/place/oslo\n", count=1) == "/index.html", "of all of the path, nothing stays"
+    assert re.sub(expression, replacement, "/place/oslo\n", count=1) == "/index.html", "nothing stays"
     rules, _ = redirects.parse("/app/* /app/index.html 200\n/data/* /:splat.json 200\n")
     assert [row[2] for row in rewriting(rules, True)] == [True, False, True]
 
