@@ -262,6 +262,28 @@ def expect_stored(tab: Page, path: str, there: bool) -> None:
     tab.wait_for_function(f"() => {wanted}")
 
 
+def test_an_update_is_told_though_the_worker_is_just_replaced(
+    up: Up, edge: Liar, browser: Browser, tmp_path: Path
+) -> None:
+    """ "update" needs to know which release the page is of. The question is lost when the worker that it went to is
+    replaced: it is asked again (a prompt for a new version did not come, once in about four deploys)."""
+    up.publish(folder(tmp_path, {"index.html": page("told")}), "told", "--wait", "all")
+    with visitor(browser) as context:
+        tab = context.new_page()
+        come(tab, edge.of("told"))
+        told = tab.evaluate("""async () => {
+          const { on } = await import("/.rim/client.js");
+          const real = ServiceWorker.prototype.postMessage;
+          ServiceWorker.prototype.postMessage = () => { ServiceWorker.prototype.postMessage = real; };
+          return new Promise(done => {
+            on("update", done);
+            const data = { rim: "ready", release: "b" };
+            navigator.serviceWorker.dispatchEvent(new MessageEvent("message", { data }));
+          });
+        }""")
+        assert (told["rim"], told["release"]) == ("update", "b")
+
+
 def test_a_copy_that_the_browser_holds_is_no_lie(up: Up, edge: Liar, browser: Browser, tmp_path: Path) -> None:
     """A style that `_headers` lets browsers keep for an hour changes: who has the worker gets the new one at once, and
     nobody is called a liar for the old."""

@@ -29,7 +29,9 @@ export function on(type, callback) {
   const hear = async ({ data }) => {
     if (data?.rim === type) callback(data);
     if (type === "update" && data?.rim === "ready") {
-      const mine = (await status())?.release;
+      let mine;
+      // The worker that is asked may be replaced just now, and say nothing; the next one knows as much.
+      for (let left = TRIES; left-- && !mine; ) mine = (await status())?.release;
       if (mine && mine !== data.release) callback({ ...data, rim: type });
     }
   };
