@@ -23,7 +23,7 @@ from tests.kit.tap import Tap
 
 _HASH = len("DnMtNqvS.js")
 _PATIENCE = 120_000  # ms: never reached by a worker that works
-# The worker is active, so all that it keeps is there: both workers precache before they let themselves activate.
+# The worker is active, so all that it keeps is there: both workers precache in their install.
 _INSTALLED = """async (patience) => {
   const late = new Promise((_, fail) => setTimeout(fail, patience, new Error("no worker is active")));
   const { active } = await Promise.race([navigator.serviceWorker.ready, late]);
@@ -38,10 +38,10 @@ _UPDATED = """async () => {
   await registration.update();
   const next = registration.installing ?? registration.waiting ?? registration.active;
   if (next === window.firstWorker) return false;
-  while (next.state !== "activated" && next.state !== "redundant") {
+  while (!/installed|activated|redundant/.test(next.state)) {
     await new Promise((changed) => next.addEventListener("statechange", changed, { once: true }));
   }
-  return next.state === "activated";
+  return next.state !== "redundant";
 }"""
 _FIRST = "navigator.serviceWorker.ready.then(({ active }) => { window.firstWorker = active; })"
 _KEPT = """async () => {

@@ -27,7 +27,7 @@ const utf8 = (text) => new TextEncoder().encode(text);
 const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 const within = (time, promise) =>
   Promise.race([promise, new Promise((_, late) => setTimeout(late, time, Error(time)))]);
-const whole = async (parts) => new Uint8Array(await new Blob(parts).arrayBuffer());
+const whole = (parts) => new Blob(parts).bytes();
 const manifests = new Map();
 const tabs = new Map();
 const loading = new Map();
@@ -97,8 +97,8 @@ const check = (wanted) =>
   navigator.locks.request("rim", async () => {
     const state = (await recall("state")) ?? {};
     const core = await manifest(state.current).catch(() => {});
-    const age = Math.abs(Date.now() - state.checked);
-    if (core && (wanted ? core.release === wanted : age < core.check * 1000)) return state;
+    const known = wanted ? core?.release === wanted : Math.abs(Date.now() - state.checked) < core?.check * 1000;
+    if (known) return state;
     try {
       await update(state, core);
       if (away) tell("online");
@@ -167,8 +167,12 @@ async function install(event) {
     return { condition, source: { cacheName: FILES } };
   });
   await event.addRoutes?.(routes.slice(0, 256)).catch(() => {});
-  await skipWaiting();
+  // Not beside open pages: Chromium 156 loses requests of pages whose worker is replaced under them (one deploy in two
+  // on a busy machine). The worker that is there shows this release to new pages as well. What was cleared must go.
+  if (!registration.active || (await old()).length) await skipWaiting();
 }
+
+const old = async () => (await caches.keys()).filter((name) => /^rim:files/.test(name) && name !== FILES);
 
 // Stores what is missing of a release, in the manifest's order: what a page needs first. Gives the files that are held.
 async function fill(core) {
@@ -207,7 +211,7 @@ async function fill(core) {
 
 // Deletes what no page is of and none will be. The worker before, whose routes might name it, is gone by now.
 async function tidy() {
-  for (const name of await caches.keys()) if (/^rim:files/.test(name) && name !== FILES) await caches.delete(name);
+  for (const name of await old()) await caches.delete(name);
   const { current, whole } = await recall("state");
   const keep = [current, whole];
   const ids = (await clients.matchAll({ includeUncontrolled: true, type: "all" })).map(({ id }) => id);
@@ -246,7 +250,7 @@ async function answer(event, navigation, url) {
   // Where nothing is known, or this worker is broken, all is as before the first visit.
   if (fault) throw fault;
   if (!navigation) return Response.error();
-  return new Response("Not here\n", { status: 504 });
+  return new Response("Not here", { status: 504 });
 }
 
 // A page is of the newest release. If nobody says in time which that is, of the last one that is stored to its end.
@@ -296,7 +300,7 @@ async function respond(event, navigation, url, core) {
     const pages = [core.error, ...folders(path).map((folder) => folder + "/404.html")];
     file = pages.map((page) => core.files.get(page)).find(Boolean);
   }
-  if (!file) return new Response("Not here\n", { status: 404 });
+  if (!file) return new Response("Not here", { status: 404 });
   const stored = await (await caches.open(FILES)).match(place(file), { ignoreVary: true });
   // Parts, and what is long, are not verified; what is stored answers where the edge does not.
   if (request.headers.has("range") || (!stored && file.size > 4 * MIB && !/html|script|css|wasm|xml/.test(file.type))) {
