@@ -50,9 +50,8 @@ _SETTLE = """async () => {
   if (!registration) return;
   await registration.update().catch(() => {});
   for (;;) {
-    const { installing, active } = registration;
-    // One that waits for open pages to close has done what there was to do.
-    const worker = installing ?? (active?.state === "activating" ? active : undefined);
+    const { installing, waiting, active } = registration;
+    const worker = installing ?? waiting ?? (active?.state === "activating" ? active : undefined);
     if (!worker) return;
     await new Promise(done => worker.addEventListener("statechange", done, { once: true }));
   }
