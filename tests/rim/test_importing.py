@@ -84,7 +84,7 @@ def test_a_car_is_pinned(user: Shell, origin: Origin, tmp_path: Path) -> None:
     again = json.loads(user.rim("pin", "--car", first, "--json").stdout)
     assert again["blocks_sent"] == 0
     user.result("gc")
-    kept = {pin["cid"]: pin.get("partial") for pin in user.result("pins")["pins"]}  # beside what other plays pinned here
+    kept = {pin["cid"]: pin.get("partial") for pin in user.result("pins")["pins"]}  # among others
     made = {**{str(block.cid): None for block in (note, data, whole, LEAVES[2])}, str(part.cid): True}
     assert made.items() <= kept.items()
     node = origin.node_token()

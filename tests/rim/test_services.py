@@ -45,7 +45,7 @@ def test_a_service_comes_changes_and_goes(user: Shell, service: PinService) -> N
     assert user.rim("service", "set", "near", "--auto").returncode == 3
     printed = [added, again, *(user.rim(*words) for words in (("service", "list"), ("status",), ("pins",)))]
     assert not [done for done in printed if TOKEN in done.stdout + done.stderr]
-    removed = user.rim("service", "remove", "far").stdout  # other plays' sites at this origin may be pinned there by now
+    removed = user.rim("service", "remove", "far").stdout  # sites of other plays may be pinned there
     assert removed.splitlines()[0].partition(";")[0] == "removed far"
     gone = user.rim("service", "remove", "far")
     assert (gone.returncode, "rim service list" in gone.stderr) == (3, True)
