@@ -6,7 +6,7 @@ are read. Not here: the choice and the framing of parts (edge/http), the sending
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from content.cid import CID, RAW
 from content.errors import BadNode, LimitExceeded
 from content.limits import KiB, MiB
 from content.walk import Leaf, Walk
+from edge.cache.loaded import farthest
 from edge.cache.loader import Loader, Source
 from edge.http.answer import Choice
 from edge.http.outcome import OF_SOURCE, Outcome
@@ -28,7 +29,6 @@ STRETCH = 256 * MiB
 STRETCH_LEAVES = 16_384
 STRETCH_LEAST = 16 * KiB  # which has no more leaves than that, for each holds a byte
 PARTS_LEAVES = 65_536  # of all ranges of one answer together, which are listed at once: 64 GiB as we chunk it
-_FARTHEST = (Source.GATEWAY, Source.ORIGIN, Source.PEER, Source.DISK, Source.MEMORY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,7 @@ async def open_body(loader: Loader, choice: Choice) -> Opened:
     body = _chain(first, pieces)
     if choice.parts:
         body = _framed(choice.parts, choice.tail, body)
-    return Opened(body, farthest(seen), whole)
-
-
-def farthest(seen: Collection[Source]) -> Outcome:
-    """The outcome of an answer that took blocks from these."""
-    return OF_SOURCE[next((source for source in _FARTHEST if source in seen), Source.MEMORY)]
+    return Opened(body, OF_SOURCE[farthest(seen)], whole)
 
 
 def cut(choice: Choice, data: bytes) -> bytes:

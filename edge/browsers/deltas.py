@@ -37,6 +37,7 @@ from content.release import Asset
 from edge.browsers.dcz import compress
 from edge.cache.admission import fits_memory
 from edge.cache.flight import FillerDied, Flight, Verdict
+from edge.cache.loaded import farthest
 from edge.cache.loader import Loader, Source, Unavailable
 from edge.http.answer import Answer, Asking, Choice, Delta
 from edge.http.dictionary import digest_of
@@ -55,7 +56,6 @@ REST: Final = 5.0  # s without another try when nobody could be asked for a base
 NICENESS: Final = 10  # of the thread
 
 Key: TypeAlias = tuple[bytes, CID]  # of a view, and a file of it
-_NEAREST = (Source.MEMORY, Source.DISK, Source.PROCESS, Source.PEER, Source.ORIGIN, Source.GATEWAY)
 
 
 class Chosen(NamedTuple):
@@ -169,7 +169,7 @@ class Deltas:
             del self._begun[pair]
         if view.key in self._router.table.keys:
             self._remember(pair[0], digest, delta)
-        return None if delta is None else max(seen, key=_NEAREST.index, default=None)
+        return None if delta is None else farthest(seen)
 
     async def _make(self, view: SiteView, asset: Asset, digest: bytes, least: int, seen: set[Source]) -> Delta | None:
         """The delta, in memory; None where it is of `least` bytes or more. Raises _Missed, Unavailable, Denied, and

@@ -27,12 +27,12 @@ from content.cid import CID
 from content.denylists import Denied
 from content.limits import PATH_BYTES
 from content.release import Release
-from edge.bodies import farthest
 from edge.browsers.coded import Coded, coded
 from edge.browsers.manifests import Manifests
+from edge.cache.loaded import farthest
 from edge.cache.loader import Loader, Source
 from edge.http.fields import IMMUTABLE, NOSNIFF
-from edge.http.outcome import Outcome
+from edge.http.outcome import OF_SOURCE, Outcome
 from edge.http.problem import Problem
 from edge.replies import ALLOW, Asked, Reply, preflight
 from edge.site.browser import scripts
@@ -167,7 +167,7 @@ class Browsers:
             raise Problem(404, "This release is not kept, or a purge covers the path.")
         seen: set[Source] = set()
         car = await self._loader.run(proof(index, path), seen=seen)
-        return Coded.of(car, _CAR).reply(asked.asking, _FOREVER, outcome=farthest(seen))
+        return Coded.of(car, _CAR).reply(asked.asking, _FOREVER, outcome=OF_SOURCE[farthest(seen)])
 
     async def _index(self, view: SiteView, release: CID, path: str) -> CID | None:
         """The Index of a release that this path may be asked of; None: of no such."""

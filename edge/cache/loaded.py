@@ -6,7 +6,7 @@ Here live a block with its source, the one way to have none, and the counts. Not
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -24,6 +24,14 @@ class Source(StrEnum):
     PEER = "peer"
     ORIGIN = "origin"
     GATEWAY = "gateway"
+
+
+_ORDER = tuple(Source)
+
+
+def farthest(seen: Collection[Source]) -> Source:
+    """Of these the one that is farthest away; memory where there is none."""
+    return max(seen, key=_ORDER.index, default=Source.MEMORY)
 
 
 @dataclass(frozen=True, slots=True)
