@@ -42,6 +42,7 @@ from edge.guard import Guard
 from edge.http.answer import Answer, Asking, Redirection, is_shared_across_sites
 from edge.http.dictionary import is_delta
 from edge.http.door import Door
+from edge.http.fields import pairs
 from edge.http.hints import early
 from edge.http.outcome import OF_SOURCE, Outcome
 from edge.http.problem import Problem
@@ -315,7 +316,7 @@ class SiteApp:
         lines = reply.head
         if reply.tells_cache_status:
             lines += self.ready.status_line(outcome)
-        await send({"type": "http.response.start", "status": reply.status, "headers": _pairs(lines)})
+        await send({"type": "http.response.start", "status": reply.status, "headers": pairs(lines)})
         sent = 0
         if isinstance(reply.body, bytes):
             sent = len(reply.body) if asked.method != "HEAD" else 0
@@ -378,7 +379,3 @@ def _served(site_app: SiteApp, host: str) -> dict[str, str]:
     if view is None or view.live is None:
         return said
     return {**said, "site": view.site.name, "release": str(view.live.cid), "root": str(view.live.release.root)}
-
-
-def _pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
-    return [(name, value) for name, _, value in (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])]

@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from content.limits import KiB
 from edge.http.address import key_of
-from edge.http.fields import NOSNIFF
+from edge.http.fields import NOSNIFF, pairs
 from edge.http.problem import Problem
 from edge.http.rates import Buckets, Rate
 
@@ -76,9 +76,7 @@ class Reports:
             status, head, body = 204, self._take(scope), b""
         except Problem as problem:
             status, head, body = problem.status, problem.head + _COMMON[: _COMMON.index(b"cache")], problem.body
-        lines = [line.partition(b": ") for line in head.split(b"\r\n")[:-1]]
-        headers = [(name, value) for name, _, value in lines]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.start", "status": status, "headers": pairs(head)})
         await send({"type": "http.response.body", "body": body})
 
     def _take(self, scope: Scope) -> bytes:

@@ -30,6 +30,7 @@ from edge.http.fields import (
     initial,
     is_shared_across_sites,
     of_refusal,
+    pairs,
 )
 from edge.http.parts import Part, framed
 
@@ -84,7 +85,7 @@ class Choice(NamedTuple):  # one is made for each range asked for, and a tuple i
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
         """The header lines as pairs, for ASGI."""
-        return [(name, value) for name, _, value in (line.partition(b": ") for line in self.head.split(b"\r\n")[:-1])]
+        return pairs(self.head)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,11 @@ def of_refusal(common: bytes) -> bytes:
     return b"".join(line for line in common.splitlines(keepends=True) if line.startswith(_OF_REFUSALS))
 
 
+def pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """Header lines, each ended by CRLF, as (name, value) pairs: what ASGI takes."""
+    return [(name, value) for name, _, value in (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])]
+
+
 def is_shared_across_sites(media_type: str) -> bool:
     """Whether answers of this type carry Access-Control-Allow-Origin, and a preflight for them is granted."""
     return media_type.startswith(_CORS_TYPES)
