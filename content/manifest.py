@@ -26,6 +26,7 @@ from content.catalog import Signed
 from content.cid import CID, RAW
 from content.errors import BadRecord
 from content.headers import HeaderTable
+from content.integrity import value_of
 from content.limits import MANIFEST_BYTES, check
 from content.pattern import Pattern
 from content.patternindex import PatternIndex
@@ -60,7 +61,7 @@ class Entry:
     @property
     def integrity(self) -> str:
         """The digest as Subresource Integrity writes it (SRI §3.5)."""
-        return "sha256-" + b64encode(bytes.fromhex(self.sha256)).decode()
+        return value_of(bytes.fromhex(self.sha256))
 
     def to_value(self) -> dict[str, Any]:
         """For JSON. The CID stands there only where it is not that of the digest, as for a file of many blocks."""

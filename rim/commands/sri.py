@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +28,7 @@ def sri(
     as_json: AsJson = False,
 ) -> int:
     """Print the SHA-256 of a live site's files in the form that `integrity="…"` takes (Subresource Integrity)."""
+    from content.integrity import value_of
     from rim.client import site_path
 
     with open_origin(origin) as open_:
@@ -36,24 +36,19 @@ def sri(
         if live is None:
             raise Refused(f"{site} has nothing live", "publish it first: `rim publish`")
         files = _named(open_, live, paths) if paths else _listed(open_, live, everything)
-    rows = [(path, integrity(asset.sha256)) for path, asset in files]
+    rows = [(path, value_of(bytes.fromhex(asset.sha256))) for path, asset in files]
     value = {
         "site": site,
         "release": str(live["release"]),
         "root": str(live["root"]),
         "files": [
-            {"path": path, "integrity": integrity(asset.sha256), "type": asset.media_type, "size": asset.size}
-            for path, asset in files
+            {"path": path, "integrity": integrity, "type": asset.media_type, "size": asset.size}
+            for (path, integrity), (_, asset) in zip(rows, files, strict=True)
         ],
     }
     text = output.table(rows, ("PATH", "INTEGRITY")) if rows else f"{site} has no script or style; --all lists the rest"
     output.result(text, value, as_json=as_json)
     return OK
-
-
-def integrity(sha256: str) -> str:
-    """The value of an `integrity` attribute (W3C Subresource Integrity §3.1) of a file with this SHA-256 (hex)."""
-    return "sha256-" + b64encode(bytes.fromhex(sha256)).decode("ascii")
 
 
 def _listed(origin: Any, live: dict[str, Any], everything: bool) -> list[tuple[str, Asset]]:

@@ -1,23 +1,18 @@
-"""Integrity: Subresource Integrity values (W3C SRI §3), made and checked.
+"""Integrity: Subresource Integrity values (W3C SRI §3) that others wrote, read and checked.
 
-Here live the attribute's grammar and the comparison that a browser makes. Not here: which elements get one
-(rim/pages/rewriting).
+Here live the attribute's grammar and the comparison that a browser makes. Not here: ours (content/integrity), which
+elements get one (rim/pages/rewriting).
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from binascii import Error
 
 _WORD = re.compile(r"(sha256|sha384|sha512)-([A-Za-z0-9+/_-]+={0,2})(?:\?[\x21-\x7e]*)?\Z", re.IGNORECASE)
 _RANK = ("sha256", "sha384", "sha512")  # the strongest that is named counts, §3.3.3
-
-
-def value_of(sha256: bytes) -> str:
-    """The attribute's value for a file with this SHA-256."""
-    return "sha256-" + b64encode(sha256).decode("ascii")
 
 
 def strongest(said: str) -> tuple[str, list[bytes]]:

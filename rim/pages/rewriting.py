@@ -16,6 +16,7 @@ from hashlib import sha256
 
 from content.block import Block
 from content.cid import CID
+from content.integrity import value_of
 from content.limits import MiB
 from content.unixfs import file as build_file
 from rim.findings import ERROR, WARNING, Finding
@@ -24,7 +25,7 @@ from rim.output import Advance
 from rim.pages.charset import codec_of, encoded
 from rim.pages.edits import Edits, applied
 from rim.pages.folder import Folder, base_of, path_of
-from rim.pages.integrity import holds, strongest, value_of
+from rim.pages.integrity import holds, strongest
 from rim.pages.page import CLIENT, FORM, Loaded, Page, look
 from rim.precache import is_page
 from rim.project import Html
