@@ -113,8 +113,8 @@ class Manifests:
         before = Release.from_block((await self._loader.get(release)).block)
         old = await self._beside(before, lambda: manifest.entries(before))
         text = await self._think(manifest.difference, old, core, of.signed.signature, release)
-        whole = await self._think(manifest.whole, core, of.signed.signature)
-        return await coded(text, JSON) if len(text) < len(whole) else None
+        whole = await self.whole(of)
+        return await coded(text, JSON) if whole is not None and len(text) < whole.asset.size else None
 
     async def _think(self, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """In a thread, alone: what is waited for meanwhile is never the network."""
