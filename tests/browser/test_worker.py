@@ -8,7 +8,7 @@ here: being offline, lies of every kind, updates that are interrupted, the switc
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +28,6 @@ FETCH = """paths => Promise.all(paths.map(async path => {
   return [answer.status, answer.redirected ? new URL(answer.url).pathname + new URL(answer.url).search : "",
           answer.ok ? await answer.text() : ""];
 }))"""
-
-
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with Up(tmp_path_factory.mktemp("up"), edges=1) as ring:
-        yield ring
-
-
-@pytest.fixture
-def edge(up: Up) -> Iterator[Liar]:
-    with Liar(up.edges[0]["public"]) as between:
-        yield between
 
 
 def folder(root: Path, files: Mapping[str, str | bytes], toml: str = "", globs: str = '["*.html"]') -> Path:

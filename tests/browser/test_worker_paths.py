@@ -7,7 +7,6 @@ lies about others (tests/kit/liar). Not here: paths of files (test_worker).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,18 +19,6 @@ from tests.kit.liar import Asked, Liar, Told, gone, instead
 from tests.kit.ring import Up
 
 pytestmark = pytest.mark.needs("chromium")
-
-
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with Up(tmp_path_factory.mktemp("up"), edges=1) as ring:
-        yield ring
-
-
-@pytest.fixture
-def edge(up: Up) -> Iterator[Liar]:
-    with Liar(up.edges[0]["public"]) as between:
-        yield between
 
 
 def program(asked: Asked, told: Told) -> Told:
