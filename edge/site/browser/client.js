@@ -4,8 +4,9 @@
 //   on("ready", ({ release }) => offer("A new version is here: reload."));
 //
 // To import it registers the worker, once the page is loaded and idle: a first visit pays for nothing before that.
-// It also counts boots. /.rim/ never goes through the worker, so this file comes whatever the worker does; after three
-// pages in a row that did not come up under it, the worker is taken away, and left away for a day.
+// It also counts boots. The worker answers this file from what it stored with itself, before it does anything else, and
+// else it comes from the edge: so it is there whatever the worker does. After three pages in a row that did not come up
+// under it, the worker is taken away, and left away for a day.
 const SCRIPT = "/.rim/sw.js";
 const COUNT = "rim:boots";
 const OFF = "rim:off";

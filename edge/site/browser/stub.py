@@ -4,9 +4,9 @@ Here live the line, and which release a visitor's worker is of. Not here: the ma
 scripts (edge/site/browser/scripts).
 
 A browser looks whether a worker is new by comparing bytes (Service Workers, Update algorithm). So every deploy is
-another stub of some 300 bytes, while the script that it imports stays where it is, and its size has nothing to do with
-the number of files. What the worker leaves alone stands here and not in the manifest: it has to know in the turn of the
-event, and what it keeps is read later.
+another stub, of a few hundred bytes, while the script that it imports stays where it is, and its size has nothing to do
+with the number of files. What the worker leaves alone stands here and not in the manifest: it has to know in the turn
+of the event, and what it keeps is read later.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@
 // that the manifest names. A page and all that it asks for are of one release, however many are published meanwhile.
 // What cannot be proved is an error, never a guess; what is let by unverified (ranges, long media) is told: "passed".
 //
-// What it keeps is written in an order that is true wherever it stops: files, then the manifest, then the pointer.
+// What it keeps is written in an order that is true wherever it stops: a manifest before the word that it is current,
+// files before the word that their release is whole.
 //   rim:files:N  /app-BQk3xY9z.js, /index.html?rim=<sha256>    N: the last clearing, so none happens under an open page
 //   rim:state    /.rim/state          {current: for new pages, whole: the last one stored to its end, checked: when}
 //                /.rim/release/<cid>  what was signed of a manifest
