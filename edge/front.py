@@ -1,7 +1,7 @@
 """Front: what stands between visitors and an edge's answers as the operator set it: door, certificate, log.
 
 Here lives their opening, their second reading (SIGHUP) and their end. Not here: what each does (edge/http/door,
-edge/http/tls, edge/control/log), nor the signal (edge/node).
+edge/http/tls, edge/control/log), nor the signal (edge/serving).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Naming: the names of one edge, put together: who is asked for which record, and where it is kept.
 
 Here lives the order of sources, as callables for edge/names. Not here: what they say (edge/names), or who else is put
-together (edge/node).
+together (edge/assembly).
 
 The record of a site's own key is at the origin, and peers may hold it. Other keys are nobody's here: of peers only what
 they hold, then gateways (a Kubo among them, say) and delegated routers. The origin is not asked for those, so that a

@@ -26,7 +26,7 @@ class Pause:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        self.confirm: Callable[[], Awaitable[bool]] | None = None  # whether the Head is the newest; set by edge/node
+        self.confirm: Callable[[], Awaitable[bool]] | None = None  # whether the Head is the newest; by edge/assembly
         self.seen = 0  # pauses so far
         self.is_held = False
         self._last = self.clock()

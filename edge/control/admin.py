@@ -58,7 +58,7 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class Private:
-    """What the routes need, handed in by edge/node."""
+    """What the routes need, handed in by edge/assembly."""
 
     node: str
     token: str | None

@@ -1,7 +1,7 @@
 """Metrics: every number that an edge tells, one row each, and their rendering.
 
 Here live the table (docs/metrics.md is made from it) and the text form. Not here: the counting; rooms keep plain
-values, edge/node hands them in, and this is the only place that knows prometheus-client.
+values, edge/assembly hands them in, and this is the only place that knows prometheus-client.
 
 No process-wide registry: three nodes in one process have three sets of numbers.
 """

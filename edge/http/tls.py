@@ -1,7 +1,7 @@
 """TLS: the certificate that the public listener shows, and how a new one takes its place.
 
 Here lives the pair of certificate and key, as one context that the listener keeps from its start to its end. Not here:
-getting certificates (a tool of its own writes the files), nor when they are read again (edge/node: SIGHUP).
+getting certificates (a tool of its own writes the files), nor when they are read again (edge/serving: SIGHUP).
 
 Each handshake is handed to the newest pair that could be read, and a connection keeps what it began with. A pair is
 taken whole or not at all: contexts of OpenSSL are left broken by a key that does not fit, so every pair gets a new one.

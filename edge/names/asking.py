@@ -3,7 +3,7 @@
 Here lives one question and its bounds, in the two languages there are: the trustless gateway's
 (`/ipns/NAME?format=ipns-record`) of the origin, of peers, of a Kubo or any gateway, and delegated routing's
 (`/routing/v1/ipns/NAME`). Not here: whether what comes is to be believed (edge/names/records), or whom to ask
-(edge/node).
+(edge/assembly).
 
 Specs: https://specs.ipfs.tech/http-gateways/trustless-gateway/, https://specs.ipfs.tech/routing/http-routing-v1/
 """

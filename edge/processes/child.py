@@ -20,9 +20,10 @@ import uvloop
 from edge.collector import calm
 from edge.config import EdgeConfig
 from edge.http.listener import BindError
-from edge.node import Node, raise_descriptors, until_either
+from edge.node import Node
 from edge.processes.part import inherited
 from edge.processes.place import DRAIN, GO, READY_TO_GO, RELEASED, SERVING, STAND_DOWN, STAND_IN, Channel, Place
+from edge.serving import raise_descriptors, until_either
 from edge.state import StateError
 
 

@@ -1,7 +1,7 @@
 """Start: `rim edge`, as one process or as several.
 
 Here lives the choice alone. Not here: the parent (edge/processes/parent), one of its processes (child), an edge of one
-process (edge/node). What is not needed is not loaded: the parent stays small.
+process (edge/serving). What is not needed is not loaded: the parent stays small.
 """
 
 from __future__ import annotations
@@ -21,6 +21,6 @@ def serve(config: EdgeConfig) -> int:
         from edge.processes.parent import serve as serve_all
 
         return serve_all(config)
-    from edge.node import serve as serve_one
+    from edge.serving import serve as serve_one
 
     return serve_one(config)

@@ -34,7 +34,7 @@ from tests.edge.wire import config_of, edge, fetch, running, wire
 PROGRAM = """
 import os, sys
 from edge.config import read
-from edge.node import serve
+from edge.serving import serve
 flags = dict(arg.split("=", 1) for arg in sys.argv[1:])
 sys.exit(serve(read(flags, os.environ)))
 """
@@ -276,7 +276,7 @@ def test_three_nodes_in_one_process(tmp_path: Path, regions: tuple[str, ...], mo
     """A ring: every file from every edge is right, and each block left the origin once."""
     # Whoever waits a second for an owner goes to the origin himself: three nodes on one busy core would.
     patient = Budgets(connect=10, headers=60, stall=60, total=120)
-    monkeypatch.setattr("edge.node.Loader", partial(Loader, peer_budgets=patient))
+    monkeypatch.setattr("edge.assembly.blocks.Loader", partial(Loader, peer_budgets=patient))
 
     async def run() -> None:
         world = World()

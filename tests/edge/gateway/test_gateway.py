@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+import edge.assembly.answering
 import edge.bodies
-import edge.node
 import edge.pause
 from content import ipns, tree, unixfs
 from content.catalog import Alias
@@ -627,7 +627,7 @@ def test_a_file_of_a_million_leaves_is_listed_as_it_is_read(
 def test_what_is_unpinned_is_shown_no_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ready answers do not outlast what is known of their root."""
     monkeypatch.setattr(access, "SHOWN_FOR", 0.05)
-    monkeypatch.setattr(edge.node, "SHOWN_FOR", 0.05)
+    monkeypatch.setattr(edge.assembly.answering, "SHOWN_FOR", 0.05)
 
     async def act(stage: Stage) -> None:
         root = stage.folder(FILES)
