@@ -5,10 +5,10 @@ live Roots that this edge serves anyway need no question. `open`: whatever can b
 (edge/control/public), denials (edge/denials), nor control blocks, which are in no mode shown
 (edge/gateway/reader).
 
-What was allowed is asked again after half a minute, and ready answers are let go of as often (edge/assembly): so an unpin
-is known everywhere within a minute. While the origin is away the last good answer stands. Only the root of a request is
-asked about: what a shown root reaches is shown. But an identity CID, which anybody can write to lead anywhere, shows
-itself and no more.
+What was allowed is asked again after half a minute, and ready answers are let go of as often (edge/assembly): so an
+unpin is known everywhere within a minute. While the origin is away the last good answer stands. Only the root of a
+request is asked about: what a shown root reaches is shown. But an identity CID, which anybody can write to lead
+anywhere, shows itself and no more.
 """
 
 from __future__ import annotations
