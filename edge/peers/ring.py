@@ -18,7 +18,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import urlsplit
 
-_MEMO = 8_192  # keys whose order is remembered; 64 members score in about 0.1 ms, so forgetting one costs little
+_MEMO = 16_384  # keys whose order is remembered, at most ...
+_MEMO_PLACES = 1 << 20  # ... and places in those orders, 8 B each: a ring of 1,000 must not cost 130 MB
 _BITS = 52  # of the hash: (2**52 - ½) / 2**52 is still below 1.0 as a double, so ln is never 0
 
 
@@ -72,21 +73,24 @@ class Ring:
         _refuse_doubles(self.members)
         self.regions = tuple(sorted({member.region for member in self.members}))
         self._by_region = {
-            region: [(member, _seed(b"member", member.name)) for member in self.members if member.region == region]
+            region: _Region(tuple(member for member in self.members if member.region == region))
             for region in self.regions
         }
         self._region_seeds = [
-            (region, _seed(b"region", region), math.fsum(member.weight for member, _ in in_region))
-            for region, in_region in self._by_region.items()
+            (_seeded(b"region", name), region.weight, name) for name, region in self._by_region.items()
         ]
-        self.order = lru_cache(_MEMO)(self._order)
-        self.home_region = lru_cache(_MEMO)(self._home_region)
+        largest = max((len(region.members) for region in self._by_region.values()), default=1)
+        memo = min(_MEMO, _MEMO_PLACES // largest)
+        self.order = lru_cache(memo)(self._order)
+        self.home_region = lru_cache(memo)(self._home_region)
+
+    def size(self, region: str) -> int:
+        """How many members a region has."""
+        return len(self._by_region[region].members) if region in self._by_region else 0
 
     def _order(self, key: bytes, region: str) -> tuple[Member, ...]:
         """The members of a region, best owner of this key first; empty for a region without members."""
-        scored = [(-_score(key, seed, member.weight), member) for member, seed in self._by_region.get(region, ())]
-        scored.sort(key=lambda pair: (pair[0], pair[1].name))
-        return tuple(member for _, member in scored)
+        return self._by_region[region].order(key) if region in self._by_region else ()
 
     def _home_region(self, key: bytes) -> str | None:
         """The one region through which this key leaves the origin; None when the ring is empty.
@@ -95,18 +99,44 @@ class Ring:
         """
         if not self._region_seeds:
             return None
-        return max(self._region_seeds, key=lambda row: (_score(key, row[1], row[2]), row[0]))[0]
+        return max((_score(_number(key, seeded), weight), name) for seeded, weight, name in self._region_seeds)[1]
 
     def __repr__(self) -> str:
         return f"<Ring {', '.join(f'{member.name}@{member.region}' for member in self.members) or 'empty'}>"
 
 
-def _seed(kind: bytes, name: str) -> bytes:
-    return blake2b(name.encode(), digest_size=16, person=kind).digest()
+class _Region:
+    """The members of one region, made ready to be scored."""
+
+    def __init__(self, members: tuple[Member, ...]) -> None:
+        self.members = members  # by name
+        self.weight = math.fsum(member.weight for member in members)
+        self._seeded = [_seeded(b"member", member.name) for member in members]
+        self._weights = [member.weight for member in members]
+        self._is_level = len(set(self._weights)) == 1
+
+    def order(self, key: bytes) -> tuple[Member, ...]:
+        """Best owner first; of equals, which 52 bits all but rule out, the one whose name comes first."""
+        # Of equal weights the score grows with the number, and the logarithms say nothing new.
+        scores: list[float] = [_number(key, seeded) for seeded in self._seeded]
+        if not self._is_level:
+            scores = [_score(number, weight) for number, weight in zip(scores, self._weights, strict=True)]
+        places = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
+        return tuple(map(self.members.__getitem__, places))
 
 
-def _score(key: bytes, seed: bytes, weight: float) -> float:
-    number = int.from_bytes(blake2b(key, digest_size=8, key=seed).digest(), "big") >> (64 - _BITS)
+def _seeded(kind: bytes, name: str) -> blake2b:
+    """A hash keyed for this name, to be copied: that saves the key's own round, a third of the work."""
+    return blake2b(digest_size=8, key=blake2b(name.encode(), digest_size=16, person=kind).digest())
+
+
+def _number(key: bytes, seeded: blake2b) -> int:
+    hashed = seeded.copy()
+    hashed.update(key)
+    return int.from_bytes(hashed.digest(), "big") >> (64 - _BITS)
+
+
+def _score(number: float, weight: float) -> float:
     return -weight / math.log((number + 0.5) / (1 << _BITS))
 
 

@@ -41,13 +41,58 @@ rings = names.flatmap(
 )
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 8, 20])
-def test_a_join_moves_only_the_newcomers_share(count: int) -> None:
-    """Of 20,000 keys a join moves at most 1.2/(n+1) and a little slack, and only to the newcomer."""
-    old, new = Ring(members(count)), Ring(members(count + 1))
-    moved = [key for key in KEYS if old.order(key, "eu")[0] != new.order(key, "eu")[0]]
-    assert len(moved) <= len(KEYS) * 1.2 / (count + 1) + 50
-    assert {new.order(key, "eu")[0].name for key in moved} == {f"eu-{count}"}
+def test_a_join_moves_at_most_a_fifth_more_than_its_fair_share_up_to_fifty_members() -> None:
+    """Of 10,000 keys, at most 1.2/(n+1) move when the ring grows from n = 1..50 members, all to the newcomer.
+
+    The order in a ring of 51 is, without the last, the order in a ring of 50 (the property below), so one ring tells
+    of all: a key moves at the n-th join when that member stands before all who came earlier. Which keys do is a matter
+    of 10,000 trials of chance 1/(n+1), whose spread at n = 50 is 14 of 196: 1.2 lies 2.8 of those above. The keys and
+    names are fixed, so this holds or it does not; the property after this one takes any, and a bound that allows for
+    chance.
+    """
+    keys, ring = KEYS[:10_000], Ring(members(51))
+    joined = {member.name: number for number, member in enumerate(members(51))}
+    moved = Counter[int]()
+    for key in keys:
+        best = len(joined)
+        for number in (joined[member.name] for member in ring.order(key, "eu")):
+            if number < best:  # none who came earlier stands before it
+                moved[number] += 1
+                best = number
+    assert moved[0] == len(keys)
+    assert {n: moved[n] for n in range(1, 51) if moved[n] > 1.2 * len(keys) / (n + 1)} == {}
+
+
+@settings(max_examples=20, deadline=None)
+@given(names, st.sampled_from([0.25, 1.0, 3.0]), st.binary(min_size=4, max_size=4))
+def test_a_join_moves_the_newcomers_share_whoever_they_are(chosen: list[str], weight: float, salt: bytes) -> None:
+    """Any names, a newcomer of any weight w to members of weight 1: of 1,000 keys w/(n+w) move, within 6 standard
+    deviations (one false alarm in 10^9), and to nobody but the newcomer."""
+    old = Ring(Member(name, "http://127.0.0.1:1") for name in chosen)
+    new = Ring([*old.members, Member("newcomer", "http://127.0.0.1:2", weight=weight)])
+    keys = [salt + key for key in KEYS[:1_000]]
+    moved = [key for key in keys if old.order(key, "local")[0] != new.order(key, "local")[0]]
+    assert {new.order(key, "local")[0].name for key in moved} <= {"newcomer"}
+    assert_binomial(len(moved), len(keys), weight / (len(chosen) + weight))
+
+
+@settings(max_examples=20, deadline=None)
+@given(rings.filter(lambda listed: len(listed) > 2), st.data())
+def test_a_leavers_keys_go_to_the_others_in_proportion(listed: tuple[Member, ...], data: st.DataObject) -> None:
+    """Each of the others gets of them what its weight is of all that is left, within 6 standard deviations."""
+    gone = data.draw(st.sampled_from(listed))
+    ring = Ring(listed)
+    heirs = [member for member in listed if member.region == gone.region and member != gone]
+    orders = [ring.order(key, gone.region) for key in KEYS[:2_000]]
+    got = Counter(order[1] for order in orders if order[0] == gone and heirs)
+    for heir in heirs:
+        assert_binomial(got[heir], got.total(), heir.weight / sum(member.weight for member in heirs))
+
+
+def assert_binomial(count: int, trials: int, chance: float) -> None:
+    """So many of so many trials is nothing that fewer than one in 10^9 such tests would see."""
+    spread = (trials * chance * (1 - chance)) ** 0.5
+    assert abs(count - trials * chance) <= 6 * spread + 6, (count, trials, chance)  # + 6: of few trials, no bell curve
 
 
 def test_owners_share_the_keys_evenly() -> None:
@@ -107,6 +152,25 @@ def test_who_leaves_takes_only_his_keys_along(listed: tuple[Member, ...], data: 
     ring, rest = Ring(listed), Ring(member for member in listed if member != gone)
     for key in FEW[:40]:
         assert rest.order(key, gone.region) == tuple(m for m in ring.order(key, gone.region) if m != gone)
+
+
+def test_weights_of_a_level_ring_do_not_change_an_order() -> None:
+    """Equal weights are compared without their logarithms, and come out as with them; almost equal ones too."""
+    one, two = Ring(members(20)), Ring(members(20, weight=2.0))
+    nearly = Ring([*members(19), Member("eu-19", "http://127.0.0.1:7019", "eu", 1.0 + 1e-12)])
+    for key in FEW:
+        names = [member.name for member in one.order(key, "eu")]
+        assert [member.name for member in two.order(key, "eu")] == names
+        assert [member.name for member in nearly.order(key, "eu")] == names
+
+
+@pytest.mark.parametrize(("count", "keys"), [(3, 16_384), (64, 16_384), (1_000, 1_048)])
+def test_the_memo_is_bounded_by_what_its_orders_take(count: int, keys: int) -> None:
+    """About 8 MiB of places, however large the ring; and who asks twice is told from memory."""
+    ring = Ring(members(count))
+    assert ring.order.cache_parameters()["maxsize"] == keys
+    assert ring.order(FEW[0], "eu") is ring.order(FEW[0], "eu")
+    assert (ring.size("eu"), ring.size("nowhere")) == (count, 0)
 
 
 def test_an_empty_ring_has_no_owner_and_no_home() -> None:
