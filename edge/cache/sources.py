@@ -72,7 +72,7 @@ class Sources:
         if not self.members.admit(shares.name(owner)):
             return None
         try:
-            block, said = await self.inner.fetch_told(shares.urls[owner], attempt.cid, tier=rung, budgets=INNER)
+            answer = await self.inner.fetch_told(shares.urls[owner], attempt.cid, tier=rung, budgets=INNER)
         except PeerError as error:
             if error.fault is Fault.DENIED:  # one of us two has not come to the newest Head yet
                 attempt.note(error)
@@ -84,7 +84,7 @@ class Sources:
             self.members.failure(shares.name(owner), longest=PROCESS_BACKOFF)
             return None
         self.members.success(shares.name(owner))
-        return Loaded(block, Source(said) if said in set(Source) else Source.PEER)
+        return Loaded(answer.block, Source(answer.source) if answer.source in set(Source) else Source.PEER)
 
     async def owner(self, attempt: Attempt, region: str | None, tier: int) -> Loaded | None:
         """Ask the owner of the block in a region; when it fails, the next in order takes its place."""

@@ -1,0 +1,121 @@
+"""Silence: what is thought of a node that does not answer, while it does not.
+
+Here lives the watch over one question until its answer's head has come: after a while the asked is asked for its health
+on another connection; while it answers that, it is alive and only waits for somebody itself, and is waited for; when it
+does not, it is doubted, and then given up. Not here: the asking (edge/peers/client), or who else is asked when one is
+doubted (edge/peers/hedge).
+
+Without the difference a slow origin looks like a ring of dead owners: every edge would give up on them at once, eject
+them, and go to that origin itself.
+
+A timer that fires late says that our own loop stood still, not that the other did: what it would have said may lie in
+our own socket. Each step then waits a moment more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+
+from edge.peers.budget import Budgets
+
+BEAT = 0.5  # s between two questions for the health of one that is waited for
+LATE = 0.02  # s past its time at which a timer says that our own loop stood still
+_MOMENT = 0.05  # s that is waited then
+
+
+async def passes(seconds: float) -> None:
+    """Sleep; a moment longer when our own loop was what kept us."""
+    loop = asyncio.get_running_loop()
+    due = loop.time() + seconds
+    await asyncio.sleep(seconds)
+    if loop.time() - due > LATE:
+        await asyncio.sleep(_MOMENT)
+
+
+class Watch:
+    """Over one question: `async with` it, and say when the answer's head was heard. Raises TimeoutError."""
+
+    def __init__(
+        self, budgets: Budgets, pulse: Callable[[], Awaitable[bool]], on_doubt: Callable[[], None] | None = None
+    ) -> None:
+        """`pulse` asks for the health of the asked; `on_doubt` is called once, when that is not answered in time."""
+        self._budgets = budgets
+        self._pulse = pulse
+        self._on_doubt = on_doubt
+        self._timeout = asyncio.timeout(None)
+        self._timers: list[asyncio.TimerHandle] = []
+        self._asking: asyncio.Task[None] | None = None
+        self._heard = False
+
+    async def __aenter__(self) -> Watch:
+        budgets, loop = self._budgets, asyncio.get_running_loop()
+        await self._timeout.__aenter__()
+        self._asked_at = loop.time()
+        self._end_at(self._asked_at + budgets.headers)
+        if budgets.patience:
+            self._timers.append(loop.call_later(self._silence, self._ask))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+        await self._timeout.__aexit__(kind, value, trace)
+
+    def heard(self) -> None:
+        """The head has come: it is silent no more."""
+        self._heard = True
+        self._stop()
+
+    @property
+    def _silence(self) -> float:
+        return min(self._budgets.silence, self._budgets.headers / 2)
+
+    def _stop(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
+
+    def _end_at(self, when: float) -> None:
+        """Give the question up then."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers = [asyncio.get_running_loop().call_at(when, self._end, when)]
+
+    def _end(self, when: float) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - when > LATE:
+            self._end_at(now + _MOMENT)
+        elif not self._heard:
+            self._timeout.reschedule(now)
+
+    def _ask(self) -> None:
+        self._asking = asyncio.get_running_loop().create_task(self._listen())
+
+    async def _listen(self) -> None:
+        """Ask for its health until it is heard, or until it is silent there too."""
+        budgets = self._budgets
+        for_doubt = max(0.0, min(budgets.doubt, budgets.headers) - self._silence)
+        await passes(0)
+        while True:
+            pulse = asyncio.ensure_future(self._pulse())
+            try:
+                await asyncio.wait((pulse,), timeout=for_doubt)
+                if not pulse.done() or not pulse.result():
+                    self._doubt()
+                if not await pulse:
+                    break
+            finally:
+                pulse.cancel()
+            self._end_at(self._asked_at + budgets.patience)
+            await passes(BEAT)
+        # As if it had been silent all the time: a dead one is not waited for to the end of our patience.
+        self._end_at(max(asyncio.get_running_loop().time(), self._asked_at + budgets.headers))
+
+    def _doubt(self) -> None:
+        if self._on_doubt is not None and not self._heard:
+            self._on_doubt()
+            self._on_doubt = None
