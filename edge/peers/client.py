@@ -157,7 +157,8 @@ class PeerClient:
         """As `fetch`, with all that the answer told.
 
         `chain`: the nodes that the question which this one is asked for came through. `mirror`: the asked is a mirror
-        of this; `mirrors`: how many of the order we read this from. `on_doubt` is called at most once, when the asked answers neither this nor for its health.
+        of this; `mirrors`: how many of the order we read this from. `on_doubt` is called at most once, when the asked
+        answers neither this nor for its health.
         """
         headers = dict(self._outside_headers if budgets is GATEWAY else self._node_headers)
         if budgets is not GATEWAY:
