@@ -11,6 +11,8 @@ import shutil
 _NAMES = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "haproxy": ("haproxy", "/usr/sbin/haproxy"),  # no user's PATH on Debian has the folder
+    "ip": ("ip", "/usr/sbin/ip"),
+    "iptables": ("iptables", "/usr/sbin/iptables"),
     "nginx": ("nginx", "/usr/sbin/nginx"),
 }
 
