@@ -59,6 +59,7 @@ _PANELS: dict[str, dict[str, str]] = {  # as `rim --help` shows them: command â†
         "token": "access:token_app",
         "key": "access:key_app",
         "edges": "edges:edges_app",
+        "health": "health:health",
         "completions": "serve:completions",
     },
 }

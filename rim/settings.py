@@ -57,12 +57,26 @@ def load(origin: str | None = None, folder: Path | None = None, *, need_token: b
     if not _is_url(url):
         raise Usage(f"the origin {url!r} is not a URL", "write it as http://HOST:PORT or https://HOST")
     url = url.rstrip("/")
-    token = os.environ.get("RIM_TOKEN") or (str(ring.get("token", "")) if url == ring.get("origin") else "")
+    token = _given_token() or (str(ring.get("token", "")) if url == ring.get("origin") else "")
     if need_token and not token:
         raise Refused(f"no token for {url}", _ASK_FOR_ONE)
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise Usage("RIM_TOKEN holds characters that no token has", "set it again, without quotes or line ends")
+        where = "RIM_TOKEN" if os.environ.get("RIM_TOKEN") else "RIM_TOKEN_FILE"
+        raise Usage(f"{where} holds characters that no token has", "set it again, without quotes or line ends")
     return Settings(url, token, state, project)
+
+
+def _given_token() -> str:
+    """RIM_TOKEN, else what the file holds that RIM_TOKEN_FILE names: where secrets are files, as in containers."""
+    if token := os.environ.get("RIM_TOKEN"):
+        return token
+    path = os.environ.get("RIM_TOKEN_FILE")
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError as error:
+        raise Usage(f"RIM_TOKEN_FILE: {path}: {error.strerror}", "name a file with the token alone in it") from error
 
 
 def _is_url(text: str) -> bool:

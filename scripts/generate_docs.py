@@ -70,6 +70,7 @@ def setting(row: Any) -> tuple[str, ...]:
 PUBLISHER = (
     ("`RIM_ORIGIN`", "`origin`", "The origin's URL."),
     ("`RIM_TOKEN`", "never", "The token. Files beside a site get committed, so rim.toml may not hold it."),
+    ("`RIM_TOKEN_FILE`", "never", "File with the token, where RIM_TOKEN is not set; secrets of containers are files."),
     ("", "`site`", "The site's name; else the folder's name as a DNS label."),
     ("", "`encode`", "`none`, `fast`, `balanced` or `best`: how hard text is compressed at publish."),
     ("", "`spa`", "`true`: navigations to unknown paths are answered with `/index.html`."),

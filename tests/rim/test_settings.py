@@ -104,3 +104,19 @@ def test_a_token_with_a_line_end(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Usage, match="RIM_TOKEN") as caught:
         settings.load("http://a:1")
     assert "secret" not in str(caught.value)
+
+
+def test_a_token_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RIM_TOKEN_FILE is read where RIM_TOKEN is not set; one that is not there is named, and so is garbage."""
+    file = tmp_path / "token"
+    monkeypatch.setenv("RIM_TOKEN_FILE", str(file))
+    with pytest.raises(Usage, match=r"RIM_TOKEN_FILE: .*: No such file"):
+        settings.load("http://a:1")
+    file.write_text("of-the-file\n")
+    assert settings.load("http://a:1").token == "of-the-file"
+    file.write_text("two words\n")
+    with pytest.raises(Usage, match="RIM_TOKEN_FILE") as caught:
+        settings.load("http://a:1")
+    assert "two" not in str(caught.value)
+    monkeypatch.setenv("RIM_TOKEN", "of-the-environment")
+    assert settings.load("http://a:1").token == "of-the-environment"
