@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 import libipld
@@ -119,10 +120,15 @@ def verify(name: str, record: bytes, now: float | None = None) -> Record:
     peerkey.verify(cid, carried, signature, _SIGNATURE_PREFIX + data)
     signed = _read_signed(data)
     _check_same(message, signed)
-    found = _to_record(cid.base36(), signed)
+    found = _to_record(_spelled(cid), signed)
     if now is not None and now >= found.eol:
         raise Expired(f"the record ended {now - found.eol:,.0f} s ago")
     return found
+
+
+@lru_cache(maxsize=256)
+def _spelled(name: CID) -> str:
+    return name.base36()
 
 
 def _read_signed(data: bytes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ One key has one name: a short key under its hash, or a long one inlined, is refu
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -32,6 +33,7 @@ _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 Verify: TypeAlias = Callable[[bytes, bytes], object]  # (signature, message); raises InvalidSignature
 
 
+@lru_cache(maxsize=256)  # the same few names are read with every Head and every receipt
 def parse_name(text: str) -> CID:
     """The IPNS name in this text as a libp2p-key CID: a CIDv1 in any base, or the bare multihash in base58btc (Qm…,
     12D3KooW…). Raises BadRecord."""

@@ -9,6 +9,7 @@ log reaches gets all of them. More than it needs does no harm: blocks are named 
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ class Feed:
         self._store = store
         self._log: deque[_Step] = deque()
         self._bytes = 0
-        self._answer: tuple[int, bytes, bytes] = (-1, b"", b"")  # since, record, CAR: one commit wakes many waiters
+        self._answer: tuple[int, bytes, bytes] = (-1, b"", b"")  # since, record, CAR
+        self._making: dict[tuple[int, bytes], asyncio.Future[bytes]] = {}
 
     def __repr__(self) -> str:
         return f"<Feed {self.head.sequence}, {len(self._log)} steps back>"
@@ -71,11 +73,27 @@ class Feed:
         self.head = head
         self.signal.notify()
 
+    async def answer(self, sequence: int) -> bytes:
+        """`since`, made once for all who ask for the same: a commit wakes every waiter, and nearly all of them stand
+        where the last Head left them. A thread for each would be most of what a commit costs."""
+        if (made := self._made(sequence)) is not None:
+            return made
+        asked = (sequence, self.head.record)
+        making = self._making.get(asked)
+        if making is None:
+            making = self._making[asked] = asyncio.ensure_future(asyncio.to_thread(self.since, sequence))
+            making.add_done_callback(lambda _: self._making.pop(asked, None))
+        return await asyncio.shield(making)
+
+    def _made(self, sequence: int) -> bytes | None:
+        since, record, answer = self._answer
+        return answer if (since, record) == (sequence, self.head.record) else None
+
     def since(self, sequence: int) -> bytes:
         """The CAR for a node that serves this sequence. May read the store: call it in a thread."""
         head, log = self.head, list(self._log)
-        if self._answer[:2] == (sequence, head.record):
-            return self._answer[2]
+        if (made := self._made(sequence)) is not None:
+            return made
         steps = [step for step in log if step.sequence > sequence]
         if steps and steps[0].before == sequence:
             blocks: Iterable[Block] = (block for step in steps for block in step.blocks)

@@ -58,11 +58,12 @@ async def head(request: Request) -> Response:
     asked = {"Rim-Ask": ",".join(ids)} if (ids := origin.asks.tell(edge.node)) else {}
     if feed.head.sequence <= since:
         return Response(status_code=204, headers={"Cache-Control": "no-store", **asked})
-    last = await asyncio.to_thread(_last_word, origin, request.query_params.get("key", ""), since)
-    if last is not None:  # looked for after the waiting: the key may have been rotated meanwhile
-        return _car(last, asked)
-    answer = await asyncio.to_thread(feed.since, since)
-    return _car(answer, asked)
+    key = request.query_params.get("key", "")  # looked at after the waiting: it may have been rotated meanwhile
+    if key and key != feed.head.name:
+        last = await asyncio.to_thread(_last_word, origin, key, since)
+        if last is not None:
+            return _car(last, asked)
+    return _car(await feed.answer(since), asked)
 
 
 async def report(request: Request) -> Response:
