@@ -18,6 +18,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import urlsplit
 
+from edge.peers.states import State
+
 _MEMO = 16_384  # keys whose order is remembered, at most ...
 _MEMO_PLACES = 1 << 20  # ... and places in those orders, 8 B each: a ring of 1,000 must not cost 130 MB
 _BITS = 52  # of the hash: (2**52 - ½) / 2**52 is still below 1.0 as a double, so ln is never 0
@@ -25,12 +27,15 @@ _BITS = 52  # of the hash: (2**52 - ½) / 2**52 is still below 1.0 as a double, 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One edge of the ring, as others see it: `url` is its private listener."""
+    """One edge of the ring, as others see it: `url` is its private listener. Version and state are what it says of
+    itself, where it was asked; they are no part of placement, nor of the written form."""
 
     name: str
     url: str
     region: str = "local"
     weight: float = 1.0
+    version: str = ""
+    state: State = State.READY
 
     def __post_init__(self) -> None:
         if not self.name or any(char in self.name for char in ' ",;=\\') or not self.name.isprintable():
