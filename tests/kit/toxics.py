@@ -169,8 +169,8 @@ class Toxic:
         self._links.add(link)
         try:
             await link.run(reader)
-        except _Cut:
-            pass  # closed below, with all that was written
+        except (_Cut, asyncio.CancelledError):
+            pass  # closed below, with all that was written; Python 3.11 logs an error for a handler that was cancelled
         except OSError:
             self.refused += not link.reached
             link.reset()
