@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from content.catalog import BadName
@@ -22,6 +22,7 @@ from origin.api import admin, asks, deny, follow, log, publish, services, sites,
 from origin.api.asking import origin_of, token_of
 from origin.errors import BadRequest, OriginError, Stopping, Unprocessable
 from origin.origin import Origin
+from origin.places import Placed
 from origin.reading import Absent
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -118,7 +119,7 @@ def make(origin: Origin) -> ASGIApp:
     ]
     open_routes = (("GET", "/healthz", healthz), ("GET", "/readyz", readyz), ("GET", "/metrics", metrics_))
     app = Starlette(
-        routes=[Route(path, handler, methods=[method]) for method, path, handler in (*ROUTES, *open_routes)] + more,
+        routes=[_route(origin, *row) for row in (*ROUTES, *open_routes)] + more,
         exception_handlers={
             OriginError: _refused,
             ContentError: _refused,
@@ -128,6 +129,12 @@ def make(origin: Origin) -> ASGIApp:
     )
     app.state.origin = origin
     return _Sequenced(app, origin)
+
+
+def _route(origin: Origin, method: str, path: str, handler: Handler) -> Route:
+    if handler is gateway.ipfs:
+        return Route(path, Placed(request_response(handler), origin.places), methods=[method])
+    return Route(path, handler, methods=[method])
 
 
 class _Sequenced:

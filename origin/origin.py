@@ -28,6 +28,7 @@ from origin.gc import Collected, Collector
 from origin.keys import Keys
 from origin.leases import Leases
 from origin.pins import Pins
+from origin.places import Places
 from origin.public import Public
 from origin.records import Clock
 from origin.roll import Roll
@@ -52,6 +53,7 @@ class Origin:
         self.config = config
         self.gate = threading.RLock()
         self.counters = Counters()
+        self.places = Places()
         self.roll = Roll(state / "edges.json")
         self.edges = self.roll.edges
         self.asks = Asks()
