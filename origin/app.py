@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from content.catalog import BadName
 from content.errors import BadBlock, ContentError
 from origin import gateway, metrics, routing
-from origin.api import admin, asks, deny, follow, log, publish, services, sites, trials
+from origin.api import admin, asks, deny, follow, log, publish, ring, services, sites, trials
 from origin.api.asking import origin_of, token_of
 from origin.errors import BadRequest, OriginError, Stopping, Unprocessable
 from origin.origin import Origin
@@ -37,6 +37,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/routing/v1/ipns/{name}", routing.ipns_record),
     ("GET", f"{_V1}/head", follow.head),
     ("POST", f"{_V1}/report", follow.report),
+    ("GET", f"{_V1}/ring", ring.members),
     ("GET", f"{_V1}/edges", follow.edges),
     ("DELETE", f"{_V1}/edges/{{name}}", follow.forget),
     ("POST", f"{_V1}/asks", asks.ask),

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from content.limits import GATEWAY_BYTES
 from content.release import is_base_url
@@ -33,6 +34,10 @@ STAGED_FIELDS = ("site", "release", "ok", "blocks", "bytes", "ms", "error")
 STAGED_MAX = 100  # sites per node
 NODES_MAX = 10_000  # names come from node tokens' holders; past this the longest unseen goes
 log = logging.getLogger("rim.origin")
+STATES = ("joining", "ready", "draining")
+WEIGHT_MAX = 1e6
+VERSION_CHARS = 40
+URL_CHARS = 200
 UNNAMED = "?"  # a node that does not say its name
 
 
@@ -50,6 +55,11 @@ class Edge:
     key: str | None = None  # the one its name belongs to; None: of a Rim that does not sign yet
     heard: float = -math.inf  # its last word to this process, of the monotonic clock
     waiting: int = 0
+    private: str | None = None  # where peers reach it; None: it joins no ring through this origin
+    weight: float = 1.0
+    version: str = ""
+    state: str = ""  # joining, ready, draining; empty: of a Rim that does not say
+    word: float = -math.inf  # its last own word, of the monotonic clock: a connection that ends is none
     ahead: bool = False  # of anything this origin has signed, when it last asked
     staged: dict[str, dict[str, Any]] = field(default_factory=dict)  # site → what it said of the last staged release
 
@@ -79,9 +89,17 @@ class Edge:
             "present": self.present,
             "expected": self.expected,
             "bound": self.key is not None,
+            "weight": self.weight,
+            "version": self.version,
+            "state": self.state,
             "seen": round(self.seen, 3),
             "staged": list(self.staged.values()),
         }
+
+    def as_member(self) -> dict[str, Any]:
+        """For the ring."""
+        row = {"name": self.node, "url": self.private, "region": self.region or "local"}
+        return {**row, "weight": self.weight, "version": self.version, "state": self.state or "ready"}
 
     def take_staged(self, rows: list[dict[str, Any]]) -> None:
         """Note what the node says of staged releases; the last word per site counts."""
@@ -118,6 +136,30 @@ class Edges:
         """The gateways of those that are here. May be asked in any thread."""
         return [edge.gateway for edge in list(self._edges.values()) if edge.gateway is not None and edge.present]
 
+    def joined(self) -> list[Edge]:
+        """Those that want to be in the ring and are who they were: a name without a key could be anybody's."""
+        return [edge for edge in self._edges.values() if edge.private is not None and edge.key is not None]
+
+    def heard(self, node: str, key: str | None) -> None:
+        """A sign of life, of which nothing else is new. Raises Forbidden when the name belongs to another key."""
+        self.check_holder(node, key)
+        edge = self._edges.get(node)
+        if edge is not None and not edge.left:
+            edge.spoke()
+            edge.word = time.monotonic()
+
+    def told_member(self, edge: Edge, body: dict[str, Any]) -> None:
+        """An edge's word for how it is reached by peers, and what it is. What cannot be meant is not taken: others
+        would be sent there."""
+        private, weight = body.get("private"), body.get("weight")
+        before = edge.private, edge.weight, edge.version
+        edge.private = private if isinstance(private, str) and _is_node_url(private) else None
+        if isinstance(weight, int | float) and not isinstance(weight, bool) and 0 < weight <= WEIGHT_MAX:
+            edge.weight = float(weight)
+        edge.version = _word(body.get("version"), VERSION_CHARS)
+        edge.state = state if (state := body.get("state")) in STATES else ""
+        self.changed |= before != (edge.private, edge.weight, edge.version)
+
     def told_gateway(self, edge: Edge, url: Any) -> None:
         """An edge's word for where browsers reach its gateway. What is no base URL is none: it would be signed."""
         known = url if isinstance(url, str) and is_base_url(url) and len(url) <= GATEWAY_BYTES else None
@@ -144,6 +186,7 @@ class Edges:
         before = edge.sequence, edge.left, edge.region, edge.public, edge.key
         edge.key = key or edge.key
         edge.spoke()
+        edge.word = time.monotonic()
         edge.region, edge.sequence = region or edge.region, sequence
         edge.public, edge.left = public or edge.public, leaving
         self.changed |= before[1:] != (edge.left, edge.region, edge.public, edge.key)
@@ -211,3 +254,18 @@ class Edges:
     def _make_room(self) -> None:
         if len(self._edges) >= NODES_MAX:
             del self._edges[min(self._edges, key=lambda name: self._edges[name].seen)]
+
+
+def _is_node_url(text: str) -> bool:
+    """Whether other nodes may be sent there: scheme, host and port, and nothing else."""
+    try:
+        url = urlsplit(text)
+        if url.scheme not in ("http", "https") or not url.hostname or url.port == 0:
+            return False
+    except ValueError:
+        return False
+    return len(text) <= URL_CHARS and text.isprintable() and text == f"{url.scheme}://{url.netloc}" and "@" not in text
+
+
+def _word(value: Any, most: int) -> str:
+    return value[:most] if isinstance(value, str) and value.isprintable() else ""

@@ -64,6 +64,12 @@ METRICS: tuple[Row, ...] = (
         lambda o: sum(edge["present"] for edge in o.edges.all()),
     ),
     Row(
+        "rim_origin_ring_members",
+        "gauge",
+        "Edges in the register of the ring. Alert on a fall: who joins through the origin goes by it.",
+        lambda o: len(o.register.members),
+    ),
+    Row(
         "rim_origin_edges_ahead",
         "gauge",
         "Known nodes that serve a Head this origin has never signed. Alert on it: it was put back to an older copy.",

@@ -31,6 +31,7 @@ from origin.pins import Pins
 from origin.places import Places
 from origin.public import Public
 from origin.records import Clock
+from origin.register import Register
 from origin.roll import Roll
 from origin.showing import Showing
 from origin.staging import Staging
@@ -56,6 +57,7 @@ class Origin:
         self.places = Places()
         self.roll = Roll(state / "edges.json")
         self.edges = self.roll.edges
+        self.register = Register(self.edges)
         self.asks = Asks()
         self.stopping = False
         self.keys = Keys(state / "keys")
@@ -97,12 +99,14 @@ class Origin:
         self.stopping = True
         self.catalog.feed.signal.notify()
         self.edges.signal.notify()
+        self.register.signal.notify()
 
     def works(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside requests, until it is cancelled."""
         return [
             self.chores(),
             self.roll.keep(),
+            self.register.keep(),
             self.follower.keep(),
             self.denials.keep(),
             self.announcer.run(),

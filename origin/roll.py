@@ -19,7 +19,7 @@ from origin.state import replace_file
 
 LAZY_SECONDS = 1.0
 SEEN_SECONDS = 60.0  # how old the times of last sight on disk may get
-FIELDS = ("node", "region", "public", "gateway", "seen", "left", "key")
+FIELDS = ("node", "region", "public", "gateway", "seen", "left", "key", "private", "weight", "version")
 log = logging.getLogger("rim.origin")
 
 

@@ -85,6 +85,8 @@ async def report(request: Request) -> Response:
     )
     if "gateway" in body:  # an edge of an older version says nothing of it
         origin.edges.told_gateway(edge, body["gateway"])
+    if "state" in body:
+        origin.edges.told_member(edge, body)
     edge.take_staged(_rows(body.get("staged")))
     origin.edges.signal.notify()
     return JSONResponse({})
