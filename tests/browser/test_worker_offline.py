@@ -22,9 +22,10 @@ pytestmark = pytest.mark.needs("chromium")
 TOML = whole.toml(check="0s")
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with Up(tmp_path_factory.mktemp("up"), edges=2) as ring:
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    """A ring for each play: one stops it for good, and plays run in any order."""
+    with Up(tmp_path / "up", edges=2) as ring:
         yield ring
 
 
@@ -70,9 +71,7 @@ def test_coming_back_after_a_deploy_costs_what_changed(up: Up, liar: Liar, brows
 
 def test_installed_it_works_with_every_edge_stopped(up: Up, liar: Liar, browser: Browser, tmp_path: Path) -> None:
     """A reload, a deep link typed in a new tab, a page without its suffix, a route of an app that only its shell knows:
-    all work with the network off, and again with it on and nobody there. What was not precached fails, as such.
-
-    Stands last: the ring does not come back."""
+    all work with the network off, and again with it on and nobody there. What was not precached fails, as such."""
     plain, shell = whole.make(tmp_path / "plain", 1, TOML), whole.make(tmp_path / "shell", 1, TOML)
     up.publish(plain.folder, "plain", "--wait", "all")
     up.publish(shell.folder, "shell", "--spa", "--wait", "all")
