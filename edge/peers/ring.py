@@ -110,6 +110,17 @@ class Ring:
         return f"<Ring {', '.join(f'{member.name}@{member.region}' for member in self.members) or 'empty'}>"
 
 
+def ring_of(known: Iterable[Member], oneself: Member) -> tuple[Ring, tuple[Member, ...]]:
+    """The ring as a node sees it, and those beside it who are asked for what they hold and nothing else.
+
+    Who is ready is in, and so is oneself, in whatever state and as one knows oneself: what others list under that name
+    may be out of date.
+    """
+    others = [member for member in known if member.name != oneself.name]
+    ring = Ring([oneself, *(member for member in others if member.state is State.READY)])
+    return ring, tuple(member for member in others if member.state is not State.READY and member.state.is_here)
+
+
 class _Region:
     """The members of one region, made ready to be scored."""
 

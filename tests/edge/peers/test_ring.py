@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.peers.ring import Member, Ring, parse_members
+from edge.peers.ring import Member, Ring, parse_members, ring_of
+from edge.peers.states import State
 
 KEYS = [b"b\x12\x20" + sha256(str(number).encode()).digest() for number in range(20_000)]
 FEW = KEYS[:300]
@@ -171,6 +172,20 @@ def test_the_memo_is_bounded_by_what_its_orders_take(count: int, keys: int) -> N
     assert ring.order.cache_parameters()["maxsize"] == keys
     assert ring.order(FEW[0], "eu") is ring.order(FEW[0], "eu")
     assert (ring.size("eu"), ring.size("nowhere")) == (count, 0)
+
+
+def test_a_ring_is_of_who_is_ready_and_oneself() -> None:
+    """Who joins or drains only holds, who is gone is nobody; of oneself one's own word counts, not the list's."""
+    ready, joining, draining, gone = (
+        Member(state, f"http://{state}:1", state=state)
+        for state in (State.READY, State.JOINING, State.DRAINING, State.GONE)
+    )
+    oneself = Member("me", "http://127.0.0.1:9", state=State.JOINING)
+    stale = Member("me", "http://old:1", weight=9.0)
+    ring, holders = ring_of([draining, stale, gone, joining, ready], oneself)
+    assert ring.members == (oneself, ready)
+    assert holders == (draining, joining)
+    assert ring_of([], oneself)[0].members == (oneself,)
 
 
 def test_an_empty_ring_has_no_owner_and_no_home() -> None:
