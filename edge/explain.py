@@ -66,7 +66,7 @@ class Explainer:
         try:
             return told | await self._meaning(view, path, Visit(True, parts.query.encode(), host))
         except Unavailable as error:
-            return told | {"status": 502 if error.absent else 504, "why": str(error)}
+            return told | {"status": 503 if error.rest is not None else 502 if error.absent else 504, "why": str(error)}
         except ContentError as error:
             return told | {"status": 502, "why": str(error)}
 

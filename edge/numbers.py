@@ -160,11 +160,16 @@ class Numbers:
         }
 
     def _peers(self) -> dict[str, Value]:
+        sources = self.loader.sources
         return {
             "rim_peer_faults_total": _text(self.loader.client.counts.faults),
             "rim_peers_ejected": len(self.members.ejected()),
             "rim_peer_ejections_total": self.members.ejections,
             "rim_served_blocks_total": self.private.served,
+            "rim_peer_hedges_total": dict(sources.hedges),
+            "rim_peer_retries_denied_total": sources.asker.retries.denied,
+            "rim_mirror_reads_total": dict(sources.mirror_reads),
+            "rim_peer_newer_total": self.private.newer + self.loader.client.counts.newer,
         }
 
     def _names(self) -> dict[str, Value]:

@@ -6,6 +6,7 @@ Here live the two values of edge/app, and the replies that no asset stands behin
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
@@ -99,6 +100,9 @@ _OUTCOMES = {200: Outcome.HIT, 404: Outcome.NEGATIVE, 410: Outcome.DENIED, 451: 
 
 def unavailable(error: Unavailable) -> Problem:
     """A block cannot be had: the origin's fault, or the way to it."""
+    if error.rest is not None:
+        rest = (("Retry-After", str(max(1, math.ceil(error.rest)))),)
+        return Problem(503, "The origin is busy, and nobody else holds this.", headers=rest)
     if error.absent:
         return Problem(502, "The origin does not hold what was published here.", headers=RETRY)
     return Problem(504, "Nobody who holds this could be reached in time.", headers=RETRY)

@@ -111,6 +111,7 @@ class Answering(Following):
             explain=self.explainer.explain,
             record=self.names.records.known,
             denials=self.denials,
+            mirrors=self.mirrors,
         )
         self.private = Listener(private_app(admin), private, limits=self.limits)
         return admin

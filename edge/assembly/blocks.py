@@ -21,7 +21,9 @@ from edge.denials import Denials
 from edge.http.limits import LIMITS, Limits
 from edge.naming import names_of
 from edge.peers.client import PeerClient
+from edge.peers.heat import Heat
 from edge.peers.members import Members
+from edge.peers.mirrors import Mirrors
 from edge.peers.ring import Ring
 from edge.processes.folders import BLOCKS
 from edge.processes.part import Part
@@ -82,6 +84,8 @@ class Blocks:
             ring=Ring(config.members(private_url)),
             gateways=config.gateways,
         )
+        self.mirrors = Mirrors(Heat(), node=config.name)
+        self.loader.sources.mirrors = self.mirrors
         self.loader.sources.shares = part.shares
         self.loader.sources.inner = part.client(self._hint)
         self.router = Router(config.site_domain)

@@ -43,14 +43,18 @@ class Loaded:
 
 
 class Unavailable(Verdict):
-    """Nobody who could be asked gave the block. `absent`: the origin was reached and has it not."""
+    """Nobody who could be asked gave the block. `absent`: the origin was reached and has it not; `rest`: it asks to be
+    left alone for so many seconds."""
 
-    def __init__(self, cid: CID, absent: bool, tried: Sequence[str] = ()) -> None:
+    def __init__(self, cid: CID, absent: bool, tried: Sequence[str] = (), rest: float | None = None) -> None:
         why = "the origin has it not" if absent else "nobody who has it could be asked"
+        if rest is not None:
+            why = "the origin is busy"
         super().__init__(f"block {cid}: {why}{'; ' * bool(tried)}{'; '.join(tried)}")
         self.cid = cid
         self.absent = absent
         self.tried = tuple(tried)
+        self.rest = rest
 
 
 @dataclass(slots=True)

@@ -104,6 +104,14 @@ METRICS: tuple[Metric, ...] = (
     Metric("rim_peers_ejected", "Nodes left alone at this moment."),
     Metric("rim_peer_ejections_total", "Times a node was left alone."),
     Metric("rim_served_blocks_total", "Blocks given to other nodes."),
+    Metric("rim_peer_hedges_total", "Second choices asked before the first had failed, by whether they won.", ("won",)),
+    Metric("rim_peer_retries_denied_total", "Those not asked, since one question in ten is the most."),
+    Metric(
+        "rim_mirror_reads_total",
+        "Blocks of hot keys asked of a mirror, by what came of it: hit, miss (its owner was asked), failed.",
+        ("outcome",),
+    ),
+    Metric("rim_peer_newer_total", "Questions and answers of nodes that speak a later version of our language."),
     Metric(
         "rim_name_lookups_total",
         "Lookups of DNSLinks (map, dns) and of IPNS records (seed, origin, peer, gateway, router), by what came of it.",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from http import HTTPStatus
+from math import ceil
 
 from content.denylists import Denied
 from content.errors import ContentError, LimitExceeded, NotFound
@@ -50,6 +51,9 @@ def _problem(asked: Asked, error: Exception) -> Problem:
             return Problem(504, f"Whether this may be shown is not known: {error}.", headers=_RETRY)
         case Unavailable() if error.absent:
             return Problem(404, f"The block {error.cid} is nowhere to be had.", headers=_RETRY)
+        case Unavailable() if error.rest is not None:
+            rest = (("Retry-After", str(max(1, ceil(error.rest)))),)
+            return Problem(503, f"The origin is busy, and nobody else holds {error.cid}.", headers=rest)
         case Unavailable():
             return Problem(504, f"Nobody who holds {error.cid} could be reached in time.", headers=_RETRY)
         case NotFound():

@@ -226,7 +226,7 @@ class PeerClient:
         try:
             return await self.session.get(target, headers=question.headers, timeout=timeout, allow_redirects=False)
         except aiohttp.ConnectionTimeoutError as error:
-            raise PeerError(Fault.REFUSED, target, "no connection in time") from error
+            raise PeerError(Fault.UNREACHED, target) from error
         except aiohttp.ClientConnectorError as error:
             raise PeerError(Fault.REFUSED, target, str(error)) from error
         except (aiohttp.ClientResponseError, ValueError) as error:

@@ -18,7 +18,8 @@ class Fault(StrEnum):
     NOT_HELD = "not_held"  # 504: not at hand (only-if-cached), or nobody above could be asked
     LOOP = "loop"  # 508, it had been asked by us on behalf of itself
     # Trouble.
-    REFUSED = "refused"  # no connection
+    REFUSED = "refused"  # no connection: nobody listens there, or the name means nothing
+    UNREACHED = "unreached"  # no connection in time: nobody says anything there
     SLOW = "slow"  # connected, but no answer's head in time
     STALLED = "stalled"  # the body stopped coming
     OVERDUE = "overdue"  # the whole took too long

@@ -11,14 +11,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from edge.peers.states import HEADER as STATE
+from edge.peers.states import WIRE as VERSION
+
+__all__ = [
+    "HOPS",
+    "MIRROR",
+    "MIRRORS",
+    "ORIGIN_BUSY",
+    "REASON",
+    "REST_MAX",
+    "SOURCE",
+    "STATE",
+    "VERSION",
+    "WIRE",
+    "chain",
+    "chain_of",
+    "mirrors_of",
+    "rest_of",
+    "wire_of",
+]
+
 SOURCE = "Rim-Source"  # of answers between processes of one machine: where the block was had from
 MIRRORS = "Rim-Mirrors"  # of an owner's answer: so many of the order may be asked to read this
 MIRROR = "Rim-Mirror"  # of a question: the asked is a mirror of this
-STATE = "Rim-State"  # of an answer: the asked joins, or leaves
 WIRE = "Rim-Wire"  # of both: the version of this language
 REASON = "Rim-Reason"
 ORIGIN_BUSY = "origin-busy"
-VERSION = 1
 HOPS = 3  # nodes that a question may have come through: the asker's, and at most two edges between it and the origin
 REST_MAX = 60.0  # s that a Retry-After is believed; an answer must not put a node away for a day
 MIRRORS_MAX = 4_096

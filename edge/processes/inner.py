@@ -17,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from edge.control.admin import Private, Refused
+from edge.control.admin import Private
 from edge.control.asks import Answerer
+from edge.control.refused import Refused
 from edge.control.staging import Stager
 from edge.control.warm import Staged
 from edge.peers.client import PeerClient

@@ -17,8 +17,9 @@ from content.cid import CID, DAG_CBOR, RAW
 from content.errors import BadNode, LimitExceeded
 from content.unixfs import FileBuilder
 from content.walk import Leaf, Walk, leaves, links
+from edge.cache.absence import ABSENT_FOR, ABSENT_MAX
 from edge.cache.disk import DiskTier
-from edge.cache.loader import ABSENT_FOR, ABSENT_MAX, WINDOW, Loader, Source, Unavailable
+from edge.cache.loader import WINDOW, Loader, Source, Unavailable
 from edge.cache.memory import Memory
 from edge.peers.client import Budgets, Fault, PeerClient
 from edge.peers.members import ORIGIN, Members
