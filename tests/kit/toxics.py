@@ -173,7 +173,7 @@ class Toxic:
             pass  # closed below, with all that was written; Python 3.11 logs an error for a handler that was cancelled
         except OSError:
             self.refused += not link.reached
-            link.reset()
+            link.abort()
         finally:
             self._links.discard(link)
             link.close()
@@ -289,14 +289,18 @@ class _Link:
             await self.toxic._changed.wait()
 
     def reset(self) -> None:
-        """Break both connections off, with an RST."""
+        """Break both connections off, from outside."""
+        self.abort()
+        self.task.cancel()
+
+    def abort(self) -> None:
+        """An RST to both sides."""
         for writer in (self.client, self.above):
             sock = writer.get_extra_info("socket") if writer else None
             if writer is not None and sock is not None:
                 with contextlib.suppress(OSError):
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 writer.transport.abort()
-        self.task.cancel()
 
     def close(self) -> None:
         self.client.close()
