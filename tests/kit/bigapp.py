@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.kit.npm import cache, installed, package
+from tests.kit.npm import alone, cache, installed, package
 from tests.kit.programs import needed
 from tests.kit.vite import VITE
 
@@ -59,16 +59,16 @@ def built(version: Version) -> Path:
     texts = [f"{version} {EDITS} {LANGUAGES} {ICONS}", *(file.read_text() for file in _files(SOURCES))]
     name = hashlib.sha256("\0".join([*texts, VITE, *_SAME]).encode()).hexdigest()[:16]
     kept = cache().parent / "bigapp" / name
-    if not kept.is_dir():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=kept.parent))
-        try:
-            shutil.copytree(SOURCES, work / "app")
-            _complete(work / "app", version)
-            _build(work / "app", work / "dist", version)
-            os.replace(work / "dist", kept)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+    with alone(kept):
+        if not kept.is_dir():
+            work = Path(tempfile.mkdtemp(dir=kept.parent))
+            try:
+                shutil.copytree(SOURCES, work / "app")
+                _complete(work / "app", version)
+                _build(work / "app", work / "dist", version)
+                os.replace(work / "dist", kept)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
     return kept
 
 

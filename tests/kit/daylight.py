@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.kit.npm import cache, package
+from tests.kit.npm import alone, cache, package
 from tests.kit.programs import needed
 
 SOURCES = Path(__file__).parents[2] / "examples" / "app"
@@ -56,12 +56,13 @@ def _installed() -> Path:
     """The `node_modules` that the example's lock names, fetched once per lock."""
     lock = (SOURCES / "package-lock.json").read_bytes()
     folder = cache() / f"daylight-{hashlib.sha256(lock).hexdigest()[:12]}"
-    if not (folder / "node_modules").is_dir():
-        work = Path(tempfile.mkdtemp(dir=cache()))
-        for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copy(SOURCES / name, work)
-        command = ["npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run(command, cwd=work, check=True, stdin=subprocess.DEVNULL, timeout=300)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(work, folder)
+    with alone(folder):
+        if not (folder / "node_modules").is_dir():
+            work = Path(tempfile.mkdtemp(dir=cache()))
+            for name in ("package.json", "package-lock.json", ".npmrc"):
+                shutil.copy(SOURCES / name, work)
+            command = ["npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
+            subprocess.run(command, cwd=work, check=True, stdin=subprocess.DEVNULL, timeout=300)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(work, folder)
     return folder / "node_modules"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import random
 import select
 import signal
 import socket
@@ -23,20 +22,9 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from edge.peers.client import LIES
+from tests.kit.ports import free_port
 
 RIM = [sys.executable, "-m", "rim"]
-
-
-def free_port() -> int:
-    """A port of loopback that nobody uses now, and that the kernel lends to no outgoing connection (from 32,768 on)."""
-    while True:
-        port = random.SystemRandom().randrange(20_000, 32_768)
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 def listens(port: int) -> bool:

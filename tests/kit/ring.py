@@ -13,30 +13,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.kit.nodes import RIM, Answer, Process, call_api, fetch, free_port, quoted, run_rim
-
-
-def free_ports(count: int) -> int:
-    """The first of `count` ports in a row that nobody listens on now, as `rim up --port` takes them."""
-    while True:
-        held: list[socket.socket] = []
-        try:
-            held.append(_bound(free_port()))
-            first = int(held[0].getsockname()[1])
-            held.extend(_bound(first + n) for n in range(1, count))
-            return first
-        except (OSError, OverflowError):
-            continue
-        finally:
-            for sock in held:
-                sock.close()
+from tests.kit.nodes import RIM, Answer, Process, call_api, fetch, quoted, run_rim
+from tests.kit.ports import free_ports
 
 
 class Up(Process):
@@ -119,13 +103,3 @@ class Up(Process):
 
     def kill_origin(self) -> None:
         os.kill(int(self.info["origin_pid"]), signal.SIGKILL)
-
-
-def _bound(port: int) -> socket.socket:
-    sock = socket.socket()
-    try:
-        sock.bind(("127.0.0.1", port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
