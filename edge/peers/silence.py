@@ -103,7 +103,7 @@ class Watch:
         while True:
             pulse = asyncio.ensure_future(self._pulse())
             try:
-                await asyncio.wait((pulse,), timeout=for_doubt)
+                await _ends(pulse, for_doubt)
                 if not pulse.done() or not pulse.result():
                     self._doubt()
                 if not await pulse:
@@ -119,3 +119,12 @@ class Watch:
         if self._on_doubt is not None and not self._heard:
             self._on_doubt()
             self._on_doubt = None
+
+
+async def _ends(task: asyncio.Future[bool], seconds: float) -> None:
+    """Wait for a task's end, so long; a moment longer when our own loop stood still."""
+    loop = asyncio.get_running_loop()
+    due = loop.time() + seconds
+    await asyncio.wait((task,), timeout=seconds)
+    if not task.done() and loop.time() - due > LATE:
+        await asyncio.wait((task,), timeout=_MOMENT)

@@ -213,6 +213,26 @@ async def _busy(wire: Wire) -> None:
     await wire.send("503 Service Unavailable", b"")
 
 
+async def _resting(wire: Wire) -> None:
+    """Overloaded, and says for how long."""
+    await wire.send("503 Service Unavailable", b"", Retry_After="7")
+
+
+async def _origin_busy(wire: Wire) -> None:
+    """Well, but the origin behind it is not."""
+    await wire.send("503 Service Unavailable", b"", Retry_After="7", Rim_Reason="origin-busy")
+
+
+async def _draining(wire: Wire) -> None:
+    """Leaves, and fills nothing for others."""
+    await wire.send("504 Gateway Timeout", b"", Rim_State="draining")
+
+
+async def _advising(wire: Wire) -> None:
+    """Honest, and says that four may be asked for this."""
+    await wire.send("200 OK", wire.data, Rim_Mirrors="4")
+
+
 async def _forbidden(wire: Wire) -> None:
     await wire.send("401 Unauthorized", b"")
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from content.block import Block
 from content.cid import CID, DAG_CBOR, RAW
@@ -18,129 +15,19 @@ from content.errors import BadNode, LimitExceeded
 from content.unixfs import FileBuilder
 from content.walk import Leaf, Walk, leaves, links
 from edge.cache.absence import ABSENT_FOR, ABSENT_MAX
-from edge.cache.disk import DiskTier
-from edge.cache.loader import WINDOW, Loader, Source, Unavailable
-from edge.cache.memory import Memory
-from edge.peers.client import Budgets, Fault, PeerClient
-from edge.peers.members import ORIGIN, Members
+from edge.cache.loader import WINDOW, Source, Unavailable
+from edge.peers.client import Budgets, Fault
+from edge.peers.members import ORIGIN
 from edge.peers.ring import Member, Ring
 from tests.kit.evilpeer import LIES, EvilPeer
+from tests.kit.house import House, MiB, house, source
+from tests.kit.house import play as in_house
 
-MiB = 1 << 20
-PATIENT = Budgets(connect=10, headers=60, stall=60, total=120)  # loaded machines are slow; nothing here is about time
 BLOCKS = [Block.make(RAW, b"block %d " % number * 50) for number in range(60)]
 
 
-@dataclass
-class Node:
-    """One edge without its public side: a loader, and a listener that answers peers as the private one does."""
-
-    name: str
-    region: str
-    loader: Loader
-    runner: web.AppRunner
-    url: str
-    asked: Counter[tuple[str, str]] = field(default_factory=Counter)  # (tier, cid)
-
-    async def kill(self) -> None:
-        """Stop listening, as a dead process would."""
-        await self.runner.cleanup()
-
-
-@dataclass
-class House:
-    """What a scene plays with."""
-
-    origin: EvilPeer
-    nodes: dict[str, Node]
-    now: list[float]
-
-    def left_origin(self) -> Counter[str]:
-        return Counter(asked.cid for asked in self.origin.asked)
-
-    def owner(self, cid: CID, region: str = "eu") -> Node:
-        ring = next(iter(self.nodes.values())).loader.ring
-        return self.nodes[ring.order(cid.store_key, region)[0].name]
-
-    def others(self, *not_these: Node) -> list[Node]:
-        return [node for node in self.nodes.values() if node not in not_these]
-
-
-async def _node(name: str, region: str, folder: Path, origin: str, now: list[float]) -> Node:
-    client = PeerClient(name)
-    disk = DiskTier(folder / name, 64 * MiB)
-    await disk.open()
-    loader = Loader(
-        node=name,
-        region=region,
-        memory=Memory(64 * MiB),
-        disk=disk,
-        client=client,
-        members=Members(lambda: now[0]),
-        origin=origin,
-        clock=lambda: now[0],
-        peer_budgets=PATIENT,
-        origin_budgets=PATIENT,
-    )
-
-    async def answer(request: web.Request) -> web.Response:
-        cid = CID.parse(request.match_info["cid"])
-        node.asked[request.headers.get("Rim-Tier", "held"), str(cid)] += 1
-        if request.headers.get("Cache-Control") == "only-if-cached":
-            loaded = await loader.held(cid)
-            if loaded is None:
-                return web.Response(status=504)
-        else:
-            try:
-                loaded = await loader.get(cid, int(request.headers["Rim-Tier"]))
-            except Unavailable as error:
-                return web.Response(status=404 if error.absent else 504)
-        return web.Response(body=loaded.block.data, content_type="application/vnd.ipld.raw")
-
-    app = web.Application()
-    app.router.add_get("/ipfs/{cid}", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    node = Node(name, region, loader, runner, f"http://127.0.0.1:{runner.addresses[0][1]}")
-    return node
-
-
-@contextlib.asynccontextmanager
-async def house(folder: Path, *regions: str, blocks: list[Block] = BLOCKS) -> AsyncIterator[House]:
-    """One node per given region (named a, b, c …) and an origin that holds the blocks."""
-    now = [1000.0]
-    async with EvilPeer({block.cid: block for block in blocks}) as origin:
-        nodes = {
-            name: await _node(name, region, folder, origin.url, now)
-            for name, region in zip("abcdefghij", regions, strict=False)
-        }
-        ring = Ring(Member(node.name, node.url, node.region) for node in nodes.values())
-        for node in nodes.values():
-            node.loader.ring = ring
-        try:
-            yield House(origin, nodes, now)
-        finally:
-            for node in nodes.values():
-                await node.loader.close()
-                await node.loader.disk.close()
-                await node.loader.client.close()
-                await node.runner.cleanup()
-
-
 def play(folder: Path, scene: Callable[[House], Awaitable[None]], *regions: str, blocks: list[Block] = BLOCKS) -> None:
-    async def run() -> None:
-        async with house(folder, *regions, blocks=blocks) as stage:
-            await scene(stage)
-
-    asyncio.run(run())
-
-
-async def source(node: Node, block: Block, tier: int = 0) -> Source:
-    loaded = await node.loader.get(block.cid, tier)
-    assert loaded.block == block
-    return loaded.source
+    in_house(folder, scene, *regions, blocks=blocks)
 
 
 # The order.
@@ -412,7 +299,7 @@ def test_what_is_nowhere_is_remembered_in_bounds(tmp_path: Path) -> None:
         assert len(loader._absent) == ABSENT_MAX
 
     async def run() -> None:
-        async with house(tmp_path, "eu") as stage:
+        async with house(tmp_path, "eu", blocks=BLOCKS) as stage:
             stage.nodes["a"].loader.sources.origin = None
             await scene(stage)
 
