@@ -48,6 +48,7 @@ from edge.http.outcome import OF_SOURCE, Outcome
 from edge.http.problem import Problem
 from edge.http.target import BadTarget, host_of, path_of
 from edge.pages import index_page
+from edge.peers.states import State
 from edge.ready import Ready
 from edge.reload import Reloads
 from edge.replies import ALLOW, RETRY, Asked, Reply, denied, preflight, unavailable
@@ -55,6 +56,7 @@ from edge.site.delta import may_have_deltas
 from edge.site.rules import SHELL_VARY
 from edge.site.view import Found, Meaning, Missing, Moved, Refused, SiteView, Visit
 from edge.site.visitor import Visitor, receive
+from edge.standing import Standing
 
 logger = logging.getLogger("rim.edge")
 RESERVED = "/.rim/"
@@ -354,15 +356,22 @@ def _shared_with(path: str, fields: Sequence[tuple[str, str | None]]) -> str | N
     return "*" if is_shared_across_sites(media_type(path)) else None
 
 
-def public_app(site_app: SiteApp) -> Starlette:
+def public_app(site_app: SiteApp, standing: Standing) -> Starlette:
     """The ASGI app of the public listener."""
 
     async def health(request: Request) -> Response:
-        """Up; and to who asks for JSON, which release of the Host's site is served, as the demo shows it."""
+        """Whether visitors should be sent here, and why not; to who asks for JSON also which release of the Host's site
+        is served, as the demo shows it. A load balancer that knows a word for "no more, but finish what is there" may
+        name its status, as HAProxy's is 404: `?leaving=404`."""
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Accept"}
+        lacks = standing.lacks()
+        status = 503 if lacks else 200
+        if standing.state is State.DRAINING and request.query_params.get("leaving") == "404":
+            status = 404
         if "application/json" in request.headers.get("accept", ""):
-            return JSONResponse(_served(site_app, request.headers.get("host", "")), headers=headers)
-        return PlainTextResponse("ok\n", headers=headers)
+            said = _served(site_app, request.headers.get("host", ""), ", ".join(lacks) or "ok")
+            return JSONResponse(said, status, headers)
+        return PlainTextResponse("\n".join((*(lacks or ("ok",)), "")), status, headers)
 
     reloads = [] if site_app.reloads is None else site_app.reloads.routes()
     routes = [Route(HEALTH, health), Route(REPORT, site_app.reports), *reloads]
@@ -372,9 +381,9 @@ def public_app(site_app: SiteApp) -> Starlette:
     return app
 
 
-def _served(site_app: SiteApp, host: str) -> dict[str, str]:
+def _served(site_app: SiteApp, host: str, status: str) -> dict[str, str]:
     """What this edge serves under a Host, by names alone: a CID gives nothing away of what it names."""
-    said = {"status": "ok", "edge": site_app.ready.name}
+    said = {"status": status, "edge": site_app.ready.name}
     view = site_app.router.view_of_field(host.encode("latin-1"))
     if view is None or view.live is None:
         return said

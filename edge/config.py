@@ -31,6 +31,8 @@ from edge.peers.ring import Member, parse_members
 
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)i?B?\s*\Z", re.IGNORECASE)
 PROCESSES_MAX = 64  # of one edge: each has a share of the memory, and asks all others
+DRAIN_NOTICE = 3.0  # s; the recipes of deploy/ check an edge's health once a second
+DRAIN_MAX = 3_600.0  # s
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
@@ -325,6 +327,25 @@ SETTINGS: tuple[Setting, ...] = (
         "RIM_DENYLIST_INTERVAL",
         "How often the URLs among them are asked for changes. Files are read again within seconds, and at SIGHUP.",
     ),
+    Setting(
+        "drain_notice",
+        str,
+        "seconds|auto",
+        "auto",
+        "RIM_DRAIN_NOTICE",
+        "How long an edge that is told to end goes on as before while its health says 503, so that who balances load "
+        "over edges sends nobody here any more: longer than the time between two of its checks. auto: 3, and 0 where "
+        "visitors come by loopback only.",
+    ),
+    Setting(
+        "drain_deadline",
+        float,
+        "seconds",
+        8.0,
+        "RIM_DRAIN_DEADLINE",
+        "When an edge that is told to end cuts off what it is still answering, counted from the signal. A second one "
+        "does so at once.",
+    ),
     Setting("json", bool, "", False, "RIM_EDGE_JSON", "Say on stdout as one JSON line where the edge listens."),
 )
 
@@ -373,6 +394,8 @@ class EdgeConfig:
     denylists: tuple[str, ...] = ()  # paths and URLs
     denylist_interval: float = 300.0
     early_hints: bool = False
+    drain_notice: float | None = None  # s; None: as `notice` has it
+    drain_deadline: float = 8.0  # s
     json: bool = False  # one line of JSON on stdout when ready, instead of a sentence
 
     def __post_init__(self) -> None:
@@ -406,6 +429,11 @@ class EdgeConfig:
             raise BadSetting(f"denylists: {len(self.denylists)}; at most {DENYLISTS - 1} are looked into")
         if self.denylist_interval < 1:
             raise BadSetting(f"denylist_interval: {self.denylist_interval:g} s; once a second is as often as it goes")
+        if not 0 <= (self.drain_notice or 0.0) <= self.drain_deadline <= DRAIN_MAX:
+            raise BadSetting(
+                f"drain_notice, drain_deadline: {self.notice:g} s and {self.drain_deadline:g} s; the notice comes "
+                f"before the deadline, and that is at most {DRAIN_MAX:g} s"
+            )
         self._check_front()
         self._check_names()
         self._check_gateway()
@@ -440,6 +468,14 @@ class EdgeConfig:
                 raise BadSetting(f"{name}: {getattr(self, name)} is no number of connections")
         if self.access_log_file is not None and self.access_log == "off":
             raise BadSetting("access_log_file: say what to write there with --access-log combined or json")
+
+    @property
+    def notice(self) -> float:
+        """Seconds for which it is told that this edge leaves, before it takes no more."""
+        if self.drain_notice is None:
+            visitors, _ = address(self.public, "public")
+            return 0.0 if is_loopback(visitors) else min(DRAIN_NOTICE, self.drain_deadline)
+        return self.drain_notice
 
     def members(self, private_url: str) -> tuple[Member, ...]:
         """The ring's members with this edge among them."""
@@ -559,4 +595,5 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "off|combined|json": _log_form,
     "hosts": parse_hosts,
     "pinned|open|off": _mode,
+    "seconds|auto": lambda text: None if text.strip().lower() == "auto" else float(text),
 }

@@ -20,7 +20,7 @@ from edge.config import address, is_loopback
 from edge.control.stored import Unkept
 from edge.control.trust import Trust
 from edge.front import Front
-from edge.http.listener import BindError, bind
+from edge.http.listener import GRACE, BindError, bind
 from edge.processes.folders import BLOCKS, level
 from edge.state import StateError
 
@@ -80,12 +80,13 @@ class Node(Answering):
             self._tell_of_staleness(),
             self._ask_again(),
         )
-        for work in (*works, self._introduce(), *self.part.works()):
+        for work in (*works, self._join(), self._introduce(), *self.part.works()):
             self._tasks.append(asyncio.create_task(work))
 
     async def ready(self) -> None:
         """Wait until it can answer: a Head is served, or the origin said that it has none."""
         await self.follower.ready.wait()
+        await self._joined.wait()
 
     def reload(self) -> None:
         """Read again what may have changed: the certificate, where the access log goes, names and denylists."""
@@ -93,12 +94,35 @@ class Node(Answering):
         self.denylists.hurry()
         self._tasks.append(asyncio.create_task(self.names.reload()))
 
-    async def stop(self) -> None:
-        """Finish what is under way, and leave nothing: no task, no port, no lock."""
+    async def _join(self) -> None:
+        """Once there is a Head, have what visitors are likely to ask for, and be one to be sent to."""
+        await self.follower.ready.wait()
+        self.standing.join()
+        self._joined.set()
+
+    def drain(self) -> None:
+        """Be one to be sent to no more: tell all who ask, and go on as before but for keeping connections."""
+        self.standing.leave()
+        self.public.part()
+        if self.part.speaks:
+            self._tasks.append(asyncio.create_task(self._say_so()))
+
+    async def _say_so(self) -> None:
+        await self.reporter.send()
+
+    async def finish(self, seconds: float) -> None:
+        """Answer visitors what is under way, for so long at most."""
+        await self.public.stop(seconds)
+
+    async def stop(self, grace: float = GRACE) -> None:
+        """Finish what is under way, within the grace (s), and leave nothing: no task, no port, no lock. Once."""
+        if self._has_ended:
+            return
+        self._has_ended = True
         if self.reloads is not None:
             self.reloads.close()
         listeners = (self.public, self.private, *self.part.listeners)
-        await asyncio.gather(self._leave(), *(listener.stop() for listener in listeners))
+        await asyncio.gather(self._leave(), *(listener.stop(grace) for listener in listeners))
         await self.front.close()
         await self.pause.close()
         if self.gateway is not None:

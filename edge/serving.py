@@ -22,10 +22,12 @@ import uvloop
 from edge.collector import calm
 from edge.config import EdgeConfig
 from edge.http.listener import BindError
+from edge.leaving import leave
 from edge.node import Node
 from edge.state import StateError
 
 _DESCRIPTORS = 65_536
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def serve(config: EdgeConfig) -> int:
@@ -42,20 +44,35 @@ def serve(config: EdgeConfig) -> int:
 
 
 async def _serve(config: EdgeConfig) -> None:
-    stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stops = Stops()
     node = Node(config)
     await node.start()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, node.reload)
     try:
-        await until_either(node.ready(), stopping.wait())
-        if not stopping.is_set():
+        await until_either(node.ready(), stops.stop.wait())
+        if not stops.stop.is_set():
             _announce(node)
             calm()
-        await stopping.wait()
+        await stops.stop.wait()
     finally:
-        await node.stop()
+        await leave(node, stops.hurry)
+
+
+class Stops:
+    """SIGTERM and SIGINT: the first asks for the end, the second for the end at once."""
+
+    def __init__(self) -> None:
+        self.stop, self.hurry = asyncio.Event(), asyncio.Event()
+        for number in _SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self._hear)
+
+    def _hear(self) -> None:
+        if not self.stop.is_set():
+            self.stop.set()
+            return
+        self.hurry.set()
+        for number in _SIGNALS:  # a third is the kernel's to carry out
+            asyncio.get_running_loop().remove_signal_handler(number)
 
 
 async def until_either(*waits: Coroutine[Any, Any, Any]) -> None:

@@ -89,7 +89,7 @@ class Answering(Following):
             contact_age=self.source.contact_age,
         )
         self.public = Listener(
-            public_app(self.site_app),
+            public_app(self.site_app, self.standing),
             public,
             ready=self.answers,
             limits=self.limits,
@@ -105,7 +105,7 @@ class Answering(Following):
             open=loopback,
             loader=self.loader,
             sequence=lambda: self.follower.sequence,
-            ready=self.follower.ready.is_set,
+            standing=self.standing,
             values=lambda: self.part.values(self.numbers),
             status=lambda: self.part.status(self.numbers),
             explain=self.explainer.explain,

@@ -30,6 +30,7 @@ from edge.processes.part import Part
 from edge.processes.place import Place
 from edge.ready import SHARE
 from edge.site.router import Router
+from edge.standing import Standing
 from edge.state import State
 
 
@@ -41,8 +42,11 @@ class Blocks:
         self.config = config
         self.limits = limits
         self.state = State(config.state)
+        self.standing = Standing()
         self.part = Part(config, place)
         self._tasks: list[asyncio.Task[None]] = []
+        self._joined = asyncio.Event()
+        self._has_ended = False
 
     def _read_denylists(self) -> None:
         """Read what is denied, before anything is served. Raises StateError."""

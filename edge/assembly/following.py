@@ -39,6 +39,7 @@ class Following(Blocks):
         )
         self.source = HeadClient(config.origin, config.name, config.region, config.token, self.client, self.identity)
         self.source.reports = part.reports
+        self.standing.need(lambda: None if self.follower.ready.is_set() else "no Head yet")
         self.follower = Follower(
             source=self.source,
             trust=Trust(config.catalog),

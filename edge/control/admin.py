@@ -29,6 +29,8 @@ from edge.control.refused import Refused
 from edge.http.target import BadTarget, host_of
 from edge.names.asking import RECORD_TYPE
 from edge.peers import words
+from edge.peers.states import State
+from edge.standing import Standing
 
 BODY_MAX = 64 * KiB
 Explain = Callable[[str], Awaitable[dict[str, Any]]]
@@ -38,7 +40,7 @@ Explain = Callable[[str], Awaitable[dict[str, Any]]]
 class Private(Giving):
     """What all routes need, handed in by edge/assembly."""
 
-    ready: Callable[[], bool]
+    standing: Standing
     values: Callable[[], Awaitable[Mapping[str, Value]]]
     status: Callable[[], Awaitable[dict[str, Any]]]
     explain: Explain
@@ -62,8 +64,10 @@ class Private(Giving):
         return PlainTextResponse("ok\n")
 
     async def readyz(self, request: Request) -> Response:
-        """GET /readyz: it can answer for what it is asked."""
-        return PlainTextResponse("ok\n") if self.ready() else PlainTextResponse("no Head yet\n", 503)
+        """GET /readyz: it can answer for what it is asked; else 503, and why it is not to be asked."""
+        lacks = self.standing.lacks()
+        headers = {"Cache-Control": "no-store"}
+        return PlainTextResponse("\n".join((*(lacks or ("ok",)), "")), 503 if lacks else 200, headers)
 
     async def metrics(self, request: Request) -> Response:
         """GET /metrics."""
@@ -129,6 +133,8 @@ def _told(private: Private, handle: Callable[[Request], Awaitable[Response]]) ->
             response = error.response()
         response.headers["Rim-Sequence"] = str(private.sequence())
         response.headers[words.WIRE] = str(words.VERSION)
+        if private.standing.state is not State.READY:
+            response.headers[words.STATE] = private.standing.state
         return response
 
     return handler

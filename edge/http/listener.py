@@ -178,20 +178,30 @@ class Listener:
         if sock is not None and self._server.started and not self._server.should_exit:
             self._stood_in[number] = await self._server.listen(sock)
 
-    def drain(self) -> None:
-        """Take no more connections, and close each one that is open after its next answer; until then it stays."""
+    def part(self) -> None:
+        """From now on each answer is its connection's last, and says so. Connections are taken as before: who balances
+        load over edges must first learn that this one leaves."""
         state: Any = self._server.server_state
         state.draining = True  # for what is accepted, and not yet a connection
-        for server in self._server.servers:
-            server.close()
         for connection in list(state.connections):
             connection.drain()
 
-    async def stop(self) -> None:
-        """Take no more, finish what is under way, and after the grace cut the rest."""
+    def drain(self) -> None:
+        """Take no more connections, and close each one that is open after its next answer; until then it stays."""
+        self.part()
+        for server in self._server.servers:
+            server.close()
+
+    def cut(self) -> None:
+        """Whoever waits in `stop` waits no more."""
+        self._server.force_exit = True
+
+    async def stop(self, grace: float = GRACE) -> None:
+        """Take no more, finish what is under way, and after the grace (s) cut the rest."""
+        self._server.config.timeout_graceful_shutdown = grace  # type: ignore[assignment] # uvicorn waits for floats too
         self._server.should_exit = True
         if self._task is not None:
-            await self._task
+            await asyncio.shield(self._task)  # who waits may be told to wait no more; the server ends all the same
         for gate in self._server.gates:
             await gate.wait_closed()
         for connection in list(self._server.server_state.connections):

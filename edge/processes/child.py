@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
 
 import uvloop
@@ -20,10 +19,11 @@ import uvloop
 from edge.collector import calm
 from edge.config import EdgeConfig
 from edge.http.listener import BindError
+from edge.leaving import leave
 from edge.node import Node
 from edge.processes.part import inherited
 from edge.processes.place import DRAIN, GO, READY_TO_GO, RELEASED, SERVING, STAND_DOWN, STAND_IN, Channel, Place
-from edge.serving import raise_descriptors, until_either
+from edge.serving import Stops, raise_descriptors, until_either
 from edge.state import StateError
 
 
@@ -45,9 +45,8 @@ def serve(config: EdgeConfig, place: Place) -> int:
 
 async def _serve(config: EdgeConfig, place: Place) -> None:
     loop = asyncio.get_running_loop()
-    stop, go, drain = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    stops, go, drain = Stops(), asyncio.Event(), asyncio.Event()
+    stop = stops.stop
     channel = Channel(place.channel)
 
     def stand_in(index: int, stands: bool) -> None:
@@ -69,6 +68,7 @@ async def _serve(config: EdgeConfig, place: Place) -> None:
 
     node = Node(config, place=place)
     node.prepare()
+    has_left = False  # its place: the edge goes on without it
     tasks: list[asyncio.Task[None]] = []
     loop.add_reader(channel, hear)
     try:
@@ -84,9 +84,10 @@ async def _serve(config: EdgeConfig, place: Place) -> None:
         if not stop.is_set():
             await node.release()
             channel.say(RELEASED)
+            has_left = True
             await until_either(node.drained(), stop.wait())
     finally:
         await asyncio.gather(*tasks, return_exceptions=True)
-        await node.stop()
+        await (node.stop() if has_left else leave(node, stops.hurry))
         loop.remove_reader(channel)
         channel.close()

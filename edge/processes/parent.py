@@ -33,8 +33,9 @@ SETTLED = 10.0  # s after which one that dies is taken for one that had served w
 FIRST_PAUSE, LAST_PAUSE = 0.1, 5.0  # s before one that died early is started again; doubles
 READY_WITHIN = 60.0  # s for one that is to take another's place
 RELEASE_WITHIN, LEAVE_WITHIN = 15.0, 30.0  # s for one whose place is taken: to release it, and to end
-END_WITHIN = 8.0  # s that the processes have to end at a stop
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+CLOSING = 2.0  # s beyond the drain's deadline that the processes have to close what they hold
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (*_STOPS, signal.SIGHUP, signal.SIGCHLD)
 
 
 def serve(config: EdgeConfig) -> int:
@@ -123,7 +124,7 @@ class Parent:
 
     def _take_signals(self) -> None:
         for number in os.read(self._pipe, 4096):
-            if number in (signal.SIGTERM, signal.SIGINT):
+            if number in _STOPS:
                 self._stopping = True
             elif number == signal.SIGHUP and self._announced and not self._turns:
                 self._turns = list(range(self.config.processes))
@@ -225,14 +226,24 @@ class Parent:
         self._stand_ins.lost(one.index)
 
     def _end(self) -> None:
-        """SIGTERM to all, and SIGKILL to those that have not gone in time. On return none is left."""
+        """SIGTERM to all, again for each that comes here meanwhile, and SIGKILL to those that have not gone in time. On
+        return none is left."""
+        deadline = time.monotonic() + self.config.drain_deadline + CLOSING
+        self._end_all()
+        while any(not one.has_ended for one in self._all()) and time.monotonic() < deadline:
+            for key, _ in self._selector.select(max(0.0, deadline - time.monotonic())):
+                if key.fd != self._pipe:
+                    self._selector.unregister(key.fileobj)  # it has nothing to say that would matter now
+                elif not set(_STOPS).isdisjoint(os.read(self._pipe, 4096)):
+                    self._end_all()
         for one in self._all():
-            one.end()
-        deadline = time.monotonic() + END_WITHIN
-        for one in self._all():
-            one.wait(max(0.0, deadline - time.monotonic()))
+            one.wait(0.0)
             one.close()
         signal.set_wakeup_fd(-1)
+
+    def _end_all(self) -> None:
+        for one in self._all():
+            one.end()
 
     def _say(self, one: Started, what: str) -> None:
         how = f"was killed by signal {-one.code}" if one.code < 0 else f"ended with exit code {one.code}"

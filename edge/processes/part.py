@@ -91,7 +91,7 @@ class Part:
             open=False,
             loader=loader,
             sequence=numbers.private.sequence,
-            ready=numbers.private.ready,
+            standing=numbers.private.standing,
             values=numbers.private.values,
             status=numbers.private.status,
             explain=numbers.private.explain,

@@ -34,7 +34,7 @@ from tests.edge.wire import config_of, edge, fetch, running, wire
 PROGRAM = """
 import os, sys
 from edge.config import read
-from edge.serving import serve
+from edge.processes.start import serve
 flags = dict(arg.split("=", 1) for arg in sys.argv[1:])
 sys.exit(serve(read(flags, os.environ)))
 """

@@ -14,6 +14,7 @@ from edge.kept import Shot
 from edge.ready import Ready
 
 _JOINED = 8 * 1024  # up to here head and body are joined and written at once; above, copying costs more than writev
+_CLOSE = b"connection: close\r\n"
 _AT_ONCE = 256 * 1024  # bytes of answers to one read, then others have their turn
 
 
@@ -40,8 +41,36 @@ class Protocol(Pouring):
             if self._pour is not None or self.flow.write_paused:
                 self._hold(data)
                 return
+        elif self._draining and self._answer_last(data):
+            return
         self._feed(data)
         self._settle()
+
+    def _answer_last(self, data: bytes) -> bool:
+        """As `_answer`, for the one answer that this connection still gets: whether it is one that waits in memory. An
+        edge that leaves has as many requests as ever until the last of its clients knows."""
+        ready = self._ready
+        if ready is None or self._phase is not IDLE or self._in_message or ready.pause.look():
+            return False
+        plain = ready.heads.read(data, 0)
+        shot = None if plain is None else ready.shot(plain.head, plain.target, plain.is_get)
+        if plain is None or shot is None or not self._may(shot, plain):
+            return False
+        out: list[bytes | memoryview] = []
+        if shot.leaves:
+            self._pour = Pour(ready, shot, plain)
+            out += (shot.head, self._lines(), b"\r\n")
+        else:
+            self._take(shot, out)
+            if ready.log is not None:
+                self._tell(plain, shot, shot.size)
+        out.insert(2, _CLOSE)  # the head's last line
+        self.transport.write(b"".join(out))
+        self._last_one()
+        if self._pour is not None:
+            self._begin_pour(self._pour)
+        self._settle()
+        return True
 
     def _answer(self, data: bytes) -> bytes:
         """Answer the plain requests at the front of these bytes that wait in memory. Returns what is left."""

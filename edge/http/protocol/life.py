@@ -122,6 +122,8 @@ class Life(HttpToolsProtocol):
     def drain(self) -> None:
         """Close after the next answer, and say so in it: who is about to ask would meet a closed door."""
         self._hot, self._draining = None, True
+        if self._is_asking() and not (self.cycle.response_started or self.pipeline or self._backlog):
+            self.cycle.keep_alive = False  # the next answer is the one that is being made
 
     def pause_writing(self) -> None:
         super().pause_writing()
