@@ -7,6 +7,7 @@ request. Not here: measuring (bench/).
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -14,16 +15,19 @@ from types import TracebackType
 
 @dataclass
 class Wire:
-    """One connection, and one exchange after another on it."""
+    """One connection, and one exchange after another on it. `tls`: what to trust, where it is to be TLS."""
 
     port: int
     host: str
     seconds: float = 30.0
+    tls: ssl.SSLContext | None = None
     sock: socket.socket = field(init=False)
     rest: bytes = b""
 
     def __post_init__(self) -> None:
         self.sock = socket.create_connection(("127.0.0.1", self.port), self.seconds)
+        if self.tls is not None:
+            self.sock = self.tls.wrap_socket(self.sock, server_hostname=self.host)
 
     def send(self, path: str) -> None:
         self.sock.sendall(f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
@@ -61,8 +65,16 @@ class Wire:
 class Load:
     """Asks for `paths` (each with the body it must have) until the end of the block. `lost`: what was not answered."""
 
-    def __init__(self, port: int, host: str, paths: dict[str, bytes], keeping: int = 4, making: int = 2) -> None:
-        self.port, self.host, self.paths = port, host, paths
+    def __init__(
+        self,
+        port: int,
+        host: str,
+        paths: dict[str, bytes],
+        keeping: int = 4,
+        making: int = 2,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.port, self.host, self.paths, self.tls = port, host, paths, tls
         self.answers = 0
         self.connections = 0
         self.lost: list[str] = []
@@ -87,7 +99,7 @@ class Load:
             for path, body in self.paths.items():
                 try:
                     if wire is None:
-                        wire = Wire(self.port, self.host)
+                        wire = Wire(self.port, self.host, tls=self.tls)
                         self.connections += 1
                     status, headers, got = wire.get(path)
                 except (OSError, EOFError) as error:
