@@ -9,6 +9,7 @@ A flag wins over its variable, and that over the default. Tokens are never flags
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,12 +28,15 @@ from edge.http.address import Trusted
 from edge.http.rates import Rate
 from edge.names.links import read_links
 from edge.names.servers import OFF, server_address
-from edge.peers.ring import Member, parse_members
+from edge.peers.finding import Finding, Way
+from edge.peers.ring import Member
 
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)i?B?\s*\Z", re.IGNORECASE)
 PROCESSES_MAX = 64  # of one edge: each has a share of the memory, and asks all others
 DRAIN_NOTICE = 3.0  # s; the recipes of deploy/ check an edge's health once a second
 DRAIN_MAX = 3_600.0  # s
+WEIGHT_BYTES = 10 * 1024**3  # of --cache that weigh 1
+WEIGHT_LEAST, WEIGHT_MOST = 0.1, 100.0  # of --weight auto
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
@@ -87,10 +91,28 @@ SETTINGS: tuple[Setting, ...] = (
         "members",
         "",
         "RIM_PEERS",
-        "The ring: NAME=URL;region=R;weight=W, comma separated, this edge too. The same list on every edge.",
+        "The ring: NAME=URL;region=R;weight=W, comma separated, this edge too, the same list on every edge. Or how its "
+        "members are found: origin, by the origin's register; dns://HOST:PORT, every address of a name; "
+        "srv://_rim._tcp.NAME, every target of a service.",
+    ),
+    Setting(
+        "private_url",
+        str,
+        "url",
+        "",
+        "RIM_PRIVATE_URL",
+        "Where peers reach the private listener, for --peers origin: http://10.0.0.7:9000. Unless set: its address.",
     ),
     Setting("region", str, "", "local", "RIM_REGION", "Edges of one region own its blocks together."),
-    Setting("weight", float, "", 1.0, "RIM_WEIGHT", "This edge's share of its region. Raise it for a bigger disk."),
+    Setting(
+        "weight",
+        str,
+        "number|auto",
+        "auto",
+        "RIM_WEIGHT",
+        "This edge's share of its region, where no list of --peers says it. auto: as many as it has processes (cores, "
+        "where those are fewer) or times 10GiB of --cache, whichever is less; 1 with a list.",
+    ),
     Setting(
         "cache", str, "size", "10GiB", "RIM_CACHE", "Disk for blocks. Raise it while rim_disk_evicted_total grows fast."
     ),
@@ -362,6 +384,8 @@ class EdgeConfig:
     public: str = "127.0.0.1:8080"
     private: str = "127.0.0.1:0"
     peers: tuple[Member, ...] = ()
+    finding: Finding | None = None  # another way than `peers`
+    private_url: str = ""
     region: str = "local"
     weight: float = 1.0
     cache_bytes: int = 10 * 1024**3
@@ -417,6 +441,7 @@ class EdgeConfig:
         if not 1 <= self.processes <= PROCESSES_MAX:
             raise BadSetting(f"processes: {self.processes} is not from 1 to {PROCESSES_MAX}; one per core is enough")
         host, _ = address(self.private, "private")
+        self._check_ring(host)
         visitors, _ = address(self.public, "public")
         if self.reload and not is_loopback(visitors):
             raise BadSetting(f"reload: {self.public} is not loopback, and visitors get pages as they were published")
@@ -437,6 +462,21 @@ class EdgeConfig:
         self._check_front()
         self._check_names()
         self._check_gateway()
+
+    def _check_ring(self, host: str) -> None:
+        """Raises BadSetting unless others can be told where to reach this edge."""
+        if self.private_url:
+            try:
+                Member(self.name, self.private_url)
+            except ValueError as error:
+                raise BadSetting(f"private_url: {error}") from error
+            url = urlsplit(self.private_url)
+            if self.private_url != f"{url.scheme}://{url.netloc}" or "@" in url.netloc:
+                raise BadSetting(f"private_url: {self.private_url!r} is more than http://HOST:PORT")
+        elif self.found.way is Way.ORIGIN and host in ("0.0.0.0", "::"):  # noqa: S104 - told apart, not bound
+            raise BadSetting(
+                f"peers: origin: others cannot be sent to {self.private}: say with --private-url where they reach it"
+            )
 
     def _check_gateway(self) -> None:
         """Raises BadSetting unless somebody answers under the URL that browsers are told."""
@@ -477,11 +517,19 @@ class EdgeConfig:
             return 0.0 if is_loopback(visitors) else min(DRAIN_NOTICE, self.drain_deadline)
         return self.drain_notice
 
+    @property
+    def found(self) -> Finding:
+        """How the members of the ring are found."""
+        return self.finding or Finding(members=self.peers)
+
+    def own(self, bound: str) -> Member:
+        """This edge as a member: as the list has it, else by its own settings, reached where it is `bound`."""
+        mine = Member(self.name, self.private_url or bound, self.region, self.weight)
+        return next((member for member in self.peers if member.name == self.name), mine)
+
     def members(self, private_url: str) -> tuple[Member, ...]:
         """The ring's members with this edge among them."""
-        if any(member.name == self.name for member in self.peers):
-            return self.peers
-        return (*self.peers, Member(self.name, private_url, self.region, self.weight))
+        return (*(member for member in self.peers if member.name != self.name), self.own(private_url))
 
     def __repr__(self) -> str:
         return f"<EdgeConfig {self.name}@{self.region} public {self.public} private {self.private} of {self.origin}>"
@@ -501,7 +549,26 @@ def read(flags: Mapping[str, Any], env: Mapping[str, str]) -> EdgeConfig:
             raise BadSetting(f"{row.name}: give it with --{row.name} or {row.env}")
     token = _token(values.pop("token_file"), env)
     cache, memory = values.pop("cache"), values.pop("memory")
-    return EdgeConfig(**values, token=token, cache_bytes=cache, memory_bytes=memory)
+    finding = values.pop("peers")
+    peers = finding.members
+    values["finding"] = None if finding.way is Way.LIST else finding
+    if values["weight"] is None:  # a list weighs 1 whom it says nothing of, and so does who is not in it
+        values["weight"] = 1.0 if finding.way is Way.LIST else weight_of(values["processes"], cache)
+    return EdgeConfig(**values, token=token, peers=peers, cache_bytes=cache, memory_bytes=memory)
+
+
+def weight_of(processes: int, cache: int) -> float:
+    """The weight of an edge of so many processes and bytes of disk: its keys must fit the scarcer of the two. 1 for one
+    process with 10 GiB, as all settings unset give."""
+    cores = min(processes, _cores())
+    return round(min(max(min(float(cores), cache / WEIGHT_BYTES), WEIGHT_LEAST), WEIGHT_MOST), 2)
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        return os.cpu_count() or 1
 
 
 def address(text: str, what: str = "address") -> tuple[str, int]:
@@ -586,7 +653,8 @@ def _log_form(text: str) -> str:
 _READERS: dict[str, Callable[[str], Any]] = {
     "url": lambda text: text.rstrip("/"),
     "size": size,
-    "members": parse_members,
+    "members": Finding.read,
+    "number|auto": lambda text: None if text.strip().lower() == "auto" else float(text),
     "servers": _servers,
     "urls": _urls,
     "names": _names,

@@ -67,6 +67,7 @@ class Node(Answering):
         await self.denylists.first()
         await self.disk.open()
         await self.names.reload()
+        await self.roster.recall()
         await self.follower.restore()
         self.front.start()
         self.part.begin(self.follower.stored)
@@ -79,6 +80,8 @@ class Node(Answering):
             self.pause.run(),
             self._tell_of_staleness(),
             self._ask_again(),
+            self.roster.run(),
+            self.probes.run(),
         )
         for work in (*works, self._join(), self._introduce(), *self.part.works()):
             self._tasks.append(asyncio.create_task(work))

@@ -18,6 +18,8 @@ from edge.control.admin import Private
 from edge.control.denylists import Sources
 from edge.control.head import Follower
 from edge.control.metrics import Value
+from edge.control.roster.probes import Probes
+from edge.control.roster.roster import Roster
 from edge.control.warm import Warmer
 from edge.control.watchdog import Watchdog
 from edge.denials import Denials
@@ -47,6 +49,8 @@ class Numbers:
     denylists: Sources
     app: SiteApp
     deltas: Deltas
+    roster: Roster
+    probes: Probes
 
     def values(self) -> dict[str, Value]:
         """For /metrics."""
@@ -165,6 +169,11 @@ class Numbers:
             "rim_peer_faults_total": _text(self.loader.client.counts.faults),
             "rim_peers_ejected": len(self.members.ejected()),
             "rim_peer_ejections_total": self.members.ejections,
+            "rim_peer_state": self.roster.states(),
+            "rim_ring_members": len(self.loader.ring.members),
+            "rim_ring_changes_total": self.roster.changes,
+            "rim_ring_errors_total": self.roster.errors,
+            "rim_probes_total": self.probes.sent,
             "rim_served_blocks_total": self.private.served,
             "rim_peer_hedges_total": dict(sources.hedges),
             "rim_peer_retries_denied_total": sources.asker.retries.denied,
@@ -204,6 +213,7 @@ class Numbers:
             "memory": {"bytes": memory.bytes, "budget": memory.budget, "blocks": len(memory)},
             "disk": {"bytes": disk.used, "budget": disk.budget, "blocks": len(disk)},
             "ring": [str(member) for member in self.loader.ring.members],
+            "members": self.roster.shown(),
             "ejected": list(self.members.ejected()),
             "outcomes": {str(outcome): count for outcome, count in self.ready.counts.outcomes.items()},
         }

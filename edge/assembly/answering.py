@@ -60,6 +60,8 @@ class Answering(Following):
             self.denylists,
             self.site_app,
             self.deltas,
+            self.roster,
+            self.probes,
         )
         self._answer_asks(self.explainer, self.tap)
 
@@ -109,6 +111,7 @@ class Answering(Following):
             values=lambda: self.part.values(self.numbers),
             status=lambda: self.part.status(self.numbers),
             explain=self.explainer.explain,
+            about=self._about().to_peers,
             record=self.names.records.known,
             denials=self.denials,
             mirrors=self.mirrors,

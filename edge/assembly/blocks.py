@@ -75,6 +75,7 @@ class Blocks:
             min_free=config.cache_min_free,
             used_above=self._was_used,
         )
+        self.own = config.own(private_url)
         self.members = Members(on_eject=lambda name: self._event("peer ejected", peer=name))
         self.client = PeerClient(config.name, config.token, on_sequence=self._hint)
         self.loader = Loader(

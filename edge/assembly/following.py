@@ -7,17 +7,22 @@ Not here: what any of them does, nor what visitors get (answering).
 from __future__ import annotations
 
 from edge.assembly.blocks import Blocks
+from edge.control.about import About
 from edge.control.asking import HeadClient
 from edge.control.asks import Answerer
 from edge.control.head import Follower, Head
 from edge.control.identity import load
 from edge.control.report import Reporter
+from edge.control.roster.making import make as make_roster
+from edge.control.roster.probes import Probes
 from edge.control.staging import Stager
 from edge.control.stored import HeadStore
 from edge.control.tap import Tap
 from edge.control.trust import Trust
 from edge.control.warm import Staged, Warmer
 from edge.explain import Explainer
+from edge.peers.finding import Way
+from edge.peers.ring import Member, Ring
 
 _WARM_SHARE = 2  # of the disk's budget, at most 1/2 for one release that is coming
 
@@ -62,8 +67,42 @@ class Following(Blocks):
             catalog=lambda: self.follower.following,
             identity=self.identity,
             gateway=config.gateway_url or None,
+            about=self._about().to_origin,
         )
+        self._gather()
         self.stager = Stager(self.warmer, self.reporter, self._on_warm, speaks=lambda: part.speaks, others=part.staged)
+
+    def _gather(self) -> None:
+        """The others: who is in the ring, and which of those who are out are well again."""
+        config, part = self.config, self.part
+        self.roster = make_roster(
+            finding=config.found,
+            own=self.own,
+            origin=config.origin,
+            token=config.token,
+            resolvers=config.resolvers,
+            state=config.state,
+            session=lambda: self.client.session,
+            identity=self.identity,
+            speaks=lambda: part.speaks,
+            keeps=part.shares.index == 0,
+            sequence=lambda: part.receipt(self.follower.stored),
+            catalog=lambda: self.follower.following,
+            tell=self.reporter.send,
+            health=self.members,
+            take=self._take_ring,
+        )
+        self.loader.sources.asker.on_state = self.roster.hint
+        self.standing.need(self.roster.lack)
+        self.probes = Probes(self.members, self.roster.url, self.client.pulses.of)
+
+    def _take_ring(self, ring: Ring, holding: tuple[Member, ...]) -> None:
+        self.loader.ring, self.loader.sources.holding = ring, holding
+
+    def _about(self) -> About:
+        """What this edge says of itself."""
+        joins = self.config.found.way is Way.ORIGIN
+        return About(self.own, self.identity.public, lambda: self.standing.state, joins)
 
     def _answer_asks(self, explainer: Explainer, tap: Tap) -> None:
         """Answer what is asked through the origin."""

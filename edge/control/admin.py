@@ -44,6 +44,7 @@ class Private(Giving):
     values: Callable[[], Awaitable[Mapping[str, Value]]]
     status: Callable[[], Awaitable[dict[str, Any]]]
     explain: Explain
+    about: Callable[[], Mapping[str, object]] = dict  # what this node says of itself to those it is in a ring with
     record: Callable[[str], bytes | None] = lambda name: None  # of an IPNS name, as far as it is held here
 
     # IPNS records, for peers.
@@ -81,6 +82,11 @@ class Private(Giving):
         self.authorize(request, control=True)
         return JSONResponse(await self.status(), headers={"Cache-Control": "no-store"})
 
+    async def show_member(self, request: Request) -> Response:
+        """GET /api/v1/member: name, region, weight, version, state: for who found this node's address and no more."""
+        self.authorize(request)
+        return JSONResponse(dict(self.about()), headers={"Cache-Control": "no-store"})
+
     async def show_explanation(self, request: Request) -> Response:
         """POST /api/v1/explain {"url"}: what this edge would answer, and why."""
         self.authorize(request, control=True)
@@ -114,6 +120,7 @@ def private_app(private: Private, more: Sequence[Route] = ()) -> Starlette:
             Route("/readyz", private.readyz),
             Route("/metrics", private.metrics),
             Route("/api/v1/status", _told(private, private.show_status)),
+            Route("/api/v1/member", _told(private, private.show_member)),
             Route("/api/v1/explain", private.show_explanation, methods=["POST"]),
             *more,
         ],

@@ -28,6 +28,11 @@ class Identity:
     node: str
     key: Ed25519PrivateKey = field(repr=False)
 
+    @property
+    def public(self) -> str:
+        """The public key, as it stands in receipts."""
+        return receipt.headers(self.key, self.node, 0, "")[receipt.KEY_HEADER]
+
     def headers(self, sequence: int, catalog: str, body: bytes = b"") -> dict[str, str]:
         """The headers that prove who says so."""
         return receipt.headers(self.key, self.node, sequence, catalog, body)

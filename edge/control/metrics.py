@@ -103,6 +103,16 @@ METRICS: tuple[Metric, ...] = (
     Metric("rim_peer_faults_total", "Questions to other nodes that came to nothing, by how.", ("fault",)),
     Metric("rim_peers_ejected", "Nodes left alone at this moment."),
     Metric("rim_peer_ejections_total", "Times a node was left alone."),
+    Metric(
+        "rim_peer_state",
+        "1 for each other member and the state it is in: ready, joining or draining by its own word; ejected, suspect "
+        "or resting by what was seen of it here.",
+        ("member", "state"),
+    ),
+    Metric("rim_ring_members", "Members that own blocks, this edge among them. Alert on a fall."),
+    Metric("rim_ring_changes_total", "Times that the ring became another: a member came, went, or changed its state."),
+    Metric("rim_ring_errors_total", "Looks at who is in the ring that failed; the last list stays. Alert on growth."),
+    Metric("rim_probes_total", "Questions for the health of members that were out."),
     Metric("rim_served_blocks_total", "Blocks given to other nodes."),
     Metric("rim_peer_hedges_total", "Second choices asked before the first had failed, by whether they won.", ("won",)),
     Metric("rim_peer_retries_denied_total", "Those not asked, since one question in ten is the most."),

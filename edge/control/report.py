@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -38,6 +38,7 @@ class Reporter:
     catalog: Callable[[], str]  # the name whose Heads are followed
     identity: Identity
     gateway: str | None = None  # the base URL under which browsers reach this edge's gateway
+    about: Callable[[], Mapping[str, object]] = dict  # how peers reach it, its weight, version and state
     failed: int = 0
 
     async def send(self, staged: Sequence[Staged] = ()) -> bool:
@@ -73,6 +74,7 @@ class Reporter:
             "sequence": sequence,
             "catalog": catalog,
             "staged": [row.to_json() for row in staged],
+            **self.about(),
         }
         if leaving:
             body["leaving"] = True

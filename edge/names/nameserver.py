@@ -2,7 +2,7 @@
 
 dnspython reads what a server sends whatever its size, and a message of 64 KiB that is all tiny records takes half a
 second to read (seen), in which an edge serves nobody. Any zone that a visitor names could send one. So here the size
-comes before the reading; all else is dnspython's: messages, retries and the order of servers (edge/names/txt).
+comes before the reading; all else is dnspython's: messages, retries and the order of servers (edge/names/stub).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from edge.names.limits import DNS_ANSWER
 
 class Bounded(dns.nameserver.Do53Nameserver):
     """A server over UDP and TCP."""
+
+    most = DNS_ANSWER  # bytes of an answer
 
     async def async_query(
         self,
@@ -55,9 +57,9 @@ class Bounded(dns.nameserver.Do53Nameserver):
             wire = request.to_wire()
             writer.write(struct.pack("!H", len(wire)) + wire)
             (size,) = struct.unpack("!H", await reader.readexactly(2))
-            if size > DNS_ANSWER:
+            if size > self.most:
                 # A FormError: to dnspython this server is no good, and is not asked again
-                raise dns.exception.FormError(f"an answer of {size:,} bytes; at most {DNS_ANSWER:,} are read")
+                raise dns.exception.FormError(f"an answer of {size:,} bytes; at most {self.most:,} are read")
             answer = dns.message.from_wire(await reader.readexactly(size), raise_on_truncation=True)
         finally:
             writer.close()

@@ -33,6 +33,7 @@ _LEAST = frozenset(
         "rim_sites",
         "rim_tls_certificate_ends_seconds",
         "rim_denylist_rules",
+        "rim_ring_members",
     }
 )
 _MOST = frozenset(
@@ -42,6 +43,7 @@ _MOST = frozenset(
         "rim_head_contact_seconds",
         "rim_loop_lag_seconds",
         "rim_peers_ejected",
+        "rim_peer_state",
         "rim_denylist_age_seconds",
     }
 )

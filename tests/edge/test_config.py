@@ -12,6 +12,7 @@ from content.ipns import name_of
 from edge.config import SETTINGS, BadSetting, EdgeConfig, address, is_loopback, read, size
 from edge.http.address import Trusted
 from edge.http.rates import Rate
+from edge.peers.finding import Finding, Way
 from edge.peers.ring import Member
 
 KEY = name_of(Ed25519PrivateKey.generate().public_key())
@@ -20,7 +21,8 @@ GIVEN = {"name": "edge-1", "state": "/tmp/x", "origin": "http://127.0.0.1:7070/"
 
 def test_every_row_is_a_field() -> None:
     """The table and the value say the same names; every row has a variable and help."""
-    fields = set(EdgeConfig.__dataclass_fields__) - {"token", "cache_bytes", "memory_bytes"} | {"cache", "memory"}
+    made = {"token", "cache_bytes", "memory_bytes", "finding"}
+    fields = set(EdgeConfig.__dataclass_fields__) - made | {"cache", "memory"}
     assert {row.name for row in SETTINGS} - {"token_file"} == fields
     assert all(row.env.startswith("RIM_") and row.help.endswith(".") for row in SETTINGS)
 
@@ -43,6 +45,38 @@ def test_an_edge_in_its_own_list_is_not_doubled() -> None:
     assert len(config.members("http://127.0.0.1:9")) == 2
 
 
+@pytest.mark.parametrize(
+    ("given", "cores", "weight"),
+    [
+        ({}, 8, 1.0),
+        ({"cache": "1G", "peers": ""}, 8, 1.0),
+        ({"weight": "3.5"}, 8, 3.5),
+        ({"processes": "4", "cache": "100G"}, 8, 4.0),
+        ({"processes": "4", "cache": "100G"}, 2, 2.0),
+        ({"processes": "4", "cache": "15G"}, 8, 1.5),
+        ({"weight": "auto", "cache": "1M"}, 8, 0.1),
+        ({"processes": "64", "cache": "90T"}, 1000, 64.0),
+    ],
+)
+def test_a_weight_of_its_own(given: dict[str, Any], cores: int, weight: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """auto: what the scarcer of processes, cores and disk can carry; 1 where nothing is set."""
+    monkeypatch.setattr("edge.config._cores", lambda: cores)
+    config = read({**GIVEN, "peers": "origin", **given}, {})
+    assert config.weight == weight
+    assert config.own("http://127.0.0.1:9").weight == weight
+
+
+def test_ways_to_find_the_ring() -> None:
+    """A list, or where to ask; the address that others are told is the bound one unless another is set."""
+    config = read({**GIVEN, "peers": "dns://edges.internal:9000"}, {})
+    assert (config.found, config.peers) == (Finding(Way.DNS, name="edges.internal", port=9000), ())
+    config = read({**GIVEN, "peers": "origin", "private_url": "http://10.0.0.7:9000/"}, {})
+    assert config.own("http://127.0.0.1:9").url == "http://10.0.0.7:9000"
+    listed = read({**GIVEN, "peers": "edge-1=http://127.0.0.1:1;weight=7,b=http://127.0.0.1:2"}, {})
+    assert listed.found == Finding(members=listed.peers)
+    assert listed.own("http://127.0.0.1:9") == Member("edge-1", "http://127.0.0.1:1", weight=7.0)
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"name": ""}, "name: give it"),
     ({"name": "a b"}, "not a member's name"),
@@ -59,6 +93,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"weight": "x"}, "weight"),
     ({"processes": "65"}, "processes"),
     ({"peers": "nonsense"}, "peers"),
+    ({"peers": "dns://edges"}, "peers: .*give the port"),
+    ({"peers": "srv://_rim._tcp.edges:9"}, "peers: .*ports stand in the SRV"),
+    ({"private_url": "10.0.0.7:9000"}, "private_url"),
+    ({"private_url": "http://10.0.0.7:9000/path"}, "private_url: .* is more than"),
     ({"peers": "a=http://h,a=http://h"}, "two members"),
     ({"private": "0.0.0.0:7000"}, "node token"),
     ({"token_file": "/nonexistent"}, "token-file"),
@@ -149,3 +187,11 @@ def test_names(tmp_path: Path) -> None:
     assert read({**GIVEN, "resolvers": "off"}, {}).resolvers == ("off",)
     (tmp_path / "links").write_text("# ours\n\na.example = /ipfs/bafkqaaa\n")
     assert read({**GIVEN, "dnslinks": str(tmp_path / "links")}, {}).dnslinks == str(tmp_path / "links")
+
+
+def test_an_edge_that_joins_from_every_address_says_which_one(tmp_path: Path) -> None:
+    """0.0.0.0 is nowhere to be sent to."""
+    given = {**GIVEN, "peers": "origin", "private": "0.0.0.0:9000"}
+    with pytest.raises(BadSetting, match="--private-url"):
+        read(given, {"RIM_NODE_TOKEN": "t"})
+    assert read({**given, "private_url": "http://10.0.0.7:9000"}, {"RIM_NODE_TOKEN": "t"}).private_url

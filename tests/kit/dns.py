@@ -36,6 +36,7 @@ class Zone:
     texts: dict[str, tuple[tuple[bytes, ...], int]] = field(default_factory=dict)  # name → values, TTL
     aliases: dict[str, tuple[str, int]] = field(default_factory=dict)
     more: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # name, type → rows as in a zone file
+    ttl: int = 60  # of those
     faults: dict[str, str] = field(default_factory=dict)
     chases: bool = True  # answers a CNAME with what it leads to, as a resolver does
     negative: int = 30  # TTL of "no such name"
@@ -72,7 +73,7 @@ class Zone:
             response.set_rcode(dns.rcode.from_text(fault.upper()))
         elif kind != "TXT":
             rows = self.more.get((name, kind), [])
-            response.answer += [dns.rrset.from_text(f"{name}.", 60, _IN, kind, *rows)] if rows else []
+            response.answer += [dns.rrset.from_text(f"{name}.", self.ttl, _IN, kind, *rows)] if rows else []
         else:
             self._fill(response, "elsewhere.example" if fault == "forged" else name)
         if fault == "other_id":

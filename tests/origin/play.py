@@ -188,7 +188,7 @@ def origin(state: Path, **settings: Any) -> Iterator[Client]:
     from origin.origin import Origin
     from origin.state import State
 
-    config = OriginConfig(state, "127.0.0.1:0", **settings)
+    config = OriginConfig(state, **{"listen": "127.0.0.1:0", **settings})
     ready = threading.Event()
     here: dict[str, Any] = {}
 

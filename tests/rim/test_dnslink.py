@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from content.cid import CID, LIBP2P_KEY
-from edge.names import txt
+from edge.names import stub
 from rim.dnslink import ELSEWHERE, MISSING, OK, UNKNOWN, WAITING, check, record
 from tests.edge.names.play import Key, path
 from tests.kit.dns import Zone, dns_server
@@ -20,8 +20,8 @@ DOMAIN = "www.example"
 
 @pytest.fixture
 def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Zone]:
-    monkeypatch.setattr(txt, "DNS_TIMEOUT", 0.3)
-    monkeypatch.setattr(txt, "DNS_LIFETIME", 0.5)
+    monkeypatch.setattr(stub, "DNS_TIMEOUT", 0.3)
+    monkeypatch.setattr(stub, "DNS_LIFETIME", 0.5)
     with dns_server() as made:
         yield made
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from edge.names import limits, txt
+from edge.names import limits, stub
 from edge.names.dnslink import DNSLinks, Link, Texts
 from edge.names.faults import NameNotFound, NameTrouble
 from edge.names.links import best_link
 from edge.names.shelf import LinkShelf
+from edge.names.stub import Stub
 from edge.names.txt import Resolver
 from tests.edge.names.play import Asked, Clock, Key, path, run
 from tests.kit.dns import Zone, dns_server
@@ -28,8 +29,8 @@ HOME, OTHER = path("home"), path("other")
 @pytest.fixture
 def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Zone]:
     """A server, and a resolver that gives up soon."""
-    monkeypatch.setattr(txt, "DNS_TIMEOUT", 0.2)
-    monkeypatch.setattr(txt, "DNS_LIFETIME", 0.5)
+    monkeypatch.setattr(stub, "DNS_TIMEOUT", 0.2)
+    monkeypatch.setattr(stub, "DNS_LIFETIME", 0.5)
     with dns_server() as made:
         yield made
 
@@ -584,11 +585,11 @@ def test_the_systems_resolver_is_the_default(tmp_path: Path, monkeypatch: pytest
     """Made at the first question only: a machine without resolv.conf serves what needs no DNS. Read again when it
     changes."""
     system = tmp_path / "resolv.conf"
-    monkeypatch.setattr(txt, "SYSTEM", str(system))
-    resolver = Resolver()
+    monkeypatch.setattr(stub, "SYSTEM", str(system))
+    resolver = Stub()
     first = resolver._at_hand()
     assert resolver._at_hand() is first
     system.write_text("nameserver 127.0.0.1\n")
     assert resolver._at_hand() is not first
-    assert Resolver()._resolver is None
-    assert [server.address for server in Resolver(("[::1]:5353", "127.0.0.1"))._servers] == ["::1", "127.0.0.1"]
+    assert Stub()._resolver is None
+    assert [server.address for server in Stub(("[::1]:5353", "127.0.0.1"))._servers] == ["::1", "127.0.0.1"]
