@@ -34,6 +34,7 @@ from edge.bodies import open_body
 from edge.browsers.deltas import Deltas
 from edge.browsers.own import Browsers
 from edge.browsers.reports import REPORT, Reports
+from edge.cache.loaded import Overloaded
 from edge.cache.loader import Loader, Unavailable
 from edge.counting import Told
 from edge.denials import Denials
@@ -49,6 +50,7 @@ from edge.http.problem import Problem
 from edge.http.target import BadTarget, host_of, path_of
 from edge.pages import index_page
 from edge.peers.states import State
+from edge.pressure import ASKER
 from edge.ready import Ready
 from edge.reload import Reloads
 from edge.replies import ALLOW, RETRY, Asked, Reply, denied, preflight, unavailable
@@ -107,7 +109,10 @@ class SiteApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever happens becomes a Reply, and is counted."""
         asked = Asked.read(scope)
-        await self._send(asked, await self._current(asked), scope, send)
+        turned_away = ASKER.set("visitor")
+        reply = await self._current(asked)
+        ASKER.reset(turned_away)  # what an answer needs that has begun, it gets
+        await self._send(asked, reply, scope, send)
 
     async def _current(self, asked: Asked) -> Reply:
         """A reply that was made since this process last stood still. Where it stands still at every try (a machine
@@ -132,7 +137,8 @@ class SiteApp:
             self.denials.count(error.refusal)
             return Reply.of(denied(error.refusal))
         except Unavailable as error:
-            logger.warning("%s: %s", asked.target, error)
+            if not isinstance(error, Overloaded):  # of which there may be thousands a second; they are counted
+                logger.warning("%s: %s", asked.target, error)
             return Reply.of(unavailable(error))
         except ContentError as error:
             logger.error("%s: %s", asked.target, error)

@@ -146,6 +146,8 @@ class Numbers:
         return {
             "rim_blocks_loaded_total": _text(loader.counts.loaded),
             "rim_block_bytes_total": _text(loader.counts.bytes),
+            "rim_shed_total": dict(loader.pressure.shed),
+            "rim_misses": loader.pressure.misses,
             "rim_blocks_unavailable_total": loader.counts.unavailable,
             "rim_memory_bytes": memory.bytes,
             "rim_memory_budget_bytes": memory.budget,

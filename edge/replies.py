@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from starlette.types import Scope
 
 from content.denylists import Refusal
-from edge.cache.loader import Unavailable
+from edge.cache.loaded import Overloaded, Unavailable
 from edge.http.address import of_peer
 from edge.http.answer import Asking
 from edge.http.fields import NOSNIFF
@@ -99,7 +99,10 @@ _OUTCOMES = {200: Outcome.HIT, 404: Outcome.NEGATIVE, 410: Outcome.DENIED, 451: 
 
 
 def unavailable(error: Unavailable) -> Problem:
-    """A block cannot be had: the origin's fault, or the way to it."""
+    """A block cannot be had: the origin's fault, or the way to it, or too much is asked of this edge."""
+    if isinstance(error, Overloaded):
+        rest = (("Retry-After", str(math.ceil(error.rest or 1))),)
+        return Problem(503, "This edge fetches as much as it can; what it holds, it serves.", headers=rest)
     if error.rest is not None:
         rest = (("Retry-After", str(max(1, math.ceil(error.rest)))),)
         return Problem(503, "The origin is busy, and nobody else holds this.", headers=rest)

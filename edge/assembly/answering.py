@@ -28,6 +28,7 @@ from edge.gateway.mode import Mode
 from edge.http.listener import Listener
 from edge.numbers import Numbers
 from edge.pause import Pause
+from edge.peers.states import State
 from edge.ready import SHARE, Ready
 from edge.reload import Reloads
 from edge.site.roots import LiveRoots
@@ -41,6 +42,7 @@ class Answering(Following):
     def _answer(self, public: socket.socket, private: socket.socket, loopback: bool) -> None:
         """Listeners on these sockets. `loopback`: the private one is reached from this machine alone."""
         self.watchdog = Watchdog()
+        self.loader.pressure.lag = lambda: self.watchdog.own
         self.pause = Pause()
         self.pause.confirm = self.follower.confirm
         self._answer_visitors(public)
@@ -108,6 +110,7 @@ class Answering(Following):
             loader=self.loader,
             sequence=lambda: self.follower.sequence,
             standing=self.standing,
+            fills=lambda: self.standing.state is not State.DRAINING,
             values=lambda: self.part.values(self.numbers),
             status=lambda: self.part.status(self.numbers),
             explain=self.explainer.explain,

@@ -26,13 +26,14 @@ from edge.cache.admission import fits_memory
 from edge.cache.attempt import Attempt
 from edge.cache.disk import DiskTier
 from edge.cache.flight import FillerDied, Flight
-from edge.cache.loaded import LoadCounts, Loaded, Source, Unavailable
+from edge.cache.loaded import LoadCounts, Loaded, Overloaded, Source, Unavailable
 from edge.cache.memory import Memory
 from edge.cache.sources import Sources
 from edge.peers.budget import ORIGIN, PEER, Budgets
 from edge.peers.client import PeerClient
 from edge.peers.members import Members
 from edge.peers.ring import Ring
+from edge.pressure import ASKER, Pressure
 
 FILLS = 256  # fills under way per rung; each rung its own, so that no rung can wait for a lower one's place
 BEHIND = 16  # blocks fetched at once that nobody waits for
@@ -64,6 +65,8 @@ class Ladder:
         self.sources = Sources(
             node, region, client, members, origin, ring, tuple(gateways), peer_budgets, origin_budgets
         )
+        self.pressure = Pressure(memory.budget)
+        client.room = self.pressure.room
         self.counts = LoadCounts()
         self.flight: Flight[tuple[CID, int], Loaded] = Flight()
         self._absent = Absence(clock)
@@ -96,17 +99,37 @@ class Ladder:
             self.counts.absent_hits += 1
             raise refusal
         try:
-            loaded = await self.flight.run((cid, rung), lambda: self._fill(cid, rung, chain))
+            loaded = await self._fly(cid, rung, chain)
         except FillerDied as error:
             raise Unavailable(cid, False, ["this node is stopping"]) from error
         self.check(cid)  # once more: it may have been denied meanwhile
         return loaded
 
+    async def _fly(self, cid: CID, rung: int, chain: tuple[str, ...]) -> Loaded:
+        """The one fill of this block and rung. Who is not turned away himself begins it anew where it was begun for one
+        who is."""
+        while True:
+            try:
+                return await self.flight.run((cid, rung), lambda: self._fill(cid, rung, chain))
+            except Overloaded:
+                if (asker := ASKER.get()) is not None:
+                    self.pressure.shed[asker] += 1
+                    raise
+
     async def _fill(self, cid: CID, rung: int, chain: tuple[str, ...]) -> Loaded:
-        """The loading order: what lies here, then what others have."""
+        """The loading order: what lies here, then what others have, if one more may be asked for."""
         if loaded := await self._from_here(cid):
             return loaded
-        attempt = Attempt(cid, chain)
+        if ASKER.get() is not None and (rest := self.pressure.admit()) is not None:
+            raise Overloaded(cid, rest)
+        self.pressure.misses += 1
+        try:
+            return await self._miss(Attempt(cid, chain), rung)
+        finally:
+            self.pressure.misses -= 1
+
+    async def _miss(self, attempt: Attempt, rung: int) -> Loaded:
+        cid = attempt.cid
         async with self._places.setdefault(rung, asyncio.Semaphore(FILLS)):
             if loaded := await self._from_process(attempt, rung):
                 return loaded

@@ -57,6 +57,14 @@ class Unavailable(Verdict):
         self.rest = rest
 
 
+class Overloaded(Unavailable):
+    """This node has as much under way as it can take, and begins no more for now: ask again after `rest` seconds."""
+
+    def __init__(self, cid: CID, rest: float) -> None:
+        super().__init__(cid, False, ["this node is overloaded"])
+        self.rest = rest
+
+
 @dataclass(slots=True)
 class LoadCounts:
     """What loading came to, ever. Followers of a fill count in Flight.shared, not here."""

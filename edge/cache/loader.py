@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Coroutine, Iterable
 from typing import Any, TypeVar
 
-from content.limits import BLOCKS_BEFORE_FIRST_BYTE, KiB, check
+from content.limits import BLOCKS_BEFORE_FIRST_BYTE, KiB, MiB, check
 from content.walk import Leaf, Walk
 from edge.cache.dropping import SLICE, Dropping
 from edge.cache.loaded import LoadCounts, Loaded, Source, Unavailable
@@ -79,7 +79,14 @@ class Loader(Dropping):
                 if seen is not None:
                     seen.add(loaded.source)
                 width = min(width * 2, window)
-                yield leaf.cut(loaded.block)
+                piece = leaf.cut(loaded.block)
+                del loaded, begun
+                held = len(piece) + sum(row.size or MiB for row, _ in ahead)
+                self.pressure.ahead += held
+                try:
+                    yield piece
+                finally:
+                    self.pressure.ahead -= held
         finally:
             for _, begun in ahead:
                 if isinstance(begun, asyncio.Task):

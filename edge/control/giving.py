@@ -21,6 +21,7 @@ from content.cid import CID, IDENTITY
 from content.denylists import Denied, Refusal
 from content.errors import BadCID, ContentError, NotFound
 from content.trustless import IMMUTABLE, Asked, BadQuestion, NotSpoken, attachment, is_match, read, segments_of
+from edge.cache.loaded import Overloaded
 from edge.cache.loader import Loaded, Loader, Unavailable
 from edge.control import dags
 from edge.control.refused import Refused
@@ -28,6 +29,7 @@ from edge.denials import Denials
 from edge.peers import words
 from edge.peers.client import RAW_TYPE
 from edge.peers.mirrors import Mirrors
+from edge.pressure import ASKER
 
 OWNER_TIER = "1"  # of questions that take this node for the owner in its region
 
@@ -144,6 +146,8 @@ class Giving:
             return await self._held(request, cid)
         # What one process asks another is no hop: its name never leaves the machine
         chain = words.chain_of(request.headers.get("cdn-loop", ""))
+        if not self._is_inner:  # that one was let in where it was asked for
+            ASKER.set("peer")
         try:
             return await self.loader.get(cid, int(tier), chain[:-1] if self._is_inner else chain)
         except Unavailable as error:
@@ -203,6 +207,8 @@ def _asked(request: Request) -> tuple[Asked, list[str]]:
 
 def _unavailable(error: Unavailable) -> Refused:
     """That it cannot be had, and by whose fault."""
+    if isinstance(error, Overloaded):
+        return Refused(503, "overloaded", str(error), **{"Retry-After": str(math.ceil(error.rest or 1))})
     if error.rest is not None:
         seconds = {"Retry-After": str(max(1, math.ceil(error.rest)))}
         return Refused(503, "origin_busy", str(error), **seconds, **{words.REASON: words.ORIGIN_BUSY})

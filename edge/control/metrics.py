@@ -153,6 +153,13 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("rim_processes", "Processes of this edge that answered when they were asked for these numbers."),
     Metric("rim_process_restarts_total", "Processes of this edge that died and were started again. Alert on growth."),
+    Metric(
+        "rim_shed_total",
+        "Misses turned away (503) because as many as this edge can take are under way, by who asked: visitor, peer. "
+        "Alert on growth.",
+        ("what",),
+    ),
+    Metric("rim_misses", "Misses under way."),
     Metric("rim_loop_lag_seconds", "Longest stall of the event loop in the last ten seconds."),
     Metric("rim_loop_stalls_total", "Stalls of the event loop above 50 ms."),
 )

@@ -6,10 +6,12 @@ Here lives the measuring. Whatever blocks the loop blocks every visitor, so a st
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 
 STEP = 0.1  # s between two looks
 WINDOW = 100  # looks remembered: ten seconds
+OWN = 0.5  # of the time between two looks: a process that ran for so much of it is late by its own work
 STALL = 0.05  # s beyond which a delay counts as a stall
 
 
@@ -18,6 +20,7 @@ class Watchdog:
 
     def __init__(self) -> None:
         self.stalls = 0
+        self.own = 0.0  # s that the last look came late by this process's own work
         self._lags: deque[float] = deque(maxlen=WINDOW)
 
     @property
@@ -28,8 +31,11 @@ class Watchdog:
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            asleep = loop.time()
+            asleep, worked = loop.time(), time.process_time()
             await asyncio.sleep(STEP)
-            lag = max(0.0, loop.time() - asleep - STEP)
+            took = loop.time() - asleep
+            lag = max(0.0, took - STEP)
+            is_own = time.process_time() - worked > took * OWN  # else others have the machine, or we were stopped
+            self.own = lag if is_own else 0.0
             self._lags.append(lag)
             self.stalls += lag > STALL

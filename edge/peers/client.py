@@ -21,12 +21,13 @@ import aiohttp
 
 from content.block import Block
 from content.cid import CID
-from content.limits import KiB
+from content.limits import BLOCK_ACCEPTED, KiB, MiB
 from edge.peers import words
 from edge.peers.budget import GATEWAY, ORIGIN, PEER, Budgets
 from edge.peers.faults import LIES, TRUE_ANSWERS, Fault, PeerError
 from edge.peers.proof import RAW_TYPE, body_of, prove, refuse_by_head
 from edge.peers.pulse import Pulses
+from edge.peers.room import Room
 from edge.peers.silence import Watch
 from edge.peers.words import SOURCE as SOURCE_HEADER
 
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 AT_ONCE = 128  # questions under way to one peer; past it the next in order is asked
+ROOM = 64 * MiB  # of answers that are received at once, unless a node says otherwise
 _IDLE = 30.0  # s a pooled connection is kept; below the 75 s after which listeners close
 
 
@@ -106,6 +108,7 @@ class PeerClient:
         self._ssl = ssl
         self._session: aiohttp.ClientSession | None = None
         self.pulses = Pulses(ssl)
+        self.room = Room(ROOM)
         self._under_way: Counter[str] = Counter()
 
     @property
@@ -207,13 +210,15 @@ class PeerClient:
         response = await self._head(question)
         heard()
         target = question.target
-        whole = False
+        whole, held = False, 0
         try:
             self._note(response, question.headers)
             refuse_by_head(response, target)
+            held = await self.room.enter(BLOCK_ACCEPTED if (size := response.content_length) is None else size)
             data = await body_of(response, target, question.budgets)
             whole = True
         finally:
+            self.room.leave(held)
             # A connection whose answer was refused is not used again: what else is in it is not worth knowing.
             response.release() if whole else response.close()
         said = response.headers
