@@ -219,18 +219,25 @@ class Edge(Process):
         port = urlsplit(self.public).port
         return fetch(self.public, quoted(path), f"{site}.localhost:{port}", headers, method)
 
+    def ask(self, path: str) -> Answer:
+        """One question to the private listener, as a node asks."""
+        return fetch(self.private, path, headers={"Authorization": f"Bearer {self.env.get('RIM_NODE_TOKEN', '')}"})
+
     def metric(self, name: str) -> float:
-        for line in fetch(self.private, "/metrics").body.decode().splitlines():
+        for line in self.ask("/metrics").body.decode().splitlines():
             if line.startswith(name + " "):
                 return float(line.rsplit(" ", 1)[1])
         return 0.0
 
+    def counted(self, name: str) -> dict[str, float]:
+        """The samples of a metric with one label, by its value."""
+        samples = (line.rpartition(" ") for line in self.ask("/metrics").body.decode().splitlines()
+                   if line.startswith(name + "{"))  # fmt: skip
+        return {labels.split('"')[1]: float(value) for labels, _, value in samples}
+
     def lies(self) -> dict[str, float]:
         """The lies of other nodes that this one has counted, by kind."""
-        text = fetch(self.private, "/metrics").body.decode()
-        counted = (line.removeprefix('rim_peer_faults_total{fault="').split('"} ') for line in text.splitlines()
-                   if line.startswith("rim_peer_faults_total{"))  # fmt: skip
-        return {kind: float(count) for kind, count in counted if kind in LIES}
+        return {kind: count for kind, count in self.counted("rim_peer_faults_total").items() if kind in LIES}
 
 
 @dataclass

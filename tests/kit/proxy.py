@@ -19,7 +19,8 @@ _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer",
 class CountingProxy:
     """Forwards to `upstream`; `blocks[cid]` counts the answers of 200 that carried that block's bytes."""
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.upstream = upstream.rstrip("/")
         self.blocks: Counter[str] = Counter()
         self.url = ""
@@ -53,12 +54,12 @@ class CountingProxy:
         async with aiohttp.ClientSession(auto_decompress=False, timeout=timeout) as self._session:
             app = web.Application(client_max_size=1 << 30)
             app.router.add_route("*", "/{tail:.*}", self._forward)
-            runner = web.AppRunner(app, shutdown_timeout=0.5)
+            runner = web.AppRunner(app, shutdown_timeout=0.5, handler_cancellation=True)
             await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
+            site = web.TCPSite(runner, self.host, 0)
             await site.start()
             port = runner.addresses[0][1]
-            self.url = f"http://127.0.0.1:{port}"
+            self.url = f"http://{self.host}:{port}"
             self._ready.set()
             await self._stop.wait()
             await runner.cleanup()
