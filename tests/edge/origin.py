@@ -30,6 +30,8 @@ class TinyOrigin:
         self.says: int | None = None  # the sequence on its answers, and that there is nothing new
         self.mute = False  # takes connections and never answers
         self.lacking: set[CID] = set()
+        self.busy: int | None = None  # s after which blocks may be asked for again
+        self.turned_away = 0
         self.public: set[CID] = set()  # what a public release or a pin reaches, as the real one would find out
         self.asked_public: Counter[str] = Counter()
         self.knows_public = True  # else it fails when it is asked
@@ -134,6 +136,9 @@ class TinyOrigin:
         self.asked[str(cid)] += 1
         if gate := self.after.get(cid):
             await gate.wait()
+        if self.busy is not None:
+            self.turned_away += 1
+            return web.Response(status=503, headers={"Retry-After": str(self.busy)})
         block = self.world.store.blocks.get(cid.store_key)
         if block is None or cid in self.lacking:
             return web.Response(status=404)

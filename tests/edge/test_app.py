@@ -331,6 +331,27 @@ def test_what_nobody_can_be_asked_for_is_a_504(tmp_path: Path) -> None:
     play(tmp_path, act)
 
 
+def test_a_busy_origin_is_a_503_that_says_when_to_come_again(tmp_path: Path) -> None:
+    """It says 503 with Retry-After: so does the edge, which asks it nothing more until then, and serves what it holds;
+    a peer is told that it is the origin, and not this edge, that wants to be left alone."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        assert (await fetch(node, "/")).status == 200
+        origin.busy = 30
+        for path in ("/picture.png", "/font.woff2"):
+            got = await fetch(node, path)
+            assert (got.status, got.headers["cache-control"]) == (503, "no-store")
+            assert 1 <= int(got.headers["retry-after"]) <= 46
+        assert (await fetch(node, "/")).status == 200
+        assert origin.turned_away == 1
+        async with wire(node, "127.0.0.1", private=True) as c:
+            told = await c.get(f"/ipfs/{CID.of(RAW, b'unheard of')}?format=raw")
+        assert (told.status, told.headers["rim-reason"]) == (503, "origin-busy")
+        assert int(told.headers["retry-after"]) >= 1
+
+    play(tmp_path, act)
+
+
 def test_a_broken_transfer_never_looks_whole(tmp_path: Path) -> None:
     """A block in the middle cannot be had: the client sees a cut connection, and the break is counted."""
 

@@ -65,6 +65,8 @@ class Node:
         for connection in list(server.server_state.connections):
             if (transport := getattr(connection, "transport", None)) is not None:
                 transport.abort()
+        for task in server.server_state.tasks:
+            task.cancel()
         await self.listener.stop()
 
     async def close(self) -> None:

@@ -76,6 +76,7 @@ def test_only_what_is_held(tmp_path: Path) -> None:
 
 REFUSED = [
     ("a loop", f"/ipfs/{HOME}?format=raw", {"CDN_Loop": 'x, rim; node="edge-1"'}, 508),
+    ("too long a way", f"/ipfs/{HOME}?format=raw", {"CDN_Loop": ", ".join(f'rim; node="{n}"' for n in "abcd")}, 508),
     ("no CID", "/ipfs/nonsense?format=raw", {}, 400),
     ("an identity CID", "/ipfs/bafkqaaa?format=raw", {}, 400),
     ("another format", f"/ipfs/{HOME}?format=tar", {}, 406),
