@@ -5,6 +5,7 @@ Here lives the gathering. Rooms keep plain values and know nothing of metrics; n
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -94,6 +95,7 @@ class Numbers:
             "rim_ready_answers": len(self.ready.keeping),
             "rim_processes": 1,
             "rim_process_restarts_total": 0,
+            "rim_tasks": len(asyncio.all_tasks()),
             "rim_loop_lag_seconds": self.watchdog.worst,
             "rim_loop_stalls_total": self.watchdog.stalls,
         }

@@ -160,6 +160,7 @@ METRICS: tuple[Metric, ...] = (
         ("what",),
     ),
     Metric("rim_misses", "Misses under way."),
+    Metric("rim_tasks", "Tasks of the event loop. Growth that no load explains is a leak."),
     Metric("rim_loop_lag_seconds", "Longest stall of the event loop in the last ten seconds."),
     Metric("rim_loop_stalls_total", "Stalls of the event loop above 50 ms."),
 )
