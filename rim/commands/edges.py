@@ -15,12 +15,13 @@ edges_app = typer.Typer(help="Look after the roll of known edges.", no_args_is_h
 
 @edges_app.command("list")
 def edges_list(origin: OriginUrl = None, as_json: AsJson = False) -> int:
-    """List the edges that are known: present, away (still waited for), or left."""
-    from rim.commands.look import edges_table
+    """List the edges that are known: present (joining or draining), away (still waited for), or left; their weight in
+    the ring, their version, and the sequence that they serve."""
+    from rim.commands.look import ring_table
 
     with open_origin(origin) as open_:
         found = open_.get("/api/v1/edges")
-    output.result(edges_table(found["sequence"], found["edges"]), found, as_json=as_json)
+    output.result(ring_table(found["sequence"], found["edges"]), found, as_json=as_json)
     return OK
 
 

@@ -149,9 +149,21 @@ def edges_table(sequence: int, edges: list[dict[str, Any]]) -> str:
     return output.table(rows, ("EDGE", "REGION", "STATE", "SERVES", "PUBLIC"))
 
 
+def ring_table(sequence: int, edges: list[dict[str, Any]]) -> str:
+    """One row for each edge, as a member of a ring."""
+    rows = [
+        (e["node"], e["region"], f"{e.get('weight', 1.0):g}", e.get("version") or "?", _state(e), _lag(sequence, e))
+        for e in edges
+    ]
+    return output.table(rows, ("EDGE", "REGION", "WEIGHT", "VERSION", "STATE", "SERVES"))
+
+
 def _state(edge: dict[str, Any]) -> str:
+    """Whether the origin has it, and what it says of itself where that is not what one expects."""
     if edge["present"]:
-        return "present" if edge["bound"] else "present, unbound"
+        state = str(edge.get("state") or "ready")
+        words = ["present", "" if state == "ready" else state, "" if edge["bound"] else "unbound"]
+        return ", ".join(filter(None, words))
     return "away" if edge["expected"] else "left"
 
 

@@ -50,6 +50,8 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.control.roster.roster.LEAST", 0.05)
     monkeypatch.setattr("edge.control.roster.roster.FIRST_BACKOFF", 0.1)
     monkeypatch.setattr("edge.control.roster.making.SPREAD", 0.0)
+    monkeypatch.setattr("edge.control.roster.addressed.TROUBLED", 0.3)
+    monkeypatch.setattr("edge.control.roster.addressed.LEAST", 0.3)
 
 
 @pytest.fixture
@@ -120,8 +122,8 @@ async def serves_all(*nodes: Node) -> None:
 
 
 def test_an_edge_joins_through_the_origin_takes_its_share_and_leaves(tmp_path: Path, published: Client) -> None:
-    """Two edges, a third comes: all agree on who owns what, nothing moves between the two, and it has its part; its
-    goodbye takes it out at once."""
+    """Two edges, a third comes: all agree on who owns what, nothing moves between the two, and it has its part; when it
+    drains it owns nothing, and its goodbye takes it out."""
 
     async def run() -> None:
         token = published.make_token("edge")
@@ -144,6 +146,10 @@ def test_an_edge_joins_through_the_origin_takes_its_share_and_leaves(tmp_path: P
                     (name, "ready", 1.0) for name in three
                 ]
                 assert all(row["version"] for row in rows)
+                c.drain()
+                await comes("it is out of the others' rings", lambda: names(a) == names(b) == three[:2])
+                assert [member.name for member in a.loader.sources.holding] == ["edge-3"], "and gives what it holds"
+                await serves_all(a, c)
             await comes("the third is gone", lambda: names(a) == names(b) == ["edge-1", "edge-2"])
             assert owners(a) == before
 
@@ -258,6 +264,7 @@ def test_edges_find_each_other_by_dns(tmp_path: Path, way: Way, port: int) -> No
                 del zone.faults[asked]
                 tell("127.0.0.2")
                 await comes("one has left", lambda: names(a) == ["edge-2"])
+                assert {member.name for member in b.loader.ring.members} >= {"edge-3"}, "oneself is always in"
         await small.stop()
 
     asyncio.run(asyncio.wait_for(run(), 120))

@@ -251,3 +251,26 @@ def test_forgetting_an_edge_that_nobody_knows(user: Shell) -> None:
     done = user.rim("edges", "forget", "nobody")
     assert (done.returncode, "rim status" in done.stderr) == (3, True)
     assert user.result("edges", "list")["edges"] == []
+
+
+def test_edges_are_shown_as_members_of_a_ring() -> None:
+    """Region, weight, version, state and sequence of each; of an older Rim what it does not say is left open."""
+    from rim.commands.look import ring_table
+
+    common = {"present": True, "expected": True, "bound": True, "region": "eu"}
+    edges = [
+        {**common, "node": "a", "weight": 2.5, "version": "0.1.0", "state": "ready", "sequence": 9},
+        {**common, "node": "b", "weight": 1.0, "version": "0.1.0", "state": "draining", "sequence": 8},
+        {**common, "node": "old", "sequence": 9, "bound": False},
+    ]
+    rows = [line.split(maxsplit=4) for line in ring_table(9, edges).splitlines()]
+    assert [row[:4] for row in rows[1:]] == [
+        ["a", "eu", "2.5", "0.1.0"],
+        ["b", "eu", "1", "0.1.0"],
+        ["old", "eu", "1", "?"],
+    ]
+    assert [" ".join(row[4].split()) for row in rows[1:]] == [
+        "present latest",
+        "present, draining 8",
+        "present, unbound latest",
+    ]
