@@ -41,6 +41,7 @@ class _Health:
     ejections: int = 0  # in a row, the exponent of the back-off
     until: float = float("-inf")  # ejected until then; half-open from then on
     ejected: bool = False
+    for_slowness: bool = False
     probe: float | None = None  # when the one probe of the half-open state left
     suspect: float = float("-inf")  # until then
     rests: float = float("-inf")  # until then
@@ -148,14 +149,14 @@ class Members:
         health, now = self._of(name), self._clock()
         if health.ejected:
             if self._is_over(health):
-                self._eject(name, health, LAST_BACKOFF)
+                self._eject(name, health, LAST_BACKOFF, for_slowness=True)
             return False
         if now - health.slow_at < APART:
             return False
         health.slow_at, health.slow = now, health.slow + 1
         if health.slow < STRIKES:
             return False
-        self._eject(name, health, LAST_BACKOFF)
+        self._eject(name, health, LAST_BACKOFF, for_slowness=True)
         return True
 
     def suspect(self, name: str) -> None:
@@ -192,15 +193,22 @@ class Members:
     # Probes, off the visitors' path.
 
     def due(self) -> tuple[str, ...]:
-        """Those of the watched that a probe should be sent to now: back-off over, or under suspicion."""
+        """Those of the watched that a probe should be sent to now: ejected, and their back-off is over. Suspicions are
+        looked into by who has them (edge/peers/doubts)."""
         now = self._clock()
         return tuple(
             name
             for name, health in self._book.items()
-            if name in self.watched
+            if health.ejected
+            and name in self.watched
             and (health.probe is None or now - health.probe >= PROBE_PATIENCE)
-            and (self._is_over(health) if health.ejected else now < health.suspect)
+            and self._is_over(health)
         )
+
+    def was_slow(self, name: str) -> bool:
+        """Whether it was ejected for slowness: then to be alive is not enough to come back."""
+        health = self._book.get(name)
+        return health is not None and health.ejected and health.for_slowness
 
     def probed(self, name: str) -> None:
         """A probe leaves. What comes of it is a `success` or a `failure`."""
@@ -218,8 +226,9 @@ class Members:
             health = self._book[name] = _Health()
         return health
 
-    def _eject(self, name: str, health: _Health, longest: float) -> None:
+    def _eject(self, name: str, health: _Health, longest: float, *, for_slowness: bool = False) -> None:
         now = self._clock()
+        health.for_slowness = for_slowness
         if not health.ejected and now - health.until > FORGIVEN_AFTER:
             health.ejections = 0
         backoff = min(longest, FIRST_BACKOFF * 2.0**health.ejections)

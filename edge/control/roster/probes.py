@@ -1,29 +1,41 @@
-"""Probes: whether one that is out, or under suspicion, is well again, asked off the visitors' path.
+"""Probes: whether one that is out is well again, asked off the visitors' path.
 
 Here lives the loop. When a member's back-off is over, its health is asked for (GET /healthz, on a connection of its
-own), so that no visitor's question is the one that finds out. Not here: what the answer means (edge/peers/members).
+own), so that no visitor's question is the one that finds out. Who was ejected for slowness must answer in time, too.
+Not here: what the answer means (edge/peers/members), suspicions (edge/peers/doubts).
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 
 from edge.peers.members import Members
+from edge.peers.ring import Member
 
 TICK = 0.25  # s between two looks at who is due
+IN_TIME = 0.25  # s for a connection and an answer within the region: one that stalls for half a second is not well ...
+FAR_IN_TIME = 0.75  # ... and from another one: two trips around the world, and no more
 
 
 class Probes:
-    """Asks who is due. `url` gives a member's address, None for one that is in the ring no more."""
+    """Asks who is due. `member` gives who has this name, None for one that is in the ring no more; `region` is ours."""
 
     def __init__(
-        self, members: Members, url: Callable[[str], str | None], alive: Callable[[str], Awaitable[bool]]
+        self,
+        members: Members,
+        member: Callable[[str], Member | None],
+        region: str,
+        alive: Callable[[str], Awaitable[bool]],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._members = members
-        self._url = url
+        self._member = member
+        self._region = region
         self._alive = alive
+        self._clock = clock
         self._asking: set[asyncio.Task[None]] = set()
         self.sent = 0
 
@@ -41,16 +53,22 @@ class Probes:
     def look(self) -> None:
         """Send a probe to each that is due."""
         for name in self._members.due():
-            if (url := self._url(name)) is None:
+            if (member := self._member(name)) is None:
                 continue
             self._members.probed(name)
             self.sent += 1
-            task = asyncio.create_task(self._probe(name, url))
+            task = asyncio.create_task(self._probe(member))
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)
 
-    async def _probe(self, name: str, url: str) -> None:
-        if await self._alive(url):
-            self._members.success(name)
-        else:
+    async def _probe(self, member: Member) -> None:
+        name, since = member.name, self._clock()
+        if not await self._alive(member.url):
             self._members.failure(name)
+        elif self._members.was_slow(name) and self._clock() - since > self._in_time(member):
+            self._members.slow(name)
+        else:
+            self._members.success(name)
+
+    def _in_time(self, member: Member) -> float:
+        return IN_TIME if member.region == self._region else FAR_IN_TIME

@@ -69,10 +69,9 @@ class Roster:
 
     # For others.
 
-    def url(self, name: str) -> str | None:
-        """Where this member is, while it is one."""
-        member = self._others.get(name)
-        return None if member is None else member.url
+    def member(self, name: str) -> Member | None:
+        """Who has this name, while it is a member's."""
+        return self._others.get(name)
 
     def hint(self, name: str, state: State) -> None:
         """A member said on an answer what state it is in."""

@@ -24,7 +24,7 @@ from edge.control.roster.probes import Probes
 from edge.control.roster.roster import MEMBERS_MAX, SETTLED, Roster
 from edge.names.servers import server_address
 from edge.peers.finding import Finding, Way
-from edge.peers.members import FIRST_SHARE, LIE, Members
+from edge.peers.members import APART, FIRST_SHARE, LIE, STRIKES, Members
 from edge.peers.ring import Member, Ring
 from edge.peers.states import State
 from tests.kit.dns import Zone, dns_server
@@ -496,7 +496,7 @@ def test_the_ejected_are_probed_when_their_back_off_ends_and_no_visitor_is() -> 
             probes.look()
             await asyncio.gather(*probes._asking)
 
-        probes = Probes(rig.health, rig.roster.url, pulse)
+        probes = Probes(rig.health, rig.roster.member, "eu", pulse, rig.clock)
         rig.health.failure("a", LIE)
         await look()
         assert asked == []
@@ -515,6 +515,39 @@ def test_the_ejected_are_probed_when_their_back_off_ends_and_no_visitor_is() -> 
         rig.clock.now += 100.0
         await look()
         assert len(asked) == 2, "who is in the ring no more is nobody's to ask"
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_the_slow_come_back_only_when_they_are_quick() -> None:
+    """One that stalls for half a second is alive at each probe, and stays out; far away that is the way's length."""
+
+    async def run() -> None:
+        rig, taken = Rig(), {"http://a:1": 0.5, "http://far:1": 0.5, "http://b:1": 0.5}
+        rig.learn(of("a"), of("b"), replace(of("far"), region="us"))
+
+        async def pulse(url: str) -> bool:
+            rig.clock.now += taken[url]
+            return True
+
+        async def probe() -> None:
+            rig.clock.now += 64.0
+            probes.look()
+            await asyncio.gather(*probes._asking)
+
+        probes = Probes(rig.health, rig.roster.member, "eu", pulse, rig.clock)
+        for _ in range(STRIKES):
+            rig.clock.now += APART
+            rig.health.slow("a")
+            rig.health.slow("far")
+        rig.health.failure("b", LIE)
+        await probe()
+        assert rig.health.ejected() == ("a",)
+        await probe()
+        assert rig.health.ejected() == ("a",)
+        taken["http://a:1"] = 0.01
+        await probe()
+        assert rig.health.ejected() == ()
 
     asyncio.run(asyncio.wait_for(run(), 30))
 

@@ -315,16 +315,18 @@ def test_without_a_prober_the_watched_are_not_lost() -> None:
     assert not members.admit("a")
 
 
-def test_a_suspect_is_due_for_a_probe() -> None:
-    """A suspicion is looked into at once."""
-    members, _ = book()
-    members.watched = frozenset({"a"})
-    members.suspect("a")
-    assert members.due() == ("a",)
-    members.probed("a")
-    assert members.due() == ()
+def test_slowness_is_remembered_until_it_is_over() -> None:
+    """Who was ejected for it has to be quick to come back; for another fault, to be alive."""
+    members, clock = book()
+    for _ in range(STRIKES):
+        clock.now += APART
+        members.slow("a")
+    assert members.was_slow("a")
+    clock.now += 1.0
     members.success("a")
-    assert members.is_well("a")
+    assert not members.was_slow("a")
+    members.failure("a", LIE)
+    assert not members.was_slow("a")
 
 
 def test_leaving_and_coming_back_clears_nobody() -> None:
