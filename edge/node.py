@@ -100,6 +100,7 @@ class Node(Answering):
     async def _join(self) -> None:
         """Once there is a Head, have what visitors are likely to ask for, and be one to be sent to."""
         await self.follower.ready.wait()
+        await self.handover.join()
         self.standing.join()
         self._joined.set()
 
@@ -107,6 +108,7 @@ class Node(Answering):
         """Be one to be sent to no more: tell all who ask, and go on as before but for keeping connections."""
         self.standing.leave()
         self.public.part()
+        self._handing = asyncio.create_task(self.handover.give())
         if self.part.speaks:
             self._tasks.append(asyncio.create_task(self._say_so()))
 
@@ -114,8 +116,9 @@ class Node(Answering):
         await self.reporter.send()
 
     async def finish(self, seconds: float) -> None:
-        """Answer visitors what is under way, for so long at most."""
-        await self.public.stop(seconds)
+        """Answer visitors what is under way, and successors what they pull, for so long at most."""
+        handing = () if self._handing is None else (asyncio.wait((self._handing,), timeout=seconds),)
+        await asyncio.gather(self.public.stop(seconds), *handing)
 
     async def stop(self, grace: float = GRACE) -> None:
         """Finish what is under way, within the grace (s), and leave nothing: no task, no port, no lock. Once."""
@@ -161,9 +164,10 @@ class Node(Answering):
 
     async def _leave(self) -> None:
         """Follow no more, then say so: a word that came after the goodbye would take it back."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *([] if self._handing is None else [self._handing])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.stager.close()
         await self.answerer.close()
         if self.part.speaks:

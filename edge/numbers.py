@@ -17,6 +17,7 @@ from edge.browsers.deltas import Deltas
 from edge.cache.loader import Loader
 from edge.control.admin import Private
 from edge.control.denylists import Sources
+from edge.control.handover import Handover
 from edge.control.head import Follower
 from edge.control.metrics import Value
 from edge.control.roster.probes import Probes
@@ -52,6 +53,7 @@ class Numbers:
     deltas: Deltas
     roster: Roster
     probes: Probes
+    handover: Handover
 
     def values(self) -> dict[str, Value]:
         """For /metrics."""
@@ -178,6 +180,7 @@ class Numbers:
             "rim_ring_changes_total": self.roster.changes,
             "rim_ring_errors_total": self.roster.errors,
             "rim_probes_total": self.probes.sent,
+            "rim_handover_blocks_total": dict(self.handover.pulled),
             "rim_served_blocks_total": self.private.served,
             "rim_peer_hedges_total": dict(sources.hedges),
             "rim_peer_retries_denied_total": sources.asker.retries.denied,

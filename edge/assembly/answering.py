@@ -15,6 +15,7 @@ from edge.app import SiteApp, public_app
 from edge.assembly.following import Following
 from edge.browsers.deltas import Deltas
 from edge.control.admin import Private, private_app
+from edge.control.handing import routes
 from edge.control.head import Head
 from edge.control.public import PublicRoots
 from edge.control.tap import Tap
@@ -64,6 +65,7 @@ class Answering(Following):
             self.deltas,
             self.roster,
             self.probes,
+            self.handover,
         )
         self._answer_asks(self.explainer, self.tap)
 
@@ -119,7 +121,7 @@ class Answering(Following):
             denials=self.denials,
             mirrors=self.mirrors,
         )
-        self.private = Listener(private_app(admin), private, limits=self.limits)
+        self.private = Listener(private_app(admin, routes(admin, self.handover)), private, limits=self.limits)
         return admin
 
     def _gateway(self) -> Gateway | None:

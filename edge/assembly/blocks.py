@@ -17,6 +17,8 @@ from edge.cache.loader import Loader
 from edge.cache.memory import Memory
 from edge.config import EdgeConfig
 from edge.control.denylists import Sources
+from edge.control.handover import Handover
+from edge.control.hot import Hot
 from edge.denials import Denials
 from edge.http.limits import LIMITS, Limits
 from edge.naming import names_of
@@ -24,7 +26,7 @@ from edge.peers.client import PeerClient
 from edge.peers.heat import Heat
 from edge.peers.members import Members
 from edge.peers.mirrors import Mirrors
-from edge.peers.ring import Ring
+from edge.peers.ring import Member, Ring
 from edge.processes.folders import BLOCKS
 from edge.processes.part import Part
 from edge.processes.place import Place
@@ -46,6 +48,7 @@ class Blocks:
         self.part = Part(config, place)
         self._tasks: list[asyncio.Task[None]] = []
         self._joined = asyncio.Event()
+        self._handing: asyncio.Task[None] | None = None
         self._has_ended = False
 
     def _read_denylists(self) -> None:
@@ -89,7 +92,15 @@ class Blocks:
             ring=Ring(config.members(private_url)),
             gateways=config.gateways,
         )
-        self.mirrors = Mirrors(Heat(), node=config.name)
+        heat = Heat()
+        self.handover = Handover(
+            Member(config.name, private_url, config.region, config.weight),
+            self.loader,
+            self.client,
+            Hot(self.memory, heat),
+            config.token,
+        )
+        self.mirrors = Mirrors(heat, node=config.name)
         self.loader.sources.mirrors = self.mirrors
         self.loader.sources.shares = part.shares
         self.loader.sources.inner = part.client(self._hint)

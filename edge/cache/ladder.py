@@ -206,6 +206,14 @@ class Ladder:
         block = self.memory.get(cid)
         return None if block is None else self.counts.add(Loaded(block, Source.MEMORY))
 
+    def keep(self, block: Block) -> None:
+        """Have a block here that came another way, as if it had been asked for. It is verified, as every Block is."""
+        if self._is_denied(block.cid):
+            return
+        self._remember(block)
+        if self.sources.shares.is_mine(block.cid.store_key):
+            self.disk.offer(block, keep=True)
+
     # What is denied.
 
     def deny(self, refusal: Callable[[CID], Refusal | None] | None) -> None:

@@ -90,12 +90,12 @@ class Private(Giving):
     async def show_explanation(self, request: Request) -> Response:
         """POST /api/v1/explain {"url"}: what this edge would answer, and why."""
         self.authorize(request, control=True)
-        self._refuse_browsers(request)
+        self.refuse_browsers(request)
         return JSONResponse(await self.explain(await _url(request)), headers={"Cache-Control": "no-store"})
 
     # Who may.
 
-    def _refuse_browsers(self, request: Request) -> None:
+    def refuse_browsers(self, request: Request) -> None:
         host = request.headers.get("host", "")
         origin = request.headers.get("origin")
         if not _is_address(host) or (origin is not None and urlsplit(origin).netloc != host):
@@ -147,16 +147,24 @@ def _told(private: Private, handle: Callable[[Request], Awaitable[Response]]) ->
     return handler
 
 
-async def _url(request: Request) -> str:
+async def body_of(request: Request, most: int = BODY_MAX) -> Any:
+    """The JSON of a body of at most so many bytes; None where it is none. Raises Refused."""
     body = bytearray()
     async for piece in request.stream():
         body += piece
-        if len(body) > BODY_MAX:
-            raise Refused(413, "too_large", "the body is above 64 KiB")
+        if len(body) > most:
+            raise Refused(413, "too_large", f"the body is above {most // KiB} KiB")
     try:
-        url = json.loads(bytes(body))["url"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Refused(400, "bad_request", 'send {"url": "http://host/path"}') from error
+        return json.loads(bytes(body))
+    except (ValueError, RecursionError):
+        return None
+
+
+async def _url(request: Request) -> str:
+    told = await body_of(request)
+    if not isinstance(told, dict) or "url" not in told:
+        raise Refused(400, "bad_request", 'send {"url": "http://host/path"}')
+    url = told["url"]
     if not isinstance(url, str) or not urlsplit(url).hostname:
         raise Refused(400, "bad_request", "url: http://host/path")
     return url

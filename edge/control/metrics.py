@@ -154,6 +154,11 @@ METRICS: tuple[Metric, ...] = (
     Metric("rim_processes", "Processes of this edge that answered when they were asked for these numbers."),
     Metric("rim_process_restarts_total", "Processes of this edge that died and were started again. Alert on growth."),
     Metric(
+        "rim_handover_blocks_total",
+        "Blocks pulled because they are hot elsewhere: handover (a member leaves, and they are ours then), join.",
+        ("why",),
+    ),
+    Metric(
         "rim_shed_total",
         "Misses turned away (503) because as many as this edge can take are under way, by who asked: visitor, peer. "
         "Alert on growth.",
