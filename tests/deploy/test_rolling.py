@@ -1,10 +1,10 @@
 """A ring is restarted edge by edge behind HAProxy, under load, and nobody who visits can tell.
 
-Actors: three edges as processes, Debian's HAProxy with deploy/haproxy/haproxy.cfg, clients that ask without a pause
-(some keep their connection, one makes one for each request), and an operator: SIGTERM, wait, start, wait until HAProxy
-sends visitors there again.
+Actors: three edges as processes; in front of them four times Debian's HAProxy with deploy/haproxy/haproxy.cfg, each
+with its own way to balance; clients that ask without a pause, one that keeps its connection and one that makes one for
+each request; and an operator: SIGTERM, wait, start, wait until visitors are sent there again.
 
-By hand, 20 rounds of each way to balance, with HAProxy's own numbers:
+By hand, 20 rounds, with HAProxy's own numbers:
 
     RIM_ROLLING=20 python -m pytest -s tests/deploy/test_rolling.py
 """
@@ -17,9 +17,8 @@ import re
 import socket
 import ssl
 import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +29,8 @@ from tests.kit.load import Load
 from tests.kit.nodes import Cluster, Edge, Origin, until
 
 pytestmark = pytest.mark.needs("haproxy")
-ROUNDS = int(os.environ.get("RIM_ROLLING", "0"))  # of each way; else few, and twice as many of the first
+ROUNDS = int(os.environ.get("RIM_ROLLING", "2"))
+BALANCES = ("roundrobin", "leastconn", "source", "uri")
 CHECK, NOTICE = "200ms", "0.6"  # a fifth of the recipe's second, and of an edge's three
 FILES = {f"/page-{n}.html": b"<!doctype html>\n" + b"%d " % n * 4_000 for n in range(8)}
 FILES["/long.bin"] = b"l" * 3_000_000
@@ -82,6 +82,12 @@ class Front:
         table = csv.DictReader(said.removeprefix("# ").splitlines())
         return {row["svname"]: row for row in table if row["pxname"] == "edges"}
 
+    def mended(self) -> dict[str, int]:
+        """What went wrong between it and the edges, whether a visitor saw it or not."""
+        row = self.rows()["BACKEND"]
+        names = {"retries": "wretr", "redispatches": "wredis", "failed connections": "econ", "failed answers": "eresp"}
+        return {name: int(row[field]) for name, field in names.items()}
+
     def sends_to(self, count: int) -> bool:
         """Whether so many edges are in turn."""
         rows = self.rows()
@@ -90,41 +96,47 @@ class Front:
 
 @contextmanager
 def front(stage: Stage, balance: str) -> Iterator[Front]:
-    stats = stage.folder / "stats"
-    given = {"RIM_BALANCE": balance, "RIM_CHECK": CHECK, "RIM_STATS": str(stats)}
+    folder = stage.folder / balance
+    folder.mkdir()
+    given = {"RIM_BALANCE": balance, "RIM_CHECK": CHECK, "RIM_STATS": str(folder / "stats")}
     given |= {"RIM_USER": "haproxy"} if os.geteuid() == 0 else {}
-    (stage.folder / balance).mkdir()
-    with haproxy(stage.folder / balance, stage.cluster.edges, given) as (_, https, ca):
-        made = Front(https, ca, stats)
+    with haproxy(folder, stage.cluster.edges, given) as (_, https, ca):
+        made = Front(https, ca, folder / "stats")
         until("three edges are in turn", lambda: made.sends_to(3))
         yield made
 
 
-@pytest.mark.parametrize(("balance", "rounds"), [("roundrobin", 2), ("leastconn", 1), ("source", 1), ("uri", 1)])
-def test_a_rolling_restart_loses_nothing(stage: Stage, balance: str, rounds: int) -> None:
-    """Each edge in turn, some rounds: every request is answered, whole; and HAProxy had nothing to mend."""
-    rounds = ROUNDS or rounds
-    with front(stage, balance) as made:
-        tls = ssl.create_default_context(cafile=str(made.ca))
-        begun = time.monotonic()
-        with Load(made.https, "demo.localhost", FILES, keeping=2, making=1, tls=tls) as load:
-            for _ in range(rounds):
+@contextmanager
+def load_on(made: Front) -> Iterator[Load]:
+    tls = ssl.create_default_context(cafile=str(made.ca))
+    with Load(made.https, "demo.localhost", FILES, keeping=1, making=1, tls=tls) as load:
+        yield load
+
+
+def test_a_rolling_restart_loses_nothing(stage: Stage) -> None:
+    """Each edge in turn, some rounds, four ways to balance at the same time: every request is answered, whole; and
+    HAProxy had nothing to mend."""
+    begun = time.monotonic()
+    with ExitStack() as stack:
+        fronts = {balance: stack.enter_context(front(stage, balance)) for balance in BALANCES}
+        with ExitStack() as loading:
+            loads = {balance: loading.enter_context(load_on(made)) for balance, made in fronts.items()}
+            for _ in range(ROUNDS):
                 for edge in stage.cluster.edges:
-                    answers = load.answers
+                    before = {balance: load.answers for balance, load in loads.items()}
                     assert edge.stop() == 0
-                    edge.start()
-                    until("it is in turn again", lambda: made.sends_to(3))
-                    until("the others were asked meanwhile", lambda before=answers: load.answers > before)
-        rows = made.rows()
-    seconds, restarts = time.monotonic() - begun, rounds * len(stage.cluster.edges)
-    mended = Counter({name: int(rows["BACKEND"][name]) for name in ("wretr", "wredis", "econ", "eresp")})
-    print(
-        f"\n{balance}: {restarts} restarts in {seconds:.0f} s under {load.answers} answers on {load.connections} "
-        f"connections; failed {len(load.lost)}; HAProxy: retries {mended['wretr']}, redispatches {mended['wredis']}, "
-        f"failed connections {mended['econ']}, failed answers {mended['eresp']}"
-    )
-    assert load.lost == []
-    assert not +mended, "an edge that leaves says so before anybody runs into it"
+                    edge.start(120)
+                    until("it is in turn again", lambda: all(made.sends_to(3) for made in fronts.values()), 60)
+                    for balance, load in loads.items():
+                        until("clients go on", lambda load=load, seen=before[balance]: load.answers > seen)
+        mended = {balance: made.mended() for balance, made in fronts.items()}
+    seconds, restarts = time.monotonic() - begun, ROUNDS * len(stage.cluster.edges)
+    print(f"\n{restarts} restarts in {seconds:.0f} s")
+    for balance, load in loads.items():
+        said = ", ".join(f"{name} {count}" for name, count in mended[balance].items())
+        print(f"{balance}: {load.answers} answers on {load.connections} connections, {len(load.lost)} failed; {said}")
+    assert [load.lost for load in loads.values()] == [[]] * len(loads)
+    assert not any(sum(counts.values()) for counts in mended.values()), "who leaves says so before anybody runs into it"
 
 
 def test_what_haproxy_is_told_to_mend() -> None:
