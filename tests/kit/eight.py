@@ -96,7 +96,8 @@ def eight(
     peers: Mapping[str, str] | None = None,
     more: Sequence[str] = ("--memory", "96MiB"),
 ) -> Iterator[Eight]:
-    """Start it, all edges at once, and wait until each has a Head. `peers` says who is given another list than all."""
+    """Start it, all edges at once, and wait until each has a Head. `peers` says who is given another list than all:
+    `{edge_1},{edge_2_moved}` (see _spellings)."""
     with ExitStack() as stack:
         origin = Origin(root / "origin")
         cluster = Cluster(origin, [])
@@ -112,13 +113,23 @@ def eight(
         for edge in members:
             edge.join(to_origin.url, origin.catalog, cluster.token, members, *more)
             if peers and edge.name in peers:
-                edge.command[edge.command.index("--peers") + 1] = peers[edge.name].format(
-                    **{other.name.replace("-", "_"): other.member for other in members}
-                )
+                edge.command[edge.command.index("--peers") + 1] = peers[edge.name].format(**_spellings(members))
         cluster.edges.extend(members)
         stack.callback(stop, members)
         start(members)
         yield Eight(cluster, wires, to_origin, counting)
+
+
+def _spellings(members: Sequence[Edge]) -> dict[str, str]:
+    """Each as others list it, by `edge_1`; `edge_1_moved`: as one of a region that it is not in; `edge_1_ghost`: under
+    a name that it does not have."""
+    known = {}
+    for edge in members:
+        key = edge.name.replace("-", "_")
+        known[key] = edge.member
+        known[f"{key}_moved"] = edge.member.replace(f"region={edge.region}", "region=elsewhere")
+        known[f"{key}_ghost"] = edge.member.replace(f"{edge.name}=", f"{edge.name}-ghost=")
+    return known
 
 
 def start(edges: Sequence[Edge]) -> None:

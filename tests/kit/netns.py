@@ -56,9 +56,11 @@ class Room:
 
 @dataclass
 class Net:
-    """A hub with rooms around it. Use it as a context."""
+    """A hub with rooms around it. Use it as a context. Whoever calls from the hub comes from its first address; what
+    serves there listens at `counter`, its second, so that a room can be cut off from that and still be visited."""
 
     hub: Room = field(default_factory=lambda: Room(f"rim{os.getpid()}-{next(_NUMBERS)}", "10.77.0.1"))
+    counter: str = "10.77.0.2"
     rooms: list[Room] = field(default_factory=list)
 
     def __enter__(self) -> Net:
@@ -68,6 +70,7 @@ class Net:
             _add(self.hub.name)
             self.hub.run(_needed("ip"), "link", "add", "br0", "type", "bridge")
             self._wire(self.hub, "br0")
+            self.hub.run(_needed("ip"), "address", "add", f"{self.counter}/16", "dev", "br0")
         except AssertionError as error:
             self._remove()
             _missing(str(error))
@@ -107,6 +110,11 @@ class Net:
             for other in others:
                 self._drop(one, "-s", other.address)
                 self._drop(other, "-s", one.address)
+
+    def cut_off(self, rooms: Sequence[Room]) -> None:
+        """Nothing that comes from the counter reaches these."""
+        for room in rooms:
+            self._drop(room, "-s", self.counter)
 
     def silence(self, room: Room) -> None:
         """Nothing that comes here is heard: dead to all others without a FIN."""

@@ -74,7 +74,8 @@ class Toxic:
     _links: set[_Link] = field(default_factory=set)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
-    _server: asyncio.Server | None = None
+    _listener: socket.socket | None = None
+    _accepting: asyncio.Task[None] | None = None
     _thread: threading.Thread | None = None
     _port: int = 0
 
@@ -142,35 +143,40 @@ class Toxic:
         changed.set()
 
     async def _listen(self) -> None:
-        if self._server is None:
-            self._server = await asyncio.start_server(self._take, self.host, self._port, backlog=1024)
-            self._port = self._server.sockets[0].getsockname()[1]
+        if self._listener is None:
+            self._listener = socket.create_server((self.host, self._port), backlog=1024)
+            self._listener.setblocking(False)
+            self._port = self._listener.getsockname()[1]
             self.url = f"http://{self.host}:{self._port}"
+            self._accepting = self._loop.create_task(self._accept(self._listener))
+
+    async def _accept(self, listener: socket.socket) -> None:
+        """By hand: in Python 3.11 a connection that asyncio's server has just taken when it is closed hangs unheard."""
+        while True:
+            sock, _ = await self._loop.sock_accept(listener)
+            self.connections += 1
+            link = _Link(self, sock, random.Random(f"{self.seed} {self.connections}"))
+            self._links.add(link)
+            link.task = self._loop.create_task(self._carry(link))
 
     def _close(self, reset: bool) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._listener is not None and self._accepting is not None:
+            self._accepting.cancel()
+            self._listener.close()
+            self._listener = None
         for link in list(self._links) if reset else []:
             link.reset()
 
     async def _end(self) -> None:
-        tasks = [link.task for link in self._links]
+        tasks = [link.task for link in self._links if link.task is not None]
         self._close(reset=True)
-        for task in tasks:
-            task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        task = asyncio.current_task()
-        assert task is not None
-        link = _Link(self, task, writer, random.Random(f"{self.seed} {self.connections}"))
-        self._links.add(link)
+    async def _carry(self, link: _Link) -> None:
         try:
-            await link.run(reader)
+            await link.run()
         except (_Cut, asyncio.CancelledError):
-            pass  # closed below, with all that was written; Python 3.11 logs an error for a handler that was cancelled
+            pass  # closed below, with all that was written
         except OSError:
             self.refused += not link.reached
             link.abort()
@@ -186,8 +192,10 @@ class _Cut(Exception):
 class _Link:
     """One connection and its twin to the upstream."""
 
-    def __init__(self, toxic: Toxic, task: asyncio.Task[None], client: asyncio.StreamWriter, rng: random.Random):
-        self.toxic, self.task, self.client, self.rng = toxic, task, client, rng
+    def __init__(self, toxic: Toxic, sock: socket.socket, rng: random.Random) -> None:
+        self.toxic, self.sock, self.rng = toxic, sock, rng
+        self.task: asyncio.Task[None] | None = None
+        self.client: asyncio.StreamWriter | None = None
         self.above: asyncio.StreamWriter | None = None
         self._luck = rng.random()
         self._parser = httptools.HttpRequestParser(self)
@@ -204,11 +212,13 @@ class _Link:
         poison = self.toxic.poison
         return poison if self._luck < poison.share else HEALTHY
 
-    async def run(self, reader: asyncio.StreamReader) -> None:
+    async def run(self) -> None:
         await self._while(lambda poison: poison.blackhole)
+        reader, self.client = await asyncio.open_connection(sock=self.sock)
         parts = urlsplit(self.toxic.upstream)
         from_above, self.above = await asyncio.open_connection(parts.hostname, parts.port)
-        up, down = asyncio.ensure_future(self._climb(reader, self.above)), asyncio.ensure_future(self._fall(from_above))
+        up = asyncio.ensure_future(self._climb(reader, self.above))
+        down = asyncio.ensure_future(self._fall(from_above, self.client))
         try:
             await asyncio.gather(up, down)
         finally:
@@ -225,7 +235,7 @@ class _Link:
             await above.drain()
         above.write_eof()
 
-    async def _fall(self, from_above: asyncio.StreamReader) -> None:
+    async def _fall(self, from_above: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         """What comes back, held as long as it is late: read and written by two, so that late is not narrow."""
         late: asyncio.Queue[tuple[float, bytes | OSError]] = asyncio.Queue(_HELD)
         reading = asyncio.ensure_future(self._hold(from_above, late))
@@ -236,9 +246,9 @@ class _Link:
                 if isinstance(piece, OSError):
                     raise piece
                 if not piece:
-                    self.client.write_eof()
+                    client.write_eof()
                     return
-                await self._pass(piece)
+                await self._pass(piece, client)
         finally:
             reading.cancel()
 
@@ -254,7 +264,7 @@ class _Link:
             due = max(due, time.monotonic() + poison.latency + self.rng.uniform(0, poison.jitter))
             await late.put((due, piece))
 
-    async def _pass(self, piece: bytes) -> None:
+    async def _pass(self, piece: bytes, client: asyncio.StreamWriter) -> None:
         """A piece of an answer, with all that befalls it."""
         while piece:
             await self._while(lambda poison: poison.blackhole or self._is_at(poison.stall))
@@ -265,8 +275,8 @@ class _Link:
                 raise _Cut
             length = min(len(piece), self._room(poison))
             now, piece = piece[:length], piece[length:]
-            self.client.write(self._answer.seen(now, poison.corrupt, self.rng))
-            await self.client.drain()
+            client.write(self._answer.seen(now, poison.corrupt, self.rng))
+            await client.drain()
             if poison.rate:
                 await asyncio.sleep(length / poison.rate)
             elif poison.slice:
@@ -291,21 +301,24 @@ class _Link:
     def reset(self) -> None:
         """Break both connections off, from outside."""
         self.abort()
-        self.task.cancel()
+        if self.task is not None:
+            self.task.cancel()
 
     def abort(self) -> None:
         """An RST to both sides."""
         for writer in (self.client, self.above):
-            sock = writer.get_extra_info("socket") if writer else None
-            if writer is not None and sock is not None:
-                with contextlib.suppress(OSError):
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if writer is not None:
+                _never_linger(writer.get_extra_info("socket"))
                 writer.transport.abort()
+        if self.client is None:
+            _never_linger(self.sock)
 
     def close(self) -> None:
-        self.client.close()
-        if self.above is not None:
-            self.above.close()
+        for writer in (self.client, self.above):
+            if writer is not None:
+                writer.close()
+        if self.client is None:
+            self.sock.close()
 
     # httptools calls these.
 
@@ -322,6 +335,13 @@ class _Link:
         method = self._parser.get_method().decode()
         self.toxic.asked.append(Question(method, self._target.decode("latin-1"), self._headers))
         self._answer = _Answer()
+
+
+def _never_linger(sock: socket.socket | None) -> None:
+    """close() sends RST from now on."""
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 class _Answer:
