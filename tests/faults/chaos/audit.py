@@ -13,12 +13,12 @@ import http.client
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.faults.chaos.checker import Checker
 from tests.faults.chaos.history import History
 from tests.faults.chaos.leaks import Weight, weigh
-from tests.faults.chaos.nodes import Node
+from tests.faults.chaos.nodes import Node, spawn
 from tests.faults.chaos.publishers import Publisher
 from tests.faults.chaos.ring import Ring
 from tests.faults.chaos.schedule import SITES
@@ -39,6 +39,7 @@ class Audit:
     publishers: dict[str, Publisher]
     before: dict[str, tuple[int, Weight]]  # of each edge: its life, and what it weighed, before the storm
     patience: float = HEALED
+    _behind: dict[str, int | None] = field(default_factory=dict)
     healed: float = 0.0  # s from the last fault's end until all edges were at the origin's Head
 
     async def quiet(self) -> None:
@@ -61,8 +62,9 @@ class Audit:
         await self._weights()
         note("the rest is in order")
 
-    async def alone(self) -> int:
-        """Everything but one edge dies; it serves all it had, and again after a restart. How many were killed."""
+    async def alone(self, rotten: set[str]) -> int:
+        """Everything but one edge dies; it serves all it had, and again after a restart, if nobody spoilt its disk. How
+        many were killed."""
         name = self.ring.plan.alone
         if not name:
             return 0
@@ -72,14 +74,21 @@ class Audit:
             line.down()
         node = self.ring.nodes[name]
         await self._all_of(node, dead=True)
-        await node.end()
-        await node.start()
-        await self._all_of(node, dead=True)
+        if name not in rotten:
+            await node.end()
+            await node.start()
+            await self._all_of(node, dead=True)
         return len(others)
 
     async def last(self) -> None:
-        """The origin once more: killed, started, and what it holds."""
+        """The origin once more: killed, looked at by `rim origin fsck`, started, and what it holds."""
         await self.ring.origin.kill()
+        out = self.ring.folder / "fsck.out"
+        process = spawn(["origin", "fsck", "--state", str(self.ring.origin.folder)], {}, out, out)
+        while process.exitcode is None:
+            await asyncio.sleep(0.02)
+        if process.exitcode != 0:
+            self.checker.fail(f"rim origin fsck: {process.exitcode} {out.read_text()[-1000:]}")
         await self.ring.origin.start()
         for site in SITES:
             await self._origin_has(site)
@@ -101,7 +110,13 @@ class Audit:
     async def _level(self) -> bool:
         status, told = await self.ring.api("GET", "/status")
         rows = await self.receipts()
-        return status == 200 and all(rows.get(edge) == told["sequence"] for edge in self.ring.regions)
+        if status != 200:
+            return False
+        behind = {edge: rows.get(edge) for edge in self.ring.regions if rows.get(edge) != told["sequence"]}
+        if behind and behind != self._behind:
+            self.history.note(f"the origin is at {told['sequence']}; not yet {behind}")
+        self._behind = behind
+        return not behind
 
     async def _nothing_lost(self) -> None:
         """Each site is, at the origin and at every edge, at its last acknowledged commit, or at one whose end nobody

@@ -17,7 +17,7 @@ from typing import Any
 from tests.faults.chaos import disks
 from tests.faults.chaos.history import History
 from tests.faults.chaos.nodes import Node
-from tests.faults.chaos.ring import ORIGIN, Line, Ring
+from tests.faults.chaos.ring import DESK, ORIGIN, Line, Ring
 from tests.faults.chaos.schedule import CLOCKS, KINDS, REGIONS, TRICKS, Event
 from tests.kit.nodes import free_port
 
@@ -34,6 +34,7 @@ class Faults:
         self.kills: Counter[str] = Counter()
         self.doomed: dict[str, float] = {}  # sites whose next publish is to die, and where
         self.slow_starts = 0
+        self.rotten: set[str] = set()  # whose disks were spoilt under them: a restart loses what memory still had
 
     async def befall(self, event: Event) -> None:
         """From the beginning of one fault to its end."""
@@ -150,7 +151,9 @@ class Faults:
             with disks.refusing(node.pid):
                 await asyncio.sleep(event.seconds)
         else:
-            return await asyncio.to_thread(disks.rot, node.folder / "blocks", event.kind, event.value) > 0
+            hit = await asyncio.to_thread(disks.rot, node.folder / "blocks", event.kind, event.value)
+            self.rotten.add(node.name)
+            return hit > 0
         return True
 
     # Wires.
@@ -189,7 +192,10 @@ class Faults:
             home = {**self.ring.regions, "liar": REGIONS[-1]}
             return [line for (of, to), line in lines.items() if _crosses(event.target, of, home.get(to))]
         of_regions = REGIONS if event.value < 0.5 else (REGIONS[event.value < 0.75],)
-        return [lines[region, event.target] for region in of_regions]
+        found = [lines[region, event.target] for region in of_regions]
+        if event.target == ORIGIN and event.kind != "corrupt" and event.value < 0.8:
+            found.append(lines[DESK, ORIGIN])  # its JSON is proved by nothing but TLS, which is not on this wire
+        return found
 
     @staticmethod
     def _poison(event: Event) -> dict[str, Any]:

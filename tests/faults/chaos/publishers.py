@@ -44,14 +44,14 @@ class Publisher:
             if time.monotonic() > end:
                 return
             match deed.what:
-                case "publish":
-                    await self.publish()
-                case "rollback":
+                case "rollback" if self._known():
                     await self.roll_back(deed.value)
                 case "purge":
                     await self.purge(deed.value)
-                case _:
+                case "pin":
                     await self.pin(deed.value)
+                case _:
+                    await self.publish()
 
     async def publish(self, doomed: bool = True) -> bool:
         """The next release; whether it was acknowledged."""
@@ -69,11 +69,16 @@ class Publisher:
         return code == 0
 
     async def roll_back(self, value: float) -> None:
-        """To one of the acknowledged releases."""
-        known = [number for (site, number) in self.history.roots if site == self.site]
+        """To another of the acknowledged releases."""
+        known = self._known()
         number = known[int(value * len(known))]
         commit = self.history.changing(self.site, "rollback", number)
         await self._ask(commit, f"/sites/{self.site}/rollback", {"release": self.history.roots[self.site, number][0]})
+
+    def _known(self) -> list[int]:
+        """The acknowledged releases but the last one."""
+        last = self.history.last(self.site)
+        return [n for (site, n) in self.history.roots if site == self.site and (last is None or n != last.number)]
 
     async def purge(self, value: float) -> None:
         """A path of an old release, a prefix, or all."""
@@ -107,8 +112,8 @@ class Publisher:
 
     async def _api(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         try:
-            return await self.ring.api(method, path, body)
-        except (OSError, http.client.HTTPException) as error:
+            return await self.ring.api(method, path, body, url=self.ring.desk_url)
+        except (OSError, http.client.HTTPException, ValueError) as error:
             return 0, repr(error)
 
     async def _run(self, arguments: list[str], out: Any, fate: float | None) -> tuple[int, Any]:
@@ -116,7 +121,7 @@ class Publisher:
         moment."""
         home = str(self._folder / "home")
         env = {
-            "RIM_ORIGIN": self.ring.origin_url,
+            "RIM_ORIGIN": self.ring.desk_url,
             "RIM_TOKEN": self.ring.token,
             "XDG_STATE_HOME": home,
             "RIM_RETRY": "3",

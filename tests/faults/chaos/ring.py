@@ -3,7 +3,7 @@
 Here live starting it, its addresses, and what is put between its nodes. Not here: what befalls it (faults).
 
 A wire leads from one region to one node: an edge is reached by its own region and by the other over different ones, so
-that it can be away for some and not for others. Visitors and publishers are not behind wires.
+that it can be away for some and not for others. Publishers have one of their own, visitors none.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.kit.toxics import Toxic
 
 MiB = 1 << 20
 EDGE_DISK, ORIGIN_DISK = 96 * MiB, 256 * MiB  # of the small file systems, where they can be made
-ORIGIN = "origin"
+ORIGIN, DESK = "origin", "desk"  # the desk: where publishers sit
 
 
 @dataclass
@@ -132,9 +132,16 @@ class Ring:
             f"{name}={self.lines[region, name].toxic.url};region={where};weight=1" for name, where in regions.items()
         ]
 
-    async def api(self, method: str, path: str, body: Any = None, seconds: float = 4.0) -> tuple[int, Any]:
-        """One request to the origin. Raises OSError, HTTPException."""
-        return await asyncio.to_thread(self._api, method, path, body, seconds)
+    @property
+    def desk_url(self) -> str:
+        """The origin, as publishers reach it."""
+        return self.lines[DESK, ORIGIN].toxic.url
+
+    async def api(
+        self, method: str, path: str, body: Any = None, seconds: float = 4.0, url: str = ""
+    ) -> tuple[int, Any]:
+        """One request to the origin. Raises OSError, HTTPException, ValueError."""
+        return await asyncio.to_thread(self._api, url or self.origin_url, method, path, body, seconds)
 
     async def metrics(self, edge: str) -> dict[str, float]:
         """Its counts: name with labels → value."""
@@ -187,6 +194,8 @@ class Ring:
         for number, (region, name) in enumerate(self._pairs(above)):
             toxic = Toxic(above[name], seed=self.plan.seed * 100 + number)
             self.lines[region, name] = Line(self._stack.enter_context(toxic))
+        toxic = Toxic(self.origin_url, seed=self.plan.seed * 100 + 99)
+        self.lines[DESK, ORIGIN] = Line(self._stack.enter_context(toxic))
         self.hop.upstream = self.lines[self.regions[self.plan.behind_hop], ORIGIN].toxic.url
         self._stack.enter_context(self.hop)
 
@@ -204,8 +213,8 @@ class Ring:
         _, made = await self.api("POST", "/tokens", wanted)
         return str(made["token"])
 
-    def _api(self, method: str, path: str, body: Any, seconds: float) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.origin_port, timeout=seconds)
+    def _api(self, url: str, method: str, path: str, body: Any, seconds: float) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", urlsplit(url).port, timeout=seconds)
         try:
             headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
             data = None if body is None else json.dumps(body)

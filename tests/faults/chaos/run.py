@@ -80,7 +80,7 @@ class Run:
                 audit.before[node.name] = node.life, weigh(node.pid, self.ring.public(node.name), numbers)
             await self._storm(audit)
             await audit.quiet()
-            self.faults.kills["at the end"] += await audit.alone()
+            self.faults.kills["at the end"] += await audit.alone(self.faults.rotten)
             await audit.last()
             self.faults.kills["origin"] += 1
             self.result.healed = audit.healed
