@@ -43,7 +43,10 @@ addEventListener("error", ({ filename }) => /(main|lib)-/.test(filename) && brok
 @client@</head><body><h1>@title@</h1><nav><a href="/">home</a> <a href="/deep/page/">deep</a> <a href="/about">about</a>
 </nav><output></output></body></html>"""
 _MAIN = """import { lib } from "@lib@";
-const attempt = async what => { try { return await what(); } catch (error) { return `failed: ${error}`; } };
+const attempt = async what => {
+  window.trying = what;
+  try { return await what(); } catch (error) { return `failed: ${error}`; }
+};
 const style = name => getComputedStyle(document.documentElement).getPropertyValue(name).replaceAll('"', "").trim();
 const json = async path => (await fetch(path)).json();
 const picture = async path => {
@@ -81,6 +84,10 @@ window.done({
   font: await attempt(font),
 });
 """
+_PARTS = """() => {
+  const late = (_, failed) => setTimeout(() => failed(Error(`a minute for ${window.trying ?? "its scripts"}`)), 60_000);
+  return Promise.race([window.whole ?? {}, new Promise(late)]);
+}"""
 
 
 @dataclass(frozen=True)
@@ -183,8 +190,9 @@ LYING_PAGE = b"<!doctype html><html data-of=lie><title>lie</title><script>window
 
 
 def parts(page: Page) -> dict[str, Any]:
-    """What the page says of itself, once it has tried everything. A page that is none of ours says {}."""
-    found: dict[str, Any] = page.evaluate("window.whole ?? {}")
+    """What the page says of itself, once it has tried everything. A page that is none of ours says {}; one for which
+    a request was lost says so after a minute, and what it waits for."""
+    found: dict[str, Any] = page.evaluate(_PARTS)
     return found
 
 

@@ -21,7 +21,10 @@ export async function register({ now = false } = {}) {
   // Browsers look for a newer one with each page; to register again would take back one that is just leaving.
   if (container.controller?.scriptURL === location.origin + SCRIPT) return container.getRegistration("/");
   if (!now) await quiet();
-  return container.register(SCRIPT, { scope: "/" }).catch(() => undefined);
+  const registration = await container.register(SCRIPT, { scope: "/" }).catch(() => undefined);
+  // One that was about to go (off.js) while another tab was still its client is kept by this: told so, it goes again.
+  registration?.active?.postMessage({ rim: "registered" });
+  return registration;
 }
 
 /** Calls back for each event of this type, those of before the call first; what comes back ends it. "update": a release
