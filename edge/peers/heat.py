@@ -21,14 +21,15 @@ from collections.abc import Callable
 from operator import itemgetter
 
 KEYS = 65_536  # keys counted at once; about 120 B each beside the key itself
-FADE = 10.0  # s in which a count falls to 1/e: some seconds of questions decide, and a flash is hot within one
+FADE = 5.0  # s in which a count falls to 1/e, if nothing else is said: a flash is hot within one
 
 
 class Heat:
-    """Decayed rates by key. One per process; not for threads."""
+    """Decayed rates by key. One per process; not for threads. `fade`: seconds in which a count falls to 1/e."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, keys: int = KEYS) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, keys: int = KEYS, fade: float = FADE) -> None:
         self._clock = clock
+        self._fade = fade
         self._keys = keys
         self._moments: OrderedDict[bytes, float] = OrderedDict()
         self._all = -math.inf
@@ -36,11 +37,11 @@ class Heat:
     def hit(self, key: bytes, weight: float = 1.0) -> None:
         """A question for this key was answered. `weight` > 1: it stands for so many, of which others got the rest."""
         now = self._clock()
-        self._moments[key] = _added(self._moments.get(key, -math.inf), now, weight)
+        self._moments[key] = self._added(self._moments.get(key, -math.inf), now, weight)
         self._moments.move_to_end(key)
         if len(self._moments) > self._keys:
             self._moments.popitem(last=False)
-        self._all = _added(self._all, now, 1.0)
+        self._all = self._added(self._all, now, 1.0)
 
     def rate(self, key: bytes) -> float:
         """Questions per second for this key, those that others got included."""
@@ -60,9 +61,8 @@ class Heat:
         return len(self._moments)
 
     def _rate(self, moment: float) -> float:
-        return math.exp((moment - self._clock()) / FADE) / FADE
+        return math.exp((moment - self._clock()) / self._fade) / self._fade
 
-
-def _added(moment: float, now: float, weight: float) -> float:
-    """The moment at which a count, now `weight` larger, will have decayed to one."""
-    return now + FADE * math.log(weight + math.exp((moment - now) / FADE))
+    def _added(self, moment: float, now: float, weight: float) -> float:
+        """The moment at which a count, now `weight` larger, will have decayed to one."""
+        return now + self._fade * math.log(weight + math.exp((moment - now) / self._fade))
