@@ -13,6 +13,7 @@ for who is not only later.
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import time
 from collections.abc import Callable
@@ -49,6 +50,7 @@ class Register:
         self._listings: dict[str, _Listing] = {}
         self.generation = time.time_ns() // 1000  # of no other start of any origin
         self.members: list[dict[str, Any]] = []
+        self.text = b"[]"  # of those: made once, however many are told
         self.signal = Signal()
 
     def __repr__(self) -> str:
@@ -78,6 +80,7 @@ class Register:
         members = [edge.as_member() for edge in found[:MEMBERS_MAX]]
         if members != self.members:
             self.members = members
+            self.text = json.dumps(members, separators=(",", ":")).encode()
             self.generation += 1
             self.signal.notify()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from origin.api.asking import allowed_node, number, origin_of, unless_gone, whole
 from origin.api.follow import NAME_CHARS, WAIT_MAX, key_of
@@ -24,5 +24,6 @@ async def members(request: Request) -> Response:
         left = until - time.monotonic()
         if left <= 0 or not await unless_gone(request, register.signal.wait(left)):
             break
-    body = {"generation": register.generation, "up": round(register.up, 3), "members": register.members}
-    return JSONResponse(body, headers={"Cache-Control": "no-store"})
+    head = b'{"generation":%d,"up":%.3f,"members":' % (register.generation, register.up)
+    headers = {"Cache-Control": "no-store"}
+    return Response(head + register.text + b"}", headers=headers, media_type="application/json")

@@ -125,12 +125,13 @@ class Roster:
                 backoff = min(LAST_BACKOFF, backoff * 2)
             else:
                 backoff, pause = FIRST_BACKOFF, listing.pause
-                self.learn(listing)
+                if self.learn(listing) and self._kept is not None:
+                    await asyncio.to_thread(self._kept.save, tuple(self._others.values()))
             self.tried = True
             await self._pause(max(LEAST, pause))
 
-    def learn(self, listing: Listing) -> None:
-        """Take this list for the picture."""
+    def learn(self, listing: Listing) -> bool:
+        """Take this list for the picture; whether it is another now."""
         if listing.trouble:
             self._troubled(listing.trouble)
         else:
@@ -142,13 +143,12 @@ class Roster:
         if listing.adds:
             found = {**self._others, **found}
         own = listing.own or self._default
-        if found != self._others or own != self.own:
+        if is_news := found != self._others or own != self.own:
             self.own = own
             self._set(found)
-            if self._kept is not None:
-                self._kept.save(found.values())
         if self._since is None:
             self._since = self._clock()
+        return is_news
 
     def _troubled(self, text: str) -> None:
         self.errors += 1
