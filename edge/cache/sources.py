@@ -137,7 +137,7 @@ class Sources:
             may_hedge=retries.spend,
             counts=self.hedges,
             on_time=latencies.add,
-            on_outrun=lambda member, seconds: self.asker.doubts.outrun(member.name, member.url, seconds),
+            on_late=lambda member: self.asker.doubts.late(*self._whom(member)),
         )
         end = await race.run(mirror)
         if isinstance(end, Answer):
@@ -221,12 +221,17 @@ class Sources:
     ) -> Answer | PeerError:
         """One question to a member."""
         attempt.asked.add(member.name)
-        end = await self.asker.ask(Whom(member.name, member.url), attempt.cid, how, attempt.chain, on_doubt)
+        end = await self.asker.ask(self._whom(member), attempt.cid, how, attempt.chain, on_doubt)
         if isinstance(end, PeerError):
             attempt.note(end)
             if end.fault is Fault.LOOP and not attempt.chain:  # our name alone was in it: it is us, under another name
                 self._ourselves |= {member.name}
         return end
+
+    def _whom(self, member: Member) -> Whom:
+        """In one's own region nobody is far, however long the first answers took."""
+        is_near = member.region == self.region
+        return Whom(member.name, member.url, 0.0 if is_near else self.client.trips.of(member.url))
 
     def rung(self, cid: CID, tier: int) -> int:
         """The rung a question starts on here: the one it came with, or higher where this node is the owner itself.

@@ -25,10 +25,11 @@ ABSENT = frozenset({Fault.NOT_FOUND, Fault.DENIED})  # of the origin: it has bee
 
 
 class Whom(NamedTuple):
-    """Who is asked: the name in the book, and the address."""
+    """Who is asked: the name in the book, the address, and how far away it is, in seconds there and back."""
 
     name: str
     url: str
+    trip: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,8 @@ class Asker:
         on_doubt: Callable[[], None] | None = None,
     ) -> Answer | PeerError:
         """The answer, or why there is none. Never raises PeerError: a sick neighbour is a count, not an error."""
-        late = False
 
         def doubt() -> None:
-            nonlocal late
-            late = True
             self.doubts.silent(*whom)
             if on_doubt is not None:
                 on_doubt()
@@ -81,20 +79,20 @@ class Asker:
                 cid,
                 tier=how.tier,
                 only_if_cached=how.held,
-                budgets=how.budgets,
+                budgets=how.budgets.over(whom.trip),
                 chain=chain,
                 mirror=how.mirror,
                 mirrors=how.mirrors,
                 on_doubt=doubt,
             )
         except PeerError as error:
-            self._note(whom, error, late)
+            self._note(whom, error)
             return error
-        self._note(whom, answer, late)
+        self._note(whom, answer)
         return answer
 
-    def _note(self, whom: Whom, end: Answer | PeerError, late: bool) -> None:
-        """Write into the book what a question came to. `late`: it was doubted before it answered."""
+    def _note(self, whom: Whom, end: Answer | PeerError) -> None:
+        """Write into the book what a question came to."""
         if isinstance(end, PeerError) and end.fault not in TRUE_ANSWERS and not end.origin_busy:
             self._blame(whom, end)
             return
@@ -104,9 +102,7 @@ class Asker:
             self._blame(whom, end)  # a proxy in front of a dead origin says 504
             return
         self.on_state(whom.name, State.read(end.state))
-        if late:
-            self.members.cleared(whom.name)  # it lives; that it answered in time nobody says
-        else:
+        if not self.doubts.are_open(whom.name):
             self.members.success(whom.name)
 
     def _blame(self, whom: Whom, error: PeerError) -> None:

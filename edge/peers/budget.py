@@ -6,7 +6,7 @@ question to them (edge/peers/client, edge/peers/silence), or when a second one i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SHARE = 0.1  # of the questions may be asked a second time
 RESERVE = 10.0  # second questions in hand at the start, and at most: a burst, not a habit
@@ -23,6 +23,21 @@ class Budgets:
     patience: float = 0.0  # or until then, while the asked says that it is alive, and only waits for somebody itself
     stall: float = 2.0  # between two pieces of body
     total: float = 30.0
+    trip: float = 0.0  # there and back: all of these have it in them
+
+    def over(self, trip: float) -> Budgets:
+        """For a node that far away. A question for its health, on a connection of its own, takes two trips."""
+        if not trip:
+            return self
+        return replace(
+            self,
+            connect=self.connect + trip,
+            silence=self.silence + trip,
+            doubt=self.doubt + 3 * trip,
+            headers=self.headers + 3 * trip,
+            patience=self.patience and self.patience + 3 * trip,
+            trip=trip,
+        )
 
 
 PEER = Budgets(patience=6.0)  # an owner may itself have to wait for the origin: its 5 s, and the way back

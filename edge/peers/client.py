@@ -29,6 +29,7 @@ from edge.peers.proof import RAW_TYPE, body_of, prove, refuse_by_head
 from edge.peers.pulse import Pulses
 from edge.peers.room import Room
 from edge.peers.silence import Watch
+from edge.peers.trips import Trips
 from edge.peers.words import SOURCE as SOURCE_HEADER
 
 __all__ = [
@@ -108,6 +109,7 @@ class PeerClient:
         self._ssl = ssl
         self._session: aiohttp.ClientSession | None = None
         self.pulses = Pulses(ssl)
+        self.trips = Trips()
         self.room = Room(ROOM)
         self._under_way: Counter[str] = Counter()
 
@@ -198,12 +200,16 @@ class PeerClient:
         return self._under_way[url] >= AT_ONCE
 
     async def _ask(self, question: Question, on_doubt: Callable[[], None] | None) -> Answer:
-        watch = Watch(question.budgets, lambda: self.pulses.of(question.url), on_doubt)
+        budgets = question.budgets
+        watch = Watch(budgets, lambda: self.pulses.of(question.url, budgets.trip), on_doubt)
         try:
             async with watch:
                 return await self.exchange(question, watch.heard)
         except TimeoutError as error:
             raise PeerError(Fault.SLOW, question.target) from error
+        finally:
+            if watch.waited is not None:
+                self.trips.heard(question.url, watch.waited)
 
     async def exchange(self, question: Question, heard: Callable[[], None]) -> Answer:
         """Question and answer over the wire; `heard` is called when the answer's head has come. Raises PeerError."""

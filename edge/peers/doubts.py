@@ -12,9 +12,7 @@ from __future__ import annotations
 import asyncio
 
 from edge.peers.members import STRIKES, Members
-from edge.peers.pulse import Pulses
-
-WELL = 0.05  # s within which a healthy node answers for its health, whatever else it waits for
+from edge.peers.pulse import WELL, Pulses
 
 
 class Doubts:
@@ -25,31 +23,41 @@ class Doubts:
         self._pulses = pulses
         self._inquiries: dict[str, asyncio.Task[None]] = {}
 
-    def silent(self, name: str, url: str) -> None:
+    def silent(self, name: str, url: str, trip: float = 0.0) -> None:
         """It answers neither a question nor for its health: nobody asks it until that is cleared up."""
         self._members.suspect(name)
         self._members.slow(name)
-        self._inquire(name, url, 0.0)
+        self._inquire(name, url, trip, was_silent=True)
 
-    def outrun(self, name: str, url: str, seconds: float) -> None:
-        """Another answered before it, this long after it was asked. It may be slow, or wait for somebody itself, which
-        is no fault of its own: then it answers for its health at once."""
-        self._inquire(name, url, max(seconds, WELL))
+    def late(self, name: str, url: str, trip: float = 0.0) -> None:
+        """It has not answered by when nearly all do. It may be slow, or wait for somebody itself, which is no fault of
+        its own: then it answers for its health at once."""
+        self._inquire(name, url, trip, was_silent=False)
 
-    def _inquire(self, name: str, url: str, within: float) -> None:
+    def are_open(self, name: str) -> bool:
+        """Whether an inquiry is under way: until it ends, no answer says that all is well."""
+        return name in self._inquiries
+
+    def _inquire(self, name: str, url: str, trip: float, *, was_silent: bool) -> None:
         if name not in self._inquiries:
-            task = asyncio.get_running_loop().create_task(self._look(name, url, within))
+            task = asyncio.get_running_loop().create_task(self._look(name, url, trip, was_silent))
             self._inquiries[name] = task
             task.add_done_callback(lambda _: self._inquiries.pop(name, None))
 
-    async def _look(self, name: str, url: str, within: float) -> None:
-        loop = asyncio.get_running_loop()
-        since = loop.time()
-        if not await self._pulses.of(url):
-            self._members.failure(name, STRIKES)
-            return
-        if loop.time() - since > within:
+    async def _look(self, name: str, url: str, trip: float, was_silent: bool) -> None:
+        """Each slow answer is a strike, and it is asked again at once, so that no visitor pays for the next one."""
+        if was_silent:  # the answer that comes now is late by as much as nobody doubts without
+            if not await self._pulses.of(url, trip):
+                self._members.failure(name, STRIKES)
+                return
             self._members.slow(name)
+        for _ in range(STRIKES):
+            seconds = await self._pulses.takes(url, trip)
+            if seconds is None:
+                self._members.failure(name, STRIKES)
+                return
+            if seconds <= WELL + 2 * trip or self._members.slow(name):
+                break
         self._members.cleared(name)
 
     async def close(self) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 from edge.peers.client import Answer
 from edge.peers.faults import TRUE_ANSWERS, Fault, PeerError
 from edge.peers.ring import Member
+from edge.peers.silence import MOMENT
 
 OWNERS_TRIED = 2  # per rung: the owner, and the next in order should the owner fail
 SOONEST = 0.01  # s before which no hedge is sent, however quick the others are
@@ -51,18 +52,18 @@ class Race:
         may_hedge: Callable[[], bool],
         counts: Counter[str],
         on_time: Callable[[float], None],
-        on_outrun: Callable[[Member, float], None],
+        on_late: Callable[[Member], None],
     ) -> None:
         """`owners`: those that may be asked to fill, in order. `hedge_after`: seconds; None: no hedge. `counts`: hedges
-        by whether they won. `on_time` is told how long a question to an owner took, or at least; `on_outrun` who was
-        asked first and how long ago when another's answer came."""
+        by whether they won. `on_time` is told how long a question to an owner took, or at least; `on_late` who
+        had not answered when it was time for a hedge."""
         self._ask = ask
         self._owners = owners
         self._hedge_after = hedge_after
         self._may_hedge = may_hedge
         self._counts = counts
         self._on_time = on_time
-        self._on_outrun = on_outrun
+        self._on_late = on_late
         self._running: list[_Asked] = []
         self._ahead: list[Member] = []  # taken from the owners and not asked to fill yet
         self._tried = 0
@@ -85,7 +86,7 @@ class Race:
                 hedge_at = await self._wait(first, hedge_at)
                 for asked in [asked for asked in self._running if asked.task.done()]:
                     self._running.remove(asked)
-                    if (end := self._ended(asked, first)) is not None:
+                    if (end := self._ended(asked)) is not None:
                         return end
                 if not self._tend():
                     return self._last
@@ -100,19 +101,19 @@ class Race:
         done, _ = await asyncio.wait((*tasks, self._nudge), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if done or hedge_at is None:
             return hedge_at
-        if self._loop.time() - hedge_at < max(self._hedge_after or 0.0, SOONEST):  # else our own loop was the late one
-            self._hedge(first)
+        now = self._loop.time()
+        if now - hedge_at > max(self._hedge_after or 0.0, SOONEST):
+            return now + MOMENT  # our own loop was the late one: the answer may lie in our socket
+        self._hedge(first)
         return None
 
-    def _ended(self, asked: _Asked, first: _Asked) -> Answer | PeerError | None:
+    def _ended(self, asked: _Asked) -> Answer | PeerError | None:
         """What a question that ended means for the race; None: it goes on."""
         end = asked.task.result()
         if isinstance(end, Answer):
             if not asked.held:
                 self._on_time(self._loop.time() - asked.since)
             self._won = asked.is_hedge
-            if asked is not first and first in self._running and not first.doubted:
-                self._on_outrun(first.member, self._loop.time() - first.since)
             return end
         if asked.held:
             if not any(not other.held for other in self._running) and not self._replace():
@@ -146,6 +147,7 @@ class Race:
 
     def _hedge(self, first: _Asked) -> None:
         """Ask the second choice for what it holds; of a mirror that is late, its owner."""
+        self._on_late(first.member)
         if (second := self._next()) is None:
             return
         self._ahead.append(second)

@@ -11,7 +11,8 @@ import asyncio
 
 import aiohttp
 
-TIMEOUT = aiohttp.ClientTimeout(total=0.8, sock_connect=0.3)  # from a question's silence budget to that of its head
+TIMEOUT = 0.8  # s, from a question's silence budget to that of its head; and two trips, for the connection and the rest
+WELL = 0.05  # s within which a healthy node answers, whatever else it waits for; and two trips
 
 
 class Pulses:
@@ -22,26 +23,44 @@ class Pulses:
         self._session: aiohttp.ClientSession | None = None
         self._asked: dict[str, asyncio.Task[bool]] = {}
 
-    async def of(self, url: str) -> bool:
-        """Whether the node at `url` answers now, whatever it says; it has 0.8 s."""
+    async def of(self, url: str, trip: float = 0.0) -> bool:
+        """Whether the node at `url` answers now, whatever it says; it has 0.8 s. `trip`: s there and back."""
         task = self._asked.get(url)
         if task is None:
-            task = self._asked[url] = asyncio.get_running_loop().create_task(self.beat(url))
+            task = self._asked[url] = asyncio.get_running_loop().create_task(self._beat(url, TIMEOUT + 2 * trip))
             task.add_done_callback(lambda _: self._asked.pop(url, None))
         await asyncio.wait((task,))  # not `await task`: who leaves takes nobody along
         return not task.cancelled() and task.result()
 
+    async def takes(self, url: str, trip: float = 0.0) -> float | None:
+        """How long it takes to answer; None when it does not. A question that is under way already is no measure."""
+        if (task := self._asked.get(url)) is not None:
+            await asyncio.wait((task,))
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        return loop.time() - since if await self.of(url, trip) else None
+
+    async def _beat(self, url: str, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.beat(url)
+        except TimeoutError:
+            return False
+
     async def beat(self, url: str) -> bool:
-        """One question over the wire."""
+        """One question over the wire, however long it takes."""
         if self._session is None or self._session.closed:
             connector = aiohttp.TCPConnector(limit=0, force_close=True, ttl_dns_cache=10, ssl=self._ssl)
             self._session = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+                trust_env=False,
             )
         try:
-            async with self._session.get(f"{url.rstrip('/')}/healthz", timeout=TIMEOUT, allow_redirects=False):
+            async with self._session.get(f"{url.rstrip('/')}/healthz", allow_redirects=False):
                 return True
-        except (aiohttp.ClientError, OSError, ValueError):  # a TimeoutError is an OSError
+        except (aiohttp.ClientError, OSError, ValueError):
             return False
 
     async def close(self) -> None:

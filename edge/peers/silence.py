@@ -22,7 +22,7 @@ from edge.peers.budget import Budgets
 
 BEAT = 0.5  # s between two questions for the health of one that is waited for
 LATE = 0.02  # s past its time at which a timer says that our own loop stood still
-_MOMENT = 0.05  # s that is waited then
+MOMENT = 0.05  # s that is waited then
 
 
 async def passes(seconds: float) -> None:
@@ -31,7 +31,7 @@ async def passes(seconds: float) -> None:
     due = loop.time() + seconds
     await asyncio.sleep(seconds)
     if loop.time() - due > LATE:
-        await asyncio.sleep(_MOMENT)
+        await asyncio.sleep(MOMENT)
 
 
 class Watch:
@@ -47,7 +47,7 @@ class Watch:
         self._timeout = asyncio.timeout(None)
         self._timers: list[asyncio.TimerHandle] = []
         self._asking: asyncio.Task[None] | None = None
-        self._heard = False
+        self.waited: float | None = None  # s until the head came
 
     async def __aenter__(self) -> Watch:
         budgets, loop = self._budgets, asyncio.get_running_loop()
@@ -66,7 +66,7 @@ class Watch:
 
     def heard(self) -> None:
         """The head has come: it is silent no more."""
-        self._heard = True
+        self.waited = asyncio.get_running_loop().time() - self._asked_at
         self._stop()
 
     @property
@@ -88,8 +88,8 @@ class Watch:
     def _end(self, when: float) -> None:
         now = asyncio.get_running_loop().time()
         if now - when > LATE:
-            self._end_at(now + _MOMENT)
-        elif not self._heard:
+            self._end_at(now + MOMENT)
+        elif self.waited is None:
             self._timeout.reschedule(now)
 
     def _ask(self) -> None:
@@ -116,7 +116,7 @@ class Watch:
         self._end_at(max(asyncio.get_running_loop().time(), self._asked_at + budgets.headers))
 
     def _doubt(self) -> None:
-        if self._on_doubt is not None and not self._heard:
+        if self._on_doubt is not None and self.waited is None:
             self._on_doubt()
             self._on_doubt = None
 
@@ -127,4 +127,4 @@ async def _ends(task: asyncio.Future[bool], seconds: float) -> None:
     due = loop.time() + seconds
     await asyncio.wait((task,), timeout=seconds)
     if not task.done() and loop.time() - due > LATE:
-        await asyncio.wait((task,), timeout=_MOMENT)
+        await asyncio.wait((task,), timeout=MOMENT)

@@ -31,6 +31,7 @@ from edge.peers.heat import Heat
 from edge.peers.members import Members
 from edge.peers.mirrors import Mirrors
 from edge.peers.ring import Member, Ring
+from edge.standing import Standing
 from tests.kit.evilpeer import EvilPeer
 
 MiB = 1 << 20
@@ -119,13 +120,15 @@ async def _node(name: str, region: str, folder: Path, origin: str, now: list[flo
         origin_budgets=PATIENT,
     )
     loader.sources.mirrors = Mirrors(Heat(clock), clock, node=name)
+    standing = Standing()
+    standing.join()
     private = Private(
         node=name,
         token=None,
         open=True,
         loader=loader,
         sequence=lambda: 0,
-        ready=lambda: True,
+        standing=standing,
         values=_no_values,
         status=_nothing,
         explain=_no_explanation,
