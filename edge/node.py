@@ -24,6 +24,7 @@ from edge.http.listener import GRACE, BindError, bind
 from edge.processes.folders import BLOCKS, level
 from edge.state import StateError
 
+RING_WITHIN = 2.0  # s that a node which joins waits for the first word on who is in the ring
 DRAIN = 10.0  # s that a process whose place is taken waits for the next request on each open connection
 
 
@@ -100,6 +101,10 @@ class Node(Answering):
     async def _join(self) -> None:
         """Once there is a Head, have what visitors are likely to ask for, and be one to be sent to."""
         await self.follower.ready.wait()
+        with suppress(TimeoutError):  # then alone; who is found later is asked for nothing but what is needed
+            async with asyncio.timeout(RING_WITHIN):
+                while self.roster.lack():  # noqa: ASYNC110 - the roster tells no one
+                    await asyncio.sleep(0.02)
         await self.handover.join()
         self.standing.join()
         self._joined.set()

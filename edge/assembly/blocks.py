@@ -26,7 +26,7 @@ from edge.peers.client import PeerClient
 from edge.peers.heat import Heat
 from edge.peers.members import Members
 from edge.peers.mirrors import Mirrors
-from edge.peers.ring import Member, Ring
+from edge.peers.ring import Ring
 from edge.processes.folders import BLOCKS
 from edge.processes.part import Part
 from edge.processes.place import Place
@@ -93,13 +93,7 @@ class Blocks:
             gateways=config.gateways,
         )
         heat = Heat()
-        self.handover = Handover(
-            Member(config.name, private_url, config.region, config.weight),
-            self.loader,
-            self.client,
-            Hot(self.memory, heat),
-            config.token,
-        )
+        self.handover = Handover(self.own, self.loader, self.client, Hot(self.memory, heat), config.token)
         self.mirrors = Mirrors(heat, node=config.name)
         self.loader.sources.mirrors = self.mirrors
         self.loader.sources.shares = part.shares
