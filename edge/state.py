@@ -1,17 +1,28 @@
 """State: the folder of an edge, who may use it, and how a small file in it is replaced.
 
-Here live VERSION, the lock and the durable replacement. Not here: what the files say (edge/control/stored), nor the
-blocks (edge/cache/disk, below blocks/). Losing the folder costs warmth and nothing else: all of it can be fetched anew.
+Here live VERSION, the lock, the durable replacement, and what becomes of a newer Rim's folder. Not here: what the files
+say (edge/control/stored), nor the blocks (edge/cache/disk, below blocks/). Losing the folder costs warmth and nothing
+else: all of it can be fetched anew.
+
+An older Rim that is put back into a newer one's folder must not read what it cannot know. Some files prove themselves
+whoever wrote them: a block by its name, the record by its signature, what lies in a CAR by its hashes, a key by being
+one. Those stay. All others, and the index of the disk, are set aside.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
 VERSION = "1"
+NEWER = "newer-"  # a folder of what a newer version's files are set aside in; for people, nobody reads it
+_PROVEN = frozenset({"lock", "lost+found", "blocks", "control.car", "head", "node.key", "edge.json"})
+_INDEXES = ("cache.db*", "process-*/cache.db*")  # of the blocks; made anew from their names
+logger = logging.getLogger("rim.edge")
 
 
 class StateError(Exception):
@@ -60,6 +71,26 @@ class State:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
+    def _set_aside(self, found: int) -> None:
+        """Keep what proves itself; VERSION comes last, so that what is cut short begins anew."""
+        aside = self.path / f"{NEWER}{found}"
+        aside.mkdir(mode=0o700, exist_ok=True)
+        doubted = [entry for entry in self.path.iterdir() if entry.name not in _PROVEN and entry.name != "VERSION"]
+        doubted = [entry for entry in doubted if not entry.name.startswith(NEWER)]
+        doubted += [entry for form in _INDEXES for entry in (self.path / "blocks").glob(form)]
+        for entry in doubted:
+            name = str(entry.relative_to(self.path)).replace(os.sep, "-")
+            os.replace(entry, aside / name) if entry.is_file() else _move(entry, aside / name)
+        replace_file(self.path / "VERSION", f"{VERSION}\n".encode())
+        logger.warning(
+            "state folder %s was written by a newer Rim (version %d; this one reads %s): blocks and Head are kept, for "
+            "they prove themselves, all else is set aside in %s and made anew",
+            self.path,
+            found,
+            VERSION,
+            aside,
+        )
+
     def _check_version(self) -> None:
         path = self.path / "VERSION"
         try:
@@ -71,11 +102,18 @@ class State:
                 ) from None
             replace_file(path, f"{VERSION}\n".encode())
             return
-        if found != VERSION:
+        if found.isascii() and found.isdecimal() and int(found) > int(VERSION):
+            self._set_aside(int(found))
+        elif found != VERSION:
             raise StateError(
                 f"state folder {self.path} is of version {found[:20]!r}; this Rim reads version {VERSION}. "
                 "Start it with the Rim that wrote it, or choose another folder with --state"
             )
+
+
+def _move(folder: Path, to: Path) -> None:
+    shutil.rmtree(to, ignore_errors=True)  # of an earlier time, or of a move that was cut short
+    os.rename(folder, to)
 
 
 def replace_file(path: Path, data: bytes) -> None:

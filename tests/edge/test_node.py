@@ -177,12 +177,13 @@ def test_a_folder_in_use(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_another_version(tmp_path: Path) -> None:
-    """Newer, older or no edge's folder at all: refused with words, nothing touched."""
+    """Older, none that is known, or no edge's folder at all: refused with words, nothing touched."""
     folder = tmp_path / "edge-1"
     folder.mkdir()
-    (folder / "VERSION").write_text("2\n")
-    with pytest.raises(StateError, match="of version '2'"):
-        State(folder).open()
+    for version in ("0", "two", "-2"):
+        (folder / "VERSION").write_text(f"{version}\n")
+        with pytest.raises(StateError, match=f"of version '{version}'"):
+            State(folder).open()
     (folder / "VERSION").unlink()
     (folder / "photo.jpg").write_bytes(b"")
     with pytest.raises(StateError, match="not empty"):
