@@ -20,7 +20,7 @@ from tests.faults.chaos.history import History
 from tests.faults.chaos.leaks import Weight, weigh
 from tests.faults.chaos.nodes import Node, spawn
 from tests.faults.chaos.publishers import Publisher
-from tests.faults.chaos.ring import Ring
+from tests.faults.chaos.ring import ORIGIN, Ring
 from tests.faults.chaos.schedule import SITES
 from tests.faults.chaos.visitors import ask
 from tests.faults.chaos.wire import Answer, Wire
@@ -185,6 +185,15 @@ class Audit:
         finally:
             wire.close()
 
+    async def _said(self, name: str) -> dict[str, float]:
+        """What an edge says of its following, when it does not follow."""
+        try:
+            numbers = await self.ring.metrics(name) if name != ORIGIN else {}
+        except (OSError, http.client.HTTPException) as error:
+            self.history.note(repr(error))
+            return {}
+        return {key: value for key, value in numbers.items() if key.startswith(("rim_head", "rim_loop", "rim_peers"))}
+
     async def _pins(self) -> None:
         """Acknowledged pins are there, with their bytes."""
         if not self.history.pins:
@@ -252,4 +261,7 @@ class Audit:
                 self.history.note(f"{what}: {error!r}")
             await asyncio.sleep(_AGAIN)
         self.checker.fail(f"not within {self.patience} s: {what}")
+        for name in (*self._behind, ORIGIN):
+            self.ring.nodes[name].tell()
+            self.history.note(f"{name}: {await self._said(name)}")
         return False

@@ -19,7 +19,7 @@ from tests.faults.chaos.history import History
 from tests.faults.chaos.nodes import Node
 from tests.faults.chaos.ring import DESK, ORIGIN, Line, Ring
 from tests.faults.chaos.schedule import CLOCKS, KINDS, REGIONS, TRICKS, Event
-from tests.kit.nodes import free_port
+from tests.kit.ports import free_port
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 _FLAP = 0.15  # s that a flapping wire is up, and then down

@@ -40,6 +40,13 @@ def server() -> ForkServerContext:
     return _context
 
 
+def _tell_tasks(*_: object) -> None:
+    """Where every task of the loop waits, to stderr."""
+    for task in asyncio.all_tasks():
+        task.print_stack(limit=4, file=sys.stderr)
+    sys.stderr.flush()
+
+
 def _child(arguments: list[str], env: dict[str, str], out: str, errors: str, anew: bool) -> None:
     """In the child: `rim ARGUMENTS`."""
     ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
@@ -49,6 +56,7 @@ def _child(arguments: list[str], env: dict[str, str], out: str, errors: str, ane
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(file, descriptor)
         os.close(file)
+    signal.signal(signal.SIGUSR2, _tell_tasks)
     os.setsid()  # Ctrl-C at the terminal is for who runs this, and ends the children in order
     os.environ.update(env)
     if anew:
@@ -124,6 +132,11 @@ class Node:
         while self.alive and time.monotonic() < end:
             await asyncio.sleep(0.01)
         return not self.alive
+
+    def tell(self) -> None:
+        """Have it write into its log where its tasks wait: for who has to find out why it does not go on."""
+        if self.alive and not self.anew:
+            os.kill(self.pid, signal.SIGUSR2)
 
     def pause(self) -> None:
         if self.alive:

@@ -29,7 +29,7 @@ from tests.faults.chaos.hop import Hop
 from tests.faults.chaos.nodes import Node
 from tests.faults.chaos.schedule import LIAR, REGIONS, Plan
 from tests.kit.evilpeer import EvilPeer
-from tests.kit.nodes import free_port
+from tests.kit.ports import free_port
 from tests.kit.toxics import Toxic
 
 MiB = 1 << 20
