@@ -186,8 +186,8 @@ async def started(flags: dict[str, str], token: str) -> Any:
 
 
 def test_an_origin_that_restarts_or_is_away_changes_no_ring(tmp_path: Path, port: int) -> None:
-    """Rings are as they were while it is down, when it is back and knows nobody yet, and later; also at an edge that
-    starts meanwhile."""
+    """Rings are as they were while it is down, when it is back and knows nobody yet, not even from its disk, and
+    later; also at an edge that starts meanwhile."""
 
     async def run() -> None:
         with origin(tmp_path / "origin", listen=f"127.0.0.1:{port}") as client:

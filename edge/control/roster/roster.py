@@ -31,6 +31,7 @@ SETTLED = (
     10.0  # s after the first list: before, nobody is a newcomer, or a ring that starts would fill everything twice
 )
 LEAST = 0.2  # s between two looks, whatever a source says
+HINTS_APART = 1.0  # s between two changes of one member's state by its answers: its processes may be in two states
 
 
 class Roster:
@@ -61,6 +62,7 @@ class Roster:
         self._health.watched = frozenset(self._others)
         self._placed: object = None  # what the last Ring was made of, as far as placement goes
         self._since: float | None = None  # when the first list came
+        self._hinted: dict[str, float] = {}  # when an answer last changed a member's state
         self._wake = asyncio.Event()
         self.tried = False  # a first look has ended, well or not
         self.errors = 0  # looks that failed
@@ -75,9 +77,10 @@ class Roster:
 
     def hint(self, name: str, state: State) -> None:
         """A member said on an answer what state it is in."""
-        member = self._others.get(name)
-        if member is None or member.state is state:
+        member, now = self._others.get(name), self._clock()
+        if member is None or member.state is state or now - self._hinted.get(name, -HINTS_APART) < HINTS_APART:
             return
+        self._hinted[name] = now
         self._set({**self._others, name: replace(member, state=state)})
         self._source.hurry(member.url)
         self._wake.set()
@@ -163,6 +166,7 @@ class Roster:
                 self._health.came(name)
         for name in self._others.keys() - others.keys():
             self._health.went(name)
+            self._hinted.pop(name, None)
         self._others = others
         self._health.watched = frozenset(others)
         ready = [member for member in others.values() if member.state is State.READY]

@@ -207,6 +207,7 @@ def test_off_loopback_everything_needs_the_token(tmp_path: Path) -> None:
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
         port = int(node.private_url.rpartition(":")[2])
         paths = {f"/ipfs/{HOME}?format=raw": False, "/metrics": False, "/healthz": True, "/readyz": True}
+        paths["/api/v1/member"] = False
         for path, open_to_all in paths.items():
             for headers, allowed in (({}, open_to_all), (BEARER, True)):
                 c = Wire(*await asyncio.open_connection("127.0.0.1", port), "127.0.0.1")

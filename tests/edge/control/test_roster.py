@@ -21,7 +21,7 @@ from edge.control.roster.kept import FILE, Kept
 from edge.control.roster.listed import Listed
 from edge.control.roster.listing import READY_AGAIN, Listing, Words
 from edge.control.roster.probes import Probes
-from edge.control.roster.roster import MEMBERS_MAX, SETTLED, Roster
+from edge.control.roster.roster import HINTS_APART, MEMBERS_MAX, SETTLED, Roster
 from edge.names.servers import server_address
 from edge.peers.finding import Finding, Way
 from edge.peers.members import APART, FIRST_SHARE, LIE, STRIKES, Members
@@ -139,8 +139,19 @@ def test_an_answer_with_a_state_counts_at_once() -> None:
     rig.roster.hint("a", State.DRAINING)
     rig.roster.hint("nobody", State.DRAINING)
     assert len(rig.rings) == 2
+    rig.clock.now += HINTS_APART
     rig.roster.hint("a", State.READY)
     assert rig.ring == ["a", "b", "own"]
+
+
+def test_a_member_in_two_states_does_not_shake_the_ring() -> None:
+    """An edge of several processes, one of them on its way: a hundred answers are one change a second."""
+    rig = Rig()
+    rig.learn(of("a"), of("b"))
+    for _ in range(100):
+        rig.roster.hint("a", State.JOINING)
+        rig.roster.hint("a", State.READY)
+    assert len(rig.rings) == 2
 
 
 def test_who_did_not_speak_keeps_the_state_it_had() -> None:
