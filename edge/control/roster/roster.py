@@ -139,7 +139,8 @@ class Roster:
             self._troubled(listing.trouble)
         else:
             self.trouble = ""
-        found = {member.name: member for member in listing.members[:MEMBERS_MAX]}
+        here = (self._default.url, self.own.url)  # who is there is ourselves, perhaps by the name we had before
+        found = {member.name: member for member in listing.members[:MEMBERS_MAX] if member.url not in here}
         for name in listing.unheard & self._others.keys() & found.keys():
             known = self._others[name]
             found[name] = replace(found[name], version=known.version, state=known.state)

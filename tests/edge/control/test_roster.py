@@ -195,6 +195,13 @@ def test_the_picture_is_bounded() -> None:
     assert len(rig.ring) == MEMBERS_MAX + 1
 
 
+def test_who_is_where_we_are_is_ourselves() -> None:
+    """Renamed and restarted, an edge stands in the register under its old name for a while."""
+    rig = Rig()
+    rig.learn(of("a"), replace(OWN, name="before"))
+    assert rig.ring == ["a", "own"]
+
+
 def test_states_for_metrics_say_what_is_held_against_a_member() -> None:
     """Its own word, unless it is out by what was seen of it."""
     rig = Rig()
