@@ -103,7 +103,10 @@ class Sources:
                 self.members.success(name)
                 attempt.absent = error.fault is Fault.NOT_FOUND
                 raise Unavailable(attempt.cid, attempt.absent, attempt.said, attempt.busy) from error
-            self.members.failure(name, longest=PROCESS_BACKOFF)
+            if error.rest is not None:
+                self.members.rest(name, error.rest)
+            else:
+                self.members.failure(name, longest=PROCESS_BACKOFF)
             return None
         self.members.success(name)
         return Loaded(answer.block, Source(answer.source) if answer.source in set(Source) else Source.PEER)
@@ -121,6 +124,8 @@ class Sources:
         held = How(self.peer_budgets, held=True, mirror=mirror is not None, mirrors=weight)
 
         async def ask(member: Member, is_held: bool, on_doubt: Callable[[], None]) -> Answer | PeerError:
+            if not is_held:
+                retries.earned()
             end = await self._ask(attempt, member, held if is_held else full, on_doubt)
             if member is mirror:
                 self.mirror_reads["hit" if isinstance(end, Answer) else _missed(end)] += 1
@@ -129,7 +134,6 @@ class Sources:
             return end
 
         latencies, retries = self.asker.latencies(region), self.asker.retries
-        retries.earned()
         race = Race(
             ask,
             self._owners(key, order),

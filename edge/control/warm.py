@@ -11,10 +11,11 @@ What visitors ask for most comes first, so it is there should the gate's time, o
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from content import tree, walk
 from content.cid import CID, RAW
@@ -22,11 +23,15 @@ from content.denylists import Denied
 from content.errors import ContentError
 from content.release import Asset
 from content.walk import Leaf, Walk
+from edge.cache.absence import ABSENT_FOR
 from edge.cache.loader import Loader, Unavailable
 from edge.control.popularity import Popularity
 from edge.site.view import Published
 
+T = TypeVar("T")
+
 AT_ONCE = 16  # fetches of one release under way
+RESTS = 30  # times that a busy origin is waited for, each as long as it says; the gate has a deadline of its own
 
 
 @dataclass(slots=True)
@@ -70,7 +75,7 @@ class Warmer:
         staged = Staged(site, str(coming.cid))
         begun = time.monotonic()
         try:
-            changes = await self.loader.run(_changes(live, coming), limit=None)
+            changes = await patiently(lambda: self.loader.run(_changes(live, coming), limit=None))
             places = asyncio.Semaphore(AT_ONCE)
             async with asyncio.TaskGroup() as group:
                 rank = Popularity(self.asked(site)).of
@@ -106,7 +111,7 @@ class Warmer:
             if cid.codec == RAW:
                 await self._have(cid, staged)
                 return
-            for leaf in await self.loader.run(_leaves(cid, size)):
+            for leaf in await patiently(lambda: self.loader.run(_leaves(cid, size))):
                 if self._is_ours(leaf.cid):
                     await self._have(leaf.cid, staged)
         except Denied:
@@ -117,7 +122,7 @@ class Warmer:
     async def _have(self, cid: CID, staged: Staged) -> None:
         if cid not in self.loader.disk:
             staged.blocks += cid not in self.loader.memory
-            loaded = await self.loader.get(cid)
+            loaded = await patiently(lambda: self.loader.get(cid))
             if self.is_mine(cid.store_key):
                 self.loader.disk.offer(loaded.block, keep=True)  # on a full disk too: it will be asked for
 
@@ -130,6 +135,19 @@ class Warmer:
         order = self.loader.ring.order(cid.store_key, self.region)
         well = self.loader.members.healthy(order)
         return not order or (well or order)[0].name == self.node
+
+
+async def patiently(load: Callable[[], Awaitable[T]]) -> T:
+    """What it loads, tried again while the origin only asks for rest: this work has time, and a release must not fail
+    because many edges warm it at once. Raises Unavailable, in the end."""
+    for _ in range(RESTS):
+        try:
+            return await load()
+        except Unavailable as error:
+            if error.rest is None:
+                raise
+            await asyncio.sleep(max(error.rest, ABSENT_FOR) * random.uniform(1.0, 1.5))  # noqa: S311 (spreads, guards nothing)
+    return await load()
 
 
 def _changes(live: Published | None, coming: Published) -> Walk[list[tuple[str, Any, Any]]]:

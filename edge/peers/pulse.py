@@ -12,7 +12,7 @@ import asyncio
 import aiohttp
 
 TIMEOUT = 0.8  # s, from a question's silence budget to that of its head; and two trips, for the connection and the rest
-WELL = 0.05  # s within which a healthy node answers, whatever else it waits for; and two trips
+WELL = 0.25  # s within which a healthy node answers, whatever else it waits for, and however loaded; and two trips
 
 
 class Pulses:

@@ -6,12 +6,13 @@ Here lives what the real origin never would: forks, lies, silence. Plays of a wh
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from typing import Any
 
 from aiohttp import web
 
-from content.cid import CID
+from content.cid import CID, RAW
 from tests.edge.sites import World
 
 TOKEN = "node-token-of-the-tests"
@@ -31,7 +32,7 @@ class TinyOrigin:
         self.mute = False  # takes connections and never answers
         self.lacking: set[CID] = set()
         self.busy: int | None = None  # s after which blocks may be asked for again
-        self.turned_away = 0
+        self.turned_away, self.turns_away = 0, math.inf
         self.public: set[CID] = set()  # what a public release or a pin reaches, as the real one would find out
         self.asked_public: Counter[str] = Counter()
         self.knows_public = True  # else it fails when it is asked
@@ -136,7 +137,7 @@ class TinyOrigin:
         self.asked[str(cid)] += 1
         if gate := self.after.get(cid):
             await gate.wait()
-        if self.busy is not None:
+        if self.busy is not None and cid.codec == RAW and self.turned_away < self.turns_away:
             self.turned_away += 1
             return web.Response(status=503, headers={"Retry-After": str(self.busy)})
         block = self.world.store.blocks.get(cid.store_key)

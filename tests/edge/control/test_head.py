@@ -151,6 +151,21 @@ def test_what_cannot_be_warmed_is_said(tmp_path: Path) -> None:
     play(tmp_path, act)
 
 
+def test_a_busy_origin_is_waited_for_and_the_release_is_warm_all_the_same(tmp_path: Path) -> None:
+    """Many edges warm a release at once, and the origin asks for rest: that is no failure to report."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        origin.busy, origin.turns_away = 1, 1
+        staged = world.publish("demo", {"index.html": b"two", "more.txt": b"more"}, stage_only=True)
+        await origin.sign()
+        assert staged.next is not None
+        report = await origin.staged(staged.next.release)
+        assert origin.turned_away == 1
+        assert report["ok"]
+
+    play(tmp_path, act)
+
+
 def refused_heads() -> list[tuple[str, Callable[[World], None]]]:
     """Reason → what the World then signs."""
 

@@ -63,15 +63,15 @@ def test_one_that_is_dead_is_out_at_the_end_of_one_question_for_its_health() -> 
 
 def test_one_that_is_always_slow_is_out_after_three_slow_answers() -> None:
     """They are asked for one after the other: no visitor pays for the second and the third."""
-    hearts = Hearts(WELL * 5)
+    hearts = Hearts(WELL * 1.5)
     assert play(hearts, silent).ejected() == ("b",)
     assert hearts.beats <= 3
-    assert play(Hearts(WELL * 5), late).ejected() == ("b",)
+    assert play(Hearts(WELL * 1.5), late).ejected() == ("b",)
 
 
 def test_one_that_stood_still_for_a_moment_is_let_back_in() -> None:
     """Silent, slow once, then prompt: the suspicion is over."""
-    members = play(Hearts(WELL * 5, 0.0), silent)
+    members = play(Hearts(WELL * 1.5, 0.0), silent)
     assert members.ejected() == ()
     assert members.is_well("b")
 
@@ -86,7 +86,7 @@ def test_one_that_only_waits_for_somebody_itself_has_no_strike() -> None:
 
 def test_far_away_is_not_slow() -> None:
     """Two trips belong to each answer from there."""
-    members = play(Hearts(WELL * 5), lambda doubts: doubts.late("b", "http://b", WELL * 3))
+    members = play(Hearts(WELL * 1.5), lambda doubts: doubts.late("b", "http://b", WELL))
     assert members.word("b") == ""
 
 
