@@ -13,6 +13,7 @@ Spec: https://specs.ipfs.tech/http-gateways/trustless-gateway/ (`?format=raw`), 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ __all__ = [
 
 AT_ONCE = 128  # questions under way to one peer; past it the next in order is asked
 ROOM = 64 * MiB  # of answers that are received at once, unless a node says otherwise
+UNHEARD = 3.0  # s that what was sent may stay without the other kernel's word, before the connection is given up
 _IDLE = 30.0  # s a pooled connection is kept; below the 75 s after which listeners close
 
 
@@ -119,7 +121,9 @@ class PeerClient:
         if self._session is None or self._session.closed:
             # The loader bounds what is under way, by tier; a second bound here that mixes the tiers could let two
             # nodes wait for each other's free connection.
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE, ttl_dns_cache=10, ssl=self._ssl)
+            connector = aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=_IDLE, ttl_dns_cache=10, ssl=self._ssl, socket_factory=made
+            )
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -261,3 +265,13 @@ class PeerClient:
         await self.pulses.close()
         if self._session is not None:
             await self._session.close()
+
+
+def made(address: tuple[int, int, int, str, object]) -> socket.socket:
+    """A socket whose connection ends when the other side is gone without a word. The pool holds some that a router on
+    the way has forgotten: their node answers for its health elsewhere, so it would be waited for."""
+    family, kind, protocol, *_ = address
+    sock = socket.socket(family, kind, protocol)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux, RFC 5482
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNHEARD * 1000))
+    return sock

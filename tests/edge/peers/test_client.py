@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Awaitable, Callable
 
@@ -13,7 +14,7 @@ import pytest
 from content.block import Block
 from content.cid import DAG_CBOR, RAW
 from content.limits import BLOCK_ACCEPTED
-from edge.peers.client import GATEWAY, LIES, Budgets, Fault, PeerClient, PeerError
+from edge.peers.client import GATEWAY, LIES, UNHEARD, Budgets, Fault, PeerClient, PeerError, made
 from tests.kit.evilpeer import LIES as FIVE_LIES
 from tests.kit.evilpeer import TRICKS, EvilPeer
 
@@ -281,3 +282,11 @@ def test_control_blocks_travel_the_same_way() -> None:
         await client.close()
 
     asyncio.run(run())
+
+
+def test_a_connection_ends_when_the_other_kernel_is_silent() -> None:
+    """What stays unacknowledged for three seconds ends it (RFC 5482): no pooled connection that a router forgot is
+    waited on for as long as a slow origin."""
+    address = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 9))
+    with made(address) as sock:
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNHEARD * 1000
