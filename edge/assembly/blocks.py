@@ -78,6 +78,7 @@ class Blocks:
             min_free=config.cache_min_free,
             used_above=self._was_used,
         )
+        self.standing.need(lambda: f"the disk fails: {word}" if (word := self.disk.sickness) else None)
         self.own = config.own(private_url)
         self.members = Members(on_eject=lambda name: self._event("peer ejected", peer=name))
         self.client = PeerClient(config.name, config.token, on_sequence=self._hint)

@@ -40,6 +40,8 @@ SLICE = 512  # files unlinked by one call of the writing thread
 DOOMED_FROM = 512  # blocks taken away at once that are no longer waited for: unlinking 100,000 takes seconds
 BARRED_FOR = 600 * 10**9  # ns in which the owner of a removed block has unlinked it
 FREE_FOR = 1.0  # s that a look at the filesystem's free space holds, less what was written since
+SICK_FOR = 10.0  # s after a write that failed for good in which the disk counts as sick
+_SICK = frozenset({errno.EIO, errno.EROFS, errno.ENXIO, errno.ENODEV, errno.ESTALE})  # full is not sick
 TICK = 5.0  # s between two looks at recency to write down and an index to win back
 
 
@@ -115,6 +117,7 @@ class DiskTier:
         self._stock = Stock(self._shelf, self._held, self._write, self._is_ours, self._waiting.keys())
         self._barred = self._shelf.doomed_by_others()  # removed, another's to unlink: read only if written since (ns)
         self._doomed = set(self._shelf.doomed())  # to go, and not to be read until then; a kill may have left some
+        self._sick: tuple[str, float] | None = None  # how a write failed, and when
         self._waiting_bytes = 0
         self._jobs: deque[_Store | _Remove] = deque()
         self._worker: asyncio.Task[None] | None = None
@@ -212,6 +215,13 @@ class DiskTier:
     def budget(self) -> int:
         """Bytes that may be."""
         return self._held.budget
+
+    @property
+    def sickness(self) -> str | None:
+        """How writes fail at present, by errno's name; None: they do not. A full disk is well."""
+        if self._sick is None or self._clock() >= self._sick[1] + SICK_FOR:
+            return None
+        return self._sick[0]
 
     def __contains__(self, cid: CID) -> bool:
         """Whether this process holds it. What another process of the folder owns is not known, only read."""
@@ -418,9 +428,15 @@ class DiskTier:
             self.counts.written += len(job.block.data)
             self._held.enter(job.key, len(job.block.data))
         else:
-            self.counts.write_errors[_label(error)] += 1
-            self._door.shut()
+            self._fail(error)
         job.done.set_result(error is None)
+
+    def _fail(self, error: Exception) -> None:
+        """A write failed: count it, and write nothing for a moment."""
+        self.counts.write_errors[_label(error)] += 1
+        self._door.shut()
+        if isinstance(error, OSError) and error.errno in _SICK:
+            self._sick = (_label(error), self._clock())
 
     async def _remove_all(self, keys: list[bytes]) -> set[bytes]:
         """Returns those that the disk would not let go of: they are doomed, so a later start tries again, and are not
@@ -492,8 +508,7 @@ class DiskTier:
             # A failed COMMIT leaves diskcache's connection inside its transaction for good: always begin anew.
             await asyncio.get_running_loop().run_in_executor(self._writer, self._shelf.close)
         except OSError as error:
-            self.counts.write_errors[_label(error)] += 1
-            self._door.shut()
+            self._fail(error)
         except Exception as error:  # a bug in here must not cost a visitor his page
             self.counts.write_errors[_label(error)] += 1
         return None

@@ -6,6 +6,7 @@ Actors: a node, visitors whose connections stay open, a proxy's health check, si
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.cache.disk import SICK_FOR
 from edge.config import BadSetting
 from edge.leaving import leave
 from edge.node import Node
@@ -189,5 +191,24 @@ def test_the_notice(tmp_path: Path) -> None:
             with pytest.raises(BadSetting, match="drain_notice"):
                 config_of(tmp_path, origin, **wrong)
         await origin.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_disk_that_fails_is_said(tmp_path: Path) -> None:
+    """Readiness and health say which fault it is, for as long as writes failed lately. A full disk is no reason."""
+
+    async def run() -> None:
+        async with leaving(tmp_path) as node:
+            now = 0.0
+            node.disk._clock = lambda: now
+            node.disk._fail(OSError(errno.ENOSPC, "full"))
+            assert (await ask(node, "/readyz")).status == 200
+            node.disk._fail(OSError(errno.EROFS, "read-only"))
+            for got in (await ask(node, "/readyz"), await fetch(node, "/.rim/health")):
+                assert (got.status, got.body) == (503, b"the disk fails: EROFS\n")
+            assert (await fetch(node, "/")).status == 200, "it serves all the same"
+            now += SICK_FOR
+            assert (await ask(node, "/readyz")).body == b"ok\n"
 
     asyncio.run(asyncio.wait_for(run(), 60))

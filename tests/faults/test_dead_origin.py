@@ -92,5 +92,5 @@ def test_a_dead_origin_costs_no_warm_answer(stage: Stage) -> None:
         assert sum(edge.metric(f'rim_responses_total{{status="{status}"}}') for status in (502, 503, 504)) == 0
     again = stage.cluster.edges[0]
     again.stop()
-    again.start()
+    again.start(120)
     ask_for_all(stage, "detail=stale")
