@@ -41,7 +41,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         for edge in edges:
             edge.join(origin.url, origin.catalog, cluster.token, edges)
             edge.env = {**edge.env, **all_of_it}
-            edge.start()
+            edge.start(120)
         (tmp_path / "site").mkdir()
         for path, body in FILES.items():
             (tmp_path / "site" / path[1:]).write_bytes(body)
