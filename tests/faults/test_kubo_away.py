@@ -40,8 +40,8 @@ pytestmark = pytest.mark.needs("ipfs")
 def node(tmp_path: Path) -> Iterator[Kubo]:
     """A Kubo that comes back at the same addresses."""
     kubo = Kubo(tmp_path / "repo")
+    kubo.stay()
     with kubo.serving():
-        kubo.stay()
         yield kubo
 
 

@@ -64,8 +64,8 @@ def publish(home: Origin, made: Made, expected: CID | None) -> bool:
 def test_origin_killed_at_each_kind_of_step_of_a_publish_into_kubo(tmp_path: Path) -> None:
     """Afterwards Kubo pins the retained releases by name, and nothing else that was not there before."""
     node, log = Kubo(tmp_path / "repo"), tmp_path / "steps.log"
+    node.stay()
     with node.serving():
-        node.stay()
         before = named(node)
         home = Origin(tmp_path / "origin", environment(node))
         home.start()

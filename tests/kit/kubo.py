@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from content.cid import CID
+from tests.kit.ports import free_port
 from tests.kit.programs import needed
 
 _QUIET = {  # no peers, no resolvers, no discovery, no telemetry: what a test says must not depend on the world
@@ -123,9 +124,10 @@ class Kubo:
         self.gateway = self.api = ""
 
     def stay(self) -> None:
-        """Listen at addresses that are the same after each start: the ones of the daemon that runs now."""
-        ports = {"Addresses.API": self.api, "Addresses.Gateway": self.gateway}
-        self.configure({name: f"/ip4/127.0.0.1/tcp/{url.rpartition(':')[2]}" for name, url in ports.items()})
+        """Listen at addresses that are the same after each start. To be said before the first: the ones that Kubo takes
+        by itself are lent to whoever connects somewhere while it is away."""
+        names = ("Addresses.API", "Addresses.Gateway")
+        self.configure({name: f"/ip4/127.0.0.1/tcp/{free_port()}" for name in names})
 
     def configure(self, settings: Mapping[str, object]) -> None:
         """Set these in its configuration, before it starts; "A.B" is B of A."""
