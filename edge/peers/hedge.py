@@ -21,7 +21,7 @@ from typing import Any
 from edge.peers.client import Answer
 from edge.peers.faults import TRUE_ANSWERS, Fault, PeerError
 from edge.peers.ring import Member
-from edge.peers.silence import MOMENT
+from edge.peers.silence import grace
 
 OWNERS_TRIED = 2  # per rung: the owner, and the next in order should the owner fail
 SOONEST = 0.01  # s before which no hedge is sent, however quick the others are
@@ -103,8 +103,9 @@ class Race:
             return hedge_at
         now = self._loop.time()
         if now - hedge_at > max(self._hedge_after or 0.0, SOONEST):
-            return now + MOMENT  # our own loop was the late one: the answer may lie in our socket
-        self._hedge(first)
+            return now + grace(now - hedge_at)  # our own loop was the late one: the answer may lie in our socket
+        if first in self._running and not first.doubted:
+            self._hedge(first)
         return None
 
     def _ended(self, asked: _Asked) -> Answer | PeerError | None:

@@ -9,7 +9,8 @@ Without the difference a slow origin looks like a ring of dead owners: every edg
 them, and go to that origin itself.
 
 A timer that fires late says that our own loop stood still, not that the other did: what it would have said may lie in
-our own socket. Each step then waits a moment more.
+our own socket, and a machine that is short of time often has others of the ring on it. Each step then waits longer, by
+several times what it was late.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ from edge.peers.budget import Budgets
 
 BEAT = 0.5  # s between two questions for the health of one that is waited for
 LATE = 0.02  # s past its time at which a timer says that our own loop stood still
-MOMENT = 0.05  # s that is waited then
+MOMENT = 0.05  # s that is waited then, at least; at most a second, and three times at one step
+GRACES = 3
+
+
+def grace(late: float) -> float:
+    """How much longer to wait when our own loop was so late."""
+    return min(1.0, max(MOMENT, 4 * late))
 
 
 async def passes(seconds: float) -> None:
@@ -30,8 +37,8 @@ async def passes(seconds: float) -> None:
     loop = asyncio.get_running_loop()
     due = loop.time() + seconds
     await asyncio.sleep(seconds)
-    if loop.time() - due > LATE:
-        await asyncio.sleep(MOMENT)
+    if (late := loop.time() - due) > LATE:
+        await asyncio.sleep(grace(late))
 
 
 class Watch:
@@ -47,6 +54,7 @@ class Watch:
         self._timeout = asyncio.timeout(None)
         self._timers: list[asyncio.TimerHandle] = []
         self._asking: asyncio.Task[None] | None = None
+        self._graces = 0
         self.waited: float | None = None  # s until the head came
 
     async def __aenter__(self) -> Watch:
@@ -87,8 +95,9 @@ class Watch:
 
     def _end(self, when: float) -> None:
         now = asyncio.get_running_loop().time()
-        if now - when > LATE:
-            self._end_at(now + MOMENT)
+        if now - when > LATE and self._graces < GRACES:
+            self._graces += 1
+            self._end_at(now + grace(now - when))
         elif self.waited is None:
             self._timeout.reschedule(now)
 
@@ -122,9 +131,12 @@ class Watch:
 
 
 async def _ends(task: asyncio.Future[bool], seconds: float) -> None:
-    """Wait for a task's end, so long; a moment longer when our own loop stood still."""
+    """Wait for a task's end, so long; longer when our own loop stood still."""
     loop = asyncio.get_running_loop()
-    due = loop.time() + seconds
-    await asyncio.wait((task,), timeout=seconds)
-    if not task.done() and loop.time() - due > LATE:
-        await asyncio.wait((task,), timeout=MOMENT)
+    for _ in range(1 + GRACES):
+        due = loop.time() + seconds
+        await asyncio.wait((task,), timeout=seconds)
+        late = loop.time() - due
+        if task.done() or late <= LATE:
+            return
+        seconds = grace(late)
