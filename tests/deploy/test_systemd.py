@@ -61,6 +61,20 @@ def test_units_are_hardened(unit: str) -> None:
     assert int(settings(unit, "TimeoutStopSec")[0]) > 10, "SIGTERM to the end takes up to ten seconds"
 
 
+def test_the_readme_names_what_the_units_read() -> None:
+    """Files of settings and of the token, the state folders, the program, and how each is started."""
+    readme = (FOLDER / "README.md").read_text()
+    for unit in UNITS:
+        files = settings(unit, "EnvironmentFile", i="NAME") + settings(unit, "LoadCredential")
+        for path in (file.removeprefix("-").rpartition(":")[2] for file in files):
+            assert path in readme, path
+        (state,) = settings(unit, "StateDirectory", i="NAME")
+        assert f"`/var/lib/{state}`" in readme
+        assert unit.removesuffix(".service") in readme
+    assert INSTALLED in readme
+    assert f"after {settings(UNITS[1], 'TimeoutStopSec')[0]} s it is killed" in readme
+
+
 @pytest.mark.needs("strace")
 def test_their_commands_run_and_call_what_they_may(tmp_path: Path) -> None:
     """ExecStart of both, by hand, with Environment and a credential as the units give them; SIGHUP as ExecReload sends
