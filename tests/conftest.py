@@ -31,6 +31,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.skip(said)
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Names of keys are drawn in each process, so they are no part of a test's name: the processes of one run
+    (pytest-xdist) must find the same tests."""
+    return argname if isinstance(val, str) and "k51qzi5uqu5d" in val else None
+
+
 @pytest.fixture(scope="session")
 def kubo(tmp_path_factory: pytest.TempPathFactory) -> Kubo:
     """One Kubo repository for the whole run, under the profile `unixfs-v1-2025`. Mark the test `needs("ipfs")`."""

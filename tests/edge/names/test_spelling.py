@@ -85,7 +85,7 @@ PATHS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "parts"), PATHS, ids=[text[:40] for text, _ in PATHS])
+@pytest.mark.parametrize(("text", "parts"), PATHS, ids=[text.replace(str(KEY.name), "NAME")[:40] for text, _ in PATHS])
 def test_content_paths(text: str, parts: tuple[str, str, str] | None) -> None:
     """Namespace, identifier, the rest."""
     assert content_path(text) == parts
