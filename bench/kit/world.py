@@ -28,7 +28,6 @@ from edge.cache.memory import Memory
 from edge.control.giving import Giving
 from edge.control.refused import Refused
 from edge.peers import words
-from edge.peers.budget import Retries
 from edge.peers.client import Answer, PeerClient, Question
 from edge.peers.faults import Fault, PeerError
 from edge.peers.heat import Heat
@@ -140,18 +139,6 @@ class Carried:
         return len(self.body)
 
 
-class Races(Retries):
-    """The real purse, which counts the requests that led to a question."""
-
-    def __init__(self, counts: Counter[str]) -> None:
-        super().__init__()
-        self._counts = counts
-
-    def earned(self) -> None:
-        super().earned()
-        self._counts["races"] += 1
-
-
 class Edge:
     """One edge: everything in it is the real thing but for its disk and its sockets."""
 
@@ -178,7 +165,7 @@ class Edge:
             clock=clock,
         )
         self.loader.sources.mirrors = self.mirrors
-        self.loader.sources.asker.retries = Races(world.counts)
+        self._count_races(self.loader.sources)
         self.giving = Giving(
             node=member.name,
             token=None,
@@ -187,6 +174,16 @@ class Edge:
             sequence=lambda: 1,
             mirrors=self.mirrors,
         )
+
+    def _count_races(self, sources: Any) -> None:
+        """Count what the questions to owners and mirrors are asked for."""
+        run = sources.owner
+
+        async def owner(*arguments: Any, **more: Any) -> Any:
+            self.world.counts["races"] += 1
+            return await run(*arguments, **more)
+
+        sources.owner = owner
 
     def _wants(self, key: bytes) -> bool:
         order = self.loader.ring.order(key, self.member.region)
@@ -291,16 +288,14 @@ class World:
         return answer
 
     async def beat(self, asker: str, url: str) -> bool:
-        """Whether it answers for its health in the time it has."""
+        """Whether it answers for its health, on a connection of its own, which is a trip more."""
         edge = self.edges[url]
         self.counts["beats"] += 1
         try:
-            async with asyncio.timeout(0.8):
-                # A connection of its own, which is a trip more
-                await self._reach(asker, edge, trip(self._region(asker), edge.member.region))
-                await asyncio.sleep(edge.sickness.late + self._half(asker, edge.member.region))
-        except (PeerError, TimeoutError):
+            await self._reach(asker, edge, trip(self._region(asker), edge.member.region))
+        except PeerError:
             return False
+        await asyncio.sleep(edge.sickness.late + self._half(asker, edge.member.region))
         return True
 
     def _opening(self, asker: str, member: Member, patience: float) -> float:
