@@ -16,7 +16,8 @@ class Attempt:
     chain: tuple[str, ...] = ()  # the nodes that the question came through which this is done for
     said: list[str] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)  # by name; each is asked once
-    absent: bool = False
+    absent: bool = False  # the origin has it not
+    told_absent: bool = False  # a node says that the origin has it not, which only the origin can be believed for
     busy: float | None = None  # s for which the origin rests: nobody above is asked
 
     def note(self, error: PeerError) -> None:

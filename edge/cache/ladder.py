@@ -161,7 +161,7 @@ class Ladder:
         ask, home = self.sources, self.sources.home(attempt.cid)
         if rung < 1 and (loaded := await ask.owner(attempt, ask.region, tier=1, spread=True)):
             return loaded
-        far = rung < 2 and home != ask.region
+        far = rung < 2 and home != ask.region and not attempt.told_absent
         if far and attempt.busy is None and (loaded := await ask.owner(attempt, home, tier=2)):
             return loaded
         if attempt.busy is None and (loaded := await ask.from_origin(attempt, self.memory.peek)):

@@ -146,6 +146,7 @@ class Sources:
         end = await race.run(mirror)
         if isinstance(end, Answer):
             return Loaded(end.block, Source.PEER)
+        attempt.told_absent = end is not None and end.fault is Fault.NOT_FOUND
         if end is not None and end.origin_busy:
             attempt.busy = ORIGIN_REST if end.rest is None else end.rest
         return None

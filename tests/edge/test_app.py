@@ -183,6 +183,20 @@ def test_folders_and_missing_paths(tmp_path: Path) -> None:
     play(tmp_path, act)
 
 
+def test_paths_that_visitors_make_up_are_no_questions_to_anybody(tmp_path: Path) -> None:
+    """The release's own index says what it has not: once that is here, a scan of names leaves this edge in peace with
+    its origin."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        await fetch(node, "/nope.js")
+        asked = sum(origin.asked.values())
+        for number in range(100):
+            assert (await fetch(node, f"/wp-admin-{number}.php")).status == 404
+        assert sum(origin.asked.values()) == asked
+
+    play(tmp_path, act)
+
+
 @pytest.mark.parametrize("path", ["/..", "/%2e%2e/x", "/a%2Fb", "/a%00", "/%ff", "/%", "/a\\b"])
 def test_ambiguous_paths_are_refused(tmp_path: Path, path: str) -> None:
     """400, and nothing stored."""

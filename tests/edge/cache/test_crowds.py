@@ -187,6 +187,29 @@ def test_who_joins_or_leaves_fills_nothing_for_others(tmp_path: Path) -> None:
     play(tmp_path, scene, "eu", "eu", blocks=BLOCKS)
 
 
+def test_what_is_nowhere_is_asked_once_on_each_rung(tmp_path: Path) -> None:
+    """Visitors of an open gateway make up CIDs: a hundred who want the same are one question to its owner and one to
+    its home owner, and each who was told no asks the origin itself: no node is believed that there is nothing."""
+
+    async def scene(stage: House) -> None:
+        ring = stage.nodes["a"].loader.ring
+        made_up = (CID.of(RAW, b"made up %d" % number) for number in range(1000))
+        cid = next(
+            cid
+            for cid in made_up
+            if ring.home_region(cid.store_key) == "us" and stage.owner(cid) is not stage.nodes["a"]
+        )
+        crowd = [stage.nodes["a"].loader.get(cid) for _ in range(100)]
+        ends = await asyncio.gather(*crowd, return_exceptions=True)
+        assert all(isinstance(end, Unavailable) and end.absent for end in ends)
+        assert stage.owner(cid).asked == {("1", str(cid)): 1}
+        assert stage.owner(cid, "us").asked == {("2", str(cid)): 1}
+        assert sum(sum(node.asked.values()) for node in stage.nodes.values()) == 2
+        assert stage.left_origin() == {str(cid): 3}
+
+    play(tmp_path, scene, "eu", "eu", "us", "us", blocks=BLOCKS)
+
+
 # Mirrors.
 
 
