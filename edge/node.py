@@ -99,8 +99,11 @@ class Node(Answering):
         self._tasks.append(asyncio.create_task(self.names.reload()))
 
     async def _join(self) -> None:
-        """Once there is a Head, have what visitors are likely to ask for, and be one to be sent to."""
+        """Once there is a Head, have what visitors are likely to ask for, and be one to be sent to. One process of an
+        edge is so at once: it mostly takes another's place, and the edge must not seem away meanwhile."""
         await self.follower.ready.wait()
+        if self.part.place is not None:
+            self.standing.join()
         with suppress(TimeoutError):  # then alone; who is found later is asked for nothing but what is needed
             async with asyncio.timeout(RING_WITHIN):
                 while self.roster.lack():  # noqa: ASYNC110 - the roster tells no one
