@@ -1,0 +1,156 @@
+"""bench/stall: what misses cost while one edge of eight answers everything half a second late, beside a healthy ring.
+
+    PYTHONPATH=. .venv/bin/python bench/stall.py [--edges 8] [--misses 800] [--rate 40] [--seconds-late 0.5] [--seed 11]
+
+Here lives the whole bench: the ring is tests/kit/eight, where every edge stands behind a wire that can be made late.
+Not here: crowds (bench/herd.py), or the plays that assert counts (tests/faults/test_ring_wire.py).
+
+Visitors come at a steady rate to the seven other edges in turn, each for a file of one block that nobody has asked for:
+a miss. First with all wires well; then with one late, from its first late answer on. What is printed: p50 and p99 of
+both, when the last edge of the slow one's region had left it alone, and how many questions the misses after that cost
+beyond one fetch each. A miss that came late because its visitor had to wait for its turn counts from its due time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from content.block import Block
+from content.cid import RAW
+from tests.kit.eight import Eight, eight, follow
+from tests.kit.nodes import Edge
+
+PAGE = b"<!doctype html><title>home</title>"
+VISITORS = 32
+WARM = 40  # misses of each edge before anything is timed: it knows its peers' p95 then
+P99, OUT, EXTRA = 1.5, 2.0, 0.05  # the reaches
+
+
+@dataclass(frozen=True)
+class Miss:
+    """When it was due, how long it took from then, and of whom it was asked."""
+
+    due: float
+    took: float
+    path: str
+
+
+def main() -> int:
+    arguments = _arguments()
+    rng = random.Random(arguments.seed)
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    print(f"{arguments.edges} edges, {arguments.misses} misses at {arguments.rate}/s, {machine}", flush=True)
+    count = WARM * arguments.edges + 2 * arguments.misses
+    files = {f"/{n}.bin": rng.randbytes(3_000) for n in range(count)}
+    with tempfile.TemporaryDirectory(prefix="rim-bench-", dir=arguments.work) as name:
+        folder = Path(name) / "site"
+        folder.mkdir()
+        (folder / "index.html").write_bytes(PAGE)
+        for path, data in files.items():
+            (folder / path[1:]).write_bytes(data)
+        with eight(Path(name), edges=arguments.edges) as ring:
+            ring.cluster.publish(folder, "site", "--encode", "none", "--no-warm")
+            follow(ring, "site", PAGE)
+            measure(ring, files, arguments)
+    return 0
+
+
+def measure(ring: Eight, files: dict[str, bytes], arguments: argparse.Namespace) -> None:
+    paths, slow = iter(files), ring.edges[0]
+    others = ring.edges[1:]
+    drive(ring.edges, [next(paths) for _ in range(WARM * len(ring.edges))], files, arguments.rate)
+    healthy = drive(others, [next(paths) for _ in range(arguments.misses)], files, arguments.rate)
+    ring.wires[slow.name].set(latency=arguments.seconds_late)
+    with watching(slow, [edge for edge in others if edge.region == slow.region]) as out:
+        began = time.monotonic()
+        late = drive(others, [next(paths) for _ in range(arguments.misses)], files, arguments.rate)
+    report(healthy, late)
+    if not out:
+        print(f"no edge left {slow.name} alone: not met")
+        return
+    when = max(out.values()) - began
+    after = [miss for miss in late if miss.due > max(out.values())]
+    cids = [Block.make(RAW, files[miss.path]).cid for miss in after]
+    slow_asked = sum(chain[-1] == slow.name for chain in ring.questions(cids))
+    extra = (slow_asked + sum(ring.left(cids)) - len(cids)) / max(1, len(cids))
+    print(f"left alone by {len(out)} neighbours after {when:.2f} s: {'met' if when <= OUT else 'not met'} (≤ {OUT} s)")
+    print(f"extra fetches of {len(after)} misses after that: {extra:.1%} ({'met' if extra <= EXTRA else 'not met'})")
+
+
+def drive(edges: Sequence[Edge], paths: Sequence[str], files: dict[str, bytes], rate: float) -> list[Miss]:
+    """One miss after another at this rate, at these edges in turn."""
+    begin = time.monotonic()
+
+    def visit(number: int, path: str) -> Miss:
+        due = begin + number / rate
+        time.sleep(max(0.0, due - time.monotonic()))
+        answer = edges[number % len(edges)].get("site", path)
+        took = time.monotonic() - due
+        if (answer.status, answer.body == files[path]) != (200, True):
+            raise SystemExit(f"{path}: {answer.status}")
+        return Miss(due, took, path)
+
+    with ThreadPoolExecutor(VISITORS) as visitors:
+        return list(visitors.map(visit, range(len(paths)), paths))
+
+
+@contextmanager
+def watching(slow: Edge, edges: Sequence[Edge]) -> Iterator[dict[str, float]]:
+    """When each of these edges first left the slow one alone; looked at ten times a second."""
+    seen: dict[str, float] = {}
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.1):
+            for edge in edges:
+                if edge.name not in seen and slow.name in json.loads(edge.ask("/api/v1/status").body)["ejected"]:
+                    seen[edge.name] = time.monotonic()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+def report(healthy: list[Miss], late: list[Miss]) -> None:
+    print(f"\n{'':14}  {'misses':>6}  {'p50':>9}  {'p99':>9}  {'max':>9}")
+    p99s = []
+    for name, misses in (("all well", healthy), ("one late", late)):
+        times = [miss.took * 1000 for miss in misses]
+        p50, p99 = statistics.median(times), statistics.quantiles(times, n=100, method="inclusive")[98]
+        p99s.append(p99)
+        print(f"{name:14}  {len(times):6}  {p50:6.1f} ms  {p99:6.1f} ms  {max(times):6.1f} ms")
+    ratio = p99s[1] / p99s[0]
+    print(f"\np99 {ratio:.2f}× healthy: {'met' if ratio <= P99 else 'not met'} (≤ {P99})")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Misses while one edge of the ring is late with every answer.")
+    parser.add_argument("--edges", type=int, default=8, help="edges, in two regions (8)")
+    parser.add_argument("--misses", type=int, default=800, help="misses of each half (800)")
+    parser.add_argument("--rate", type=float, default=40.0, help="misses a second (40)")
+    parser.add_argument("--seconds-late", type=float, default=0.5, help="how late the one is (0.5)")
+    parser.add_argument("--seed", type=int, default=11, help="what the files are made from (11)")
+    parser.add_argument("--work", type=Path, help="where all is kept meanwhile")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
