@@ -98,7 +98,7 @@ class Watch:
         if now - when > LATE and self._graces < GRACES:
             self._graces += 1
             self._end_at(now + grace(now - when))
-        elif self.waited is None:
+        elif self.waited is None and not self._timeout.expired():  # another timer may have struck in this very turn
             self._timeout.reschedule(now)
 
     def _ask(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -71,3 +72,24 @@ def test_our_own_standing_still_is_no_doubt() -> None:
 def test_what_was_late_is_waited_for_longer_within_bounds(late: float, longer: float) -> None:
     """By several times the delay, at most a second."""
     assert grace(late) == pytest.approx(longer)
+
+
+def test_a_question_that_two_timers_give_up_ends_once() -> None:
+    """Found by the chaos run, seed 1012: the second one, in the same turn of the loop, met a timeout that had just
+    struck, and was a traceback in the log."""
+    said: list[dict[str, Any]] = []
+
+    async def well() -> bool:
+        return True
+
+    async def question() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: said.append(context))
+        async with Watch(Budgets(), well) as watch:
+            watch._end(loop.time())
+            loop.call_soon(watch._end, loop.time())
+            await asyncio.sleep(30)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(question())
+    assert not said, said
