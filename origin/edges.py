@@ -174,15 +174,19 @@ class Edges:
         public: str | None = None,
         leaving: bool = False,
         key: str | None = None,
+        aside: bool = False,
     ) -> Edge:
         """A node spoke, and proved to hold this key. Its sequence may also go back: a node that lost its disk serves
-        less than it did. Raises Forbidden when the name belongs to another key."""
+        less than it did. Not so `aside` of its waiting request: such a word may have been overtaken by that on its way,
+        and who waits for this edge would wait until it speaks again. Raises Forbidden when the name belongs to another
+        key."""
         self.check_holder(node, key)
         edge = self._edges.get(node)
         if edge is None:
             self._make_room()
             edge = self._edges[node] = Edge(node)
             self.changed = True
+        sequence = max(sequence, edge.sequence) if aside else sequence
         before = edge.sequence, edge.left, edge.region, edge.public, edge.key
         edge.key = key or edge.key
         edge.spoke()

@@ -82,6 +82,7 @@ async def report(request: Request) -> Response:
         public if isinstance(public, str) else None,
         body.get("leaving") is True,
         key_of(request, node, sequence, str(body.get("catalog")), data),
+        aside=True,
     )
     if "gateway" in body:  # an edge of an older version says nothing of it
         origin.edges.told_gateway(edge, body["gateway"])

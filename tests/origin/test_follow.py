@@ -154,6 +154,19 @@ def test_edges_say_how_far_they_are_and_a_wait_ends_when_all_are_there(tmp_path:
         assert (edge["node"], edge["region"], edge["present"]) == ("edge-1", "eu", True)
 
 
+def test_a_report_that_its_waiting_request_has_overtaken_puts_no_edge_back(tmp_path: Path) -> None:
+    """Found by chaos, seed 1012: sent before the edge took the Head and read after it had said so, a report made
+    `--wait all` wait until that edge's next word, half a minute later."""
+    with origin(tmp_path / "state") as client:
+        before = client.ok("PUT", "/api/v1/sites/one", {})["sequence"]
+        sequence = client.ok("PUT", "/api/v1/sites/two", {})["sequence"]
+        client.get(f"/api/v1/head?since={sequence}&node=edge-1&region=eu")
+        client.ok("POST", "/api/v1/report", {"node": "edge-1", "region": "eu", "sequence": before})
+        assert client.ok("GET", f"/api/v1/edges?sequence={sequence}&wait=0")["edges"][0]["sequence"] == sequence
+        client.get(f"/api/v1/head?since={before}&node=edge-1&region=eu")  # it has lost its disk
+        assert client.ok("GET", "/api/v1/edges")["edges"][0]["sequence"] == before
+
+
 def test_an_edge_is_expected_until_it_leaves_is_forgotten_or_was_unseen_for_a_day(tmp_path: Path) -> None:
     """Away, over a restart, it is waited for; who asks for those present is not held up; and a goodbye ends it."""
     state = tmp_path / "state"
