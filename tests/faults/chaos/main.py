@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
+from tests.faults.chaos.audit import HEALED
 from tests.faults.chaos.run import Result, play
 from tests.faults.chaos.schedule import KINDS, make
 
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for seed in seeds:
             print(f"seed {seed}, {asked.seconds:g} s", flush=True)
             plan = make(seed, asked.seconds, kinds)
-            results.append(asyncio.run(play(plan, listener=print if asked.verbose else lambda line: None)))
+            listener = print if asked.verbose else lambda line: None
+            results.append(asyncio.run(play(plan, listener=listener, patience=asked.patience)))
             _print(results[-1])
     except KeyboardInterrupt:
         return 130
@@ -49,6 +51,7 @@ def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of faults; starting and the quiet come on top")
     parser.add_argument("--runs", type=int, default=1, help="so many seeds, counted up from the first")
+    parser.add_argument("--patience", type=float, default=HEALED, help="s in which the ring must be whole again")
     parser.add_argument("--kinds", default="", help=f"only these kinds of fault: {', '.join(KINDS)}")
     parser.add_argument("--verbose", action="store_true", help="tell what happens while it does")
     parser.add_argument("--plan", action="store_true", help="print the plan and do nothing")
