@@ -27,7 +27,12 @@ from tests.faults.chaos.schedule import SITES, Event, Plan
 from tests.faults.chaos.visitors import Visitor
 
 VISITORS = 8
+_STARTS = 3  # tries to start a ring
 _GRACE = 90.0  # s for faults under way to end: each brings back what it took
+
+
+class NotStarted(RuntimeError):
+    """Not even the beginning came about: this says nothing of Rim."""
 
 
 @dataclass
@@ -72,7 +77,7 @@ class Run:
         begun = time.monotonic()
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # sick wires and liars give it much to complain of
         try:
-            await self.ring.start()
+            await self._begin()
             await self._first()
             audit = Audit(self.ring, self.history, self.checker, self.publishers, {}, self.patience)
             for node in self.ring.edges:
@@ -84,6 +89,8 @@ class Run:
             await audit.last()
             self.faults.kills["origin"] += 1
             self.result.healed = audit.healed
+        except NotStarted:
+            raise
         except RuntimeError as error:  # a node that does not start or end
             self.checker.fail(str(error))
         finally:
@@ -92,6 +99,12 @@ class Run:
             self._keep()
             await asyncio.to_thread(self.ring.close)
         return self.result
+
+    async def _begin(self) -> None:
+        try:
+            await self.ring.start()
+        except RuntimeError as error:
+            raise NotStarted(str(error)) from error
 
     async def _first(self) -> None:
         """Every site has a release before anything befalls it."""
@@ -124,6 +137,8 @@ class Run:
         await asyncio.sleep(max(0.0, moment - time.monotonic()))
         try:
             await self.faults.befall(event)
+        except NotStarted:
+            raise
         except RuntimeError as error:  # a node that does not end at SIGTERM, or does not start any more
             self.checker.fail(f"{event.kind}: {error}")
 
@@ -169,10 +184,14 @@ async def play(
     listener: Callable[[str], None] = lambda line: None,
 ) -> Result:
     """Run a plan in a new folder, which is gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="rim-chaos-"))
-    try:
-        run = Run(plan, folder, planted, patience)
-        run.history.listener = listener
-        return await run.play()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    for _ in range(_STARTS):
+        folder = Path(tempfile.mkdtemp(prefix="rim-chaos-"))
+        try:
+            run = Run(plan, folder, planted, patience)
+            run.history.listener = listener
+            return await run.play()
+        except NotStarted as error:  # most likely a port that another program has taken meanwhile
+            listener(str(error))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    raise NotStarted(f"the ring of seed {plan.seed} did not start")
