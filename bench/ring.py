@@ -10,7 +10,8 @@ Requests come by a Poisson process, to edges at random, for blocks by Zipf's law
 keeps what placement gives it and nothing else: what it owns, and what owners told it to mirror. So every request is
 answered by whom placement says, as if the edges' own memories were churned by far more than they hold; with caches that
 hold what is hot, the hot keys hardly come to the ring. In `regions` and `many` an edge keeps what passes, in memory for
-2 % of all blocks and on disk for 10 %, and edges join, leave, crash and stall.
+2 % of all blocks and on disk for 10 %, and edges join, leave, crash and stall; what moves to another owner then comes
+from the origin once more.
 
 Load is the number of requests that were answered from an edge's copy: a visitor's at that edge, and those of others
 which it was asked for as owner or mirror. Each request counts once. Beside each run stands the same traffic with
@@ -235,7 +236,7 @@ class Run:
 
     def leave(self, edge: Edge) -> None:
         """It says so; who has not heard of it finds it there for some seconds more."""
-        edge.is_up = False
+        edge.is_up = edge.fills = False
         self.tell(f"{edge.member.name} leaves", [each for each in self.members if each != edge.member])
         self._at(2 * TELLING, edge.die)
 
@@ -381,7 +382,6 @@ class Bench:
         _, result = self.show(regions_owners_alone=replace(plan, mirrors=OwnerOnly), regions_mirrors=plan)
         for what, moved, fair in result.moved:
             print(f"         {what}: {moved:.2%} of its region's keys moved, {moved / fair:.2f}× its share")
-        self._once(result)
         self.goal(f"{result.failed} requests failed", not result.failed)
 
     def stall_run(self) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from multidict import CIMultiDict
 from starlette.requests import Request
 
 from content.block import Block
@@ -27,15 +28,17 @@ from edge.cache.loader import Loader
 from edge.cache.memory import Memory
 from edge.control.giving import Giving
 from edge.control.refused import Refused
+from edge.control.roster.probes import TICK, Probes
 from edge.peers import words
 from edge.peers.client import Answer, PeerClient, Question
 from edge.peers.faults import Fault, PeerError
 from edge.peers.heat import Heat
 from edge.peers.members import Members
 from edge.peers.mirrors import Mirrors
-from edge.peers.proof import prove, refuse_by_head
+from edge.peers.proof import RAW_TYPE, prove, refuse_by_head
 from edge.peers.pulse import Pulses
 from edge.peers.ring import Member, Ring
+from edge.peers.states import State
 
 # Round trips between regions in ms, of the size that public clouds tell of; within one: NEAR.
 REGIONS = ("iad", "pdx", "fra", "gru", "nrt", "sin", "bom", "syd")
@@ -147,8 +150,10 @@ class Edge:
         self.member, self.world = member, world
         self.sickness = Sickness()
         self.is_up = True  # visitors are sent to it
+        self.fills = True  # for others too: it is not leaving
         self.counts: Counter[str] = Counter()
         self.members = Members(clock, random.Random(seed))
+        self.members.watched = frozenset(each.name for each in world.ring.members if each != member)
         self.mirrors = world.mirrors(Heat(clock), clock, random.Random(f"{seed} mirrors"), member.name)
         self.client = Wire(member.name, world)
         self.stock = Stock(world.stock, self._wants if world.places else lambda key: True)
@@ -166,14 +171,27 @@ class Edge:
         )
         self.loader.sources.mirrors = self.mirrors
         self._count_races(self.loader.sources)
+        self.probes = Probes(self.members, self._member, member.region, self.client.pulses.of, clock)
+        self.task = asyncio.get_running_loop().create_task(self.probe())
         self.giving = Giving(
             node=member.name,
             token=None,
             open=True,
             loader=self.loader,
             sequence=lambda: 1,
+            fills=lambda: self.fills,
             mirrors=self.mirrors,
         )
+
+    async def probe(self) -> None:
+        """Look after those that are out, as the roster has it done."""
+        chance = random.Random(f"{self.world.seed} {self.member.name} probes")
+        while True:
+            self.probes.look()
+            await asyncio.sleep(TICK * chance.uniform(0.5, 1.0))
+
+    def _member(self, name: str) -> Member | None:
+        return next((each for each in self.loader.ring.members if each.name == name), None)
 
     def _count_races(self, sources: Any) -> None:
         """Count what the questions to owners and mirrors are asked for."""
@@ -197,6 +215,7 @@ class Edge:
             self.members.came(name)
         for name in sorted(old - new):
             self.members.went(name)
+        self.members.watched = frozenset(new - {self.member.name})
         self.loader.ring = ring
 
     def die(self) -> None:
@@ -223,7 +242,8 @@ class Edge:
             response = await self.giving.block(Request(scope))
         except Refused as error:
             response = error.response()
-        return Carried(response.status_code, response.headers, bytes(response.body))
+        headers = dict(response.headers) | ({} if self.fills else {words.STATE: State.DRAINING})
+        return Carried(response.status_code, CIMultiDict(headers), bytes(response.body))
 
 
 class OwnerOnly(Mirrors):
@@ -274,7 +294,7 @@ class World:
             self.origin[question.cid] += 1
             takes = ORIGIN_TIME * self.chance.lognormvariate(0, 0.4)
             await asyncio.sleep(takes + self._half(asker, ORIGIN_REGION))
-            return Carried(200, {"Content-Type": "application/vnd.ipld.raw"}, self.blocks[question.cid])
+            return Carried(200, CIMultiDict({"Content-Type": RAW_TYPE}), self.blocks[question.cid])
         edge, kind = self.edges[question.url], kind_of(question.headers)
         self.counts[kind] += 1
         await self._reach(asker, edge, self._opening(asker, edge.member, question.budgets.connect))
@@ -331,6 +351,7 @@ class World:
     async def close(self) -> None:
         """End all fills."""
         for edge in self.edges.values():
+            edge.task.cancel()
             await edge.loader.close()
 
 
