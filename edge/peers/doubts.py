@@ -10,9 +10,13 @@ suspicion.
 from __future__ import annotations
 
 import asyncio
+import math
 
 from edge.peers.members import STRIKES, Members
 from edge.peers.pulse import WELL, Pulses
+
+APART = 0.5  # s between two inquiries into one node for being late
+NAMES = 8_192  # of which that is remembered
 
 
 class Doubts:
@@ -22,6 +26,7 @@ class Doubts:
         self._members = members
         self._pulses = pulses
         self._inquiries: dict[str, asyncio.Task[None]] = {}
+        self._looked: dict[str, float] = {}  # when an inquiry for being late began
 
     def silent(self, name: str, url: str, trip: float = 0.0) -> None:
         """It answers neither a question nor for its health: nobody asks it until that is cleared up."""
@@ -31,7 +36,14 @@ class Doubts:
 
     def late(self, name: str, url: str, trip: float = 0.0) -> None:
         """It has not answered by when nearly all do. It may be slow, or wait for somebody itself, which is no fault of
-        its own: then it answers for its health at once."""
+        its own: then it answers for its health at once. One question in twenty is late by definition: not each of them
+        is worth a connection."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked.get(name, -math.inf) < APART:
+            return
+        if len(self._looked) >= NAMES:
+            self._looked.clear()
+        self._looked[name] = now
         self._inquire(name, url, trip, was_silent=False)
 
     def are_open(self, name: str) -> bool:

@@ -6,6 +6,9 @@ import asyncio
 import random
 from collections.abc import Callable
 
+import pytest
+
+from edge.peers import doubts as inquiries
 from edge.peers.doubts import Doubts
 from edge.peers.members import Members
 from edge.peers.pulse import TIMEOUT, WELL, Pulses
@@ -82,6 +85,27 @@ def test_one_that_only_waits_for_somebody_itself_has_no_strike() -> None:
     for _ in range(5):
         assert play(hearts, late).word("b") == ""
     assert hearts.beats == 5
+
+
+def test_not_each_late_answer_is_worth_an_inquiry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred late questions of one moment are one question for its health."""
+    monkeypatch.setattr(inquiries, "APART", 3600.0)
+    hearts = Hearts(0.0)
+
+    async def run() -> None:
+        doubts = Doubts(Members(), hearts)
+        for _ in range(100):
+            late(doubts)
+            await asyncio.sleep(0)
+        while doubts.are_open("b"):
+            await asyncio.sleep(0.001)
+        late(doubts)
+        assert not doubts.are_open("b")
+        assert hearts.beats == 1
+        await doubts.close()
+        await hearts.close()
+
+    asyncio.run(run())
 
 
 def test_far_away_is_not_slow() -> None:
