@@ -27,6 +27,8 @@ from urllib.parse import urlsplit
 
 import httptools
 
+from tests.kit.ports import free_port
+
 _PIECE = 1 << 16
 _HELD = 64  # pieces on their way at most, each direction of a connection: past it the sender is made to wait
 
@@ -77,7 +79,7 @@ class Toxic:
     _listener: socket.socket | None = None
     _accepting: asyncio.Task[None] | None = None
     _thread: threading.Thread | None = None
-    _port: int = 0
+    _port: int = field(default_factory=free_port)  # not one that the kernel lends: while down, another could take it
 
     @property
     def requests(self) -> int:
