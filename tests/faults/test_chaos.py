@@ -32,8 +32,8 @@ from tests.kit.toxics import Toxic
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 SEED = int(os.environ.get("RIM_SEED", "0")) or random.SystemRandom().randrange(1 << 31)
 RUNS = 6 if os.environ.get("RIM_LONG") else 1
-# Seeds that failed once, with what was found; the code that they found it in is mended.
-FAILED_ONCE: dict[int, str] = {}
+# Seeds that failed once: their seconds, and what they found. It is mended, and has a test of its own where it was.
+FAILED_ONCE = {1012: (7.0, "a report overtaken on its way put its edge back at the origin")}
 
 
 def run(seed: int, seconds: float) -> Result:
@@ -52,9 +52,10 @@ def test_a_fresh_seed_holds_every_invariant() -> None:
         assert sum(result.faults.values()) > 5, result.faults
 
 
-@pytest.mark.parametrize("seed", FAILED_ONCE, ids=lambda seed: f"{seed}-{FAILED_ONCE[seed]}")
+@pytest.mark.parametrize("seed", FAILED_ONCE, ids=lambda seed: f"{seed}: {FAILED_ONCE[seed][1]}")
 def test_a_seed_that_failed_once(seed: int) -> None:
-    result = run(seed, main.SECONDS)
+    """Its plan once more; the machine may weave it another way."""
+    result = run(seed, FAILED_ONCE[seed][0])
     assert not result.violations, "\n".join([*result.told, *result.violations])
 
 
