@@ -19,6 +19,8 @@ class Attempt:
     absent: bool = False  # the origin has it not
     told_absent: bool = False  # a node says that the origin has it not, which only the origin can be believed for
     busy: float | None = None  # s for which the origin rests: nobody above is asked
+    words: dict[str, int] = field(default_factory=dict)  # on the origin, by name: strikes, should it prove them wrong
+    looks: bool = False  # for itself, whatever others say of the origin
 
     def note(self, error: PeerError) -> None:
         self.said.append(f"{error.url}: {error.fault}")

@@ -22,7 +22,7 @@ from edge.peers.asker import ABSENT, ORIGIN_REST, Asker, How, Whom
 from edge.peers.client import GATEWAY, PEER, TRUE_ANSWERS, Answer, Budgets, Fault, PeerClient, PeerError
 from edge.peers.client import ORIGIN as ORIGIN_BUDGETS
 from edge.peers.hedge import Race
-from edge.peers.members import ORIGIN, Members
+from edge.peers.members import LIE, ORIGIN, Members
 from edge.peers.mirrors import Mirrors
 from edge.peers.ring import Member, Ring
 from edge.peers.shares import Shares, share_of
@@ -96,9 +96,8 @@ class Sources:
             attempt.note(error)
             if error.fault is Fault.DENIED:  # one of us two has not come to the newest Head yet
                 return None
-            if error.origin_busy:
+            if error.origin_busy:  # as it was told itself; that stands in its own book, and is not copied into ours
                 attempt.busy = ORIGIN_REST if error.rest is None else error.rest
-                self.members.rest(ORIGIN, attempt.busy)
             if error.fault in TRUE_ANSWERS or error.origin_busy:
                 self.members.success(name)
                 attempt.absent = error.fault is Fault.NOT_FOUND
@@ -147,9 +146,15 @@ class Sources:
         if isinstance(end, Answer):
             return Loaded(end.block, Source.PEER)
         attempt.told_absent = end is not None and end.fault is Fault.NOT_FOUND
-        if end is not None and end.origin_busy:
+        if end is not None and end.origin_busy and self._is_believed(attempt):
             attempt.busy = ORIGIN_REST if end.rest is None else end.rest
         return None
+
+    def _is_believed(self, attempt: Attempt) -> bool:
+        """Whether this question is given up because a neighbour says that the origin is busy. Once a second it is not:
+        a neighbour may be wrong, or lie, and where it alone owns a block nobody would ever get it."""
+        attempt.looks = attempt.looks or not self.members.hear(ORIGIN)
+        return not attempt.looks
 
     def _owners(self, key: bytes, order: Sequence[Member]) -> Iterator[Member]:
         """Those that may be asked to fill, in order, up to this node's own place: from there on it is ours to fill."""
@@ -184,7 +189,11 @@ class Sources:
             attempt.note(error)
             attempt.absent = error.fault in ABSENT
             attempt.busy = error.rest
-        return None if block is None else Loaded(block, Source.ORIGIN)
+        if block is None:
+            return None
+        for name, strikes in attempt.words.items():
+            self.members.failure(name, strikes)
+        return Loaded(block, Source.ORIGIN)
 
     async def _ask_origin(self, cid: CID, origin: str, chain: tuple[str, ...]) -> tuple[Block | None, PeerError | None]:
         end = await self.asker.ask(Whom(ORIGIN, origin), cid, How(self.origin_budgets), chain)
@@ -229,6 +238,10 @@ class Sources:
         end = await self.asker.ask(self._whom(member), attempt.cid, how, attempt.chain, on_doubt)
         if isinstance(end, PeerError):
             attempt.note(end)
+            if end.origin_busy:
+                attempt.words[member.name] = 1  # it may have been so a moment ago
+            elif end.fault is Fault.NOT_FOUND:  # it says that it asked the origin; or is no node of ours at all
+                attempt.words[member.name] = LIE
             if end.fault is Fault.LOOP and not attempt.chain:  # our name alone was in it: it is us, under another name
                 self._ourselves |= {member.name}
         return end

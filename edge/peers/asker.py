@@ -20,7 +20,7 @@ from edge.peers.members import LAST_BACKOFF, LIE, ORIGIN, Members
 from edge.peers.states import State
 
 ORIGIN_BACKOFF = 5.0  # s, at most, that a sick origin is left alone
-ORIGIN_REST = 1.0  # s that it is, when it is said to be busy and not for how long
+ORIGIN_REST = 1.0  # s that visitors are told, when it is said to be busy and not for how long
 ABSENT = frozenset({Fault.NOT_FOUND, Fault.DENIED})  # of the origin: it has been reached, and does not give it
 
 
@@ -92,17 +92,16 @@ class Asker:
         return answer
 
     def _note(self, whom: Whom, end: Answer | PeerError) -> None:
-        """Write into the book what a question came to."""
-        if isinstance(end, PeerError) and end.fault not in TRUE_ANSWERS and not end.origin_busy:
+        """Write into the book what a question came to. What a neighbour says of the origin is no word on either: the
+        origin's own rest is what it asked us for, or neighbours would keep each other from asking for ever."""
+        if isinstance(end, PeerError) and end.fault is Fault.CROWDED:
+            return
+        is_word = isinstance(end, PeerError) and end.origin_busy and whom.name != ORIGIN
+        if isinstance(end, PeerError) and not is_word and end.fault not in _answers_of(whom):
             self._blame(whom, end)
             return
-        if isinstance(end, PeerError) and end.origin_busy:
-            self.members.rest(ORIGIN, ORIGIN_REST if end.rest is None else end.rest)
-        elif isinstance(end, PeerError) and whom.name == ORIGIN and end.fault not in ABSENT:
-            self._blame(whom, end)  # a proxy in front of a dead origin says 504
-            return
         self.on_state(whom.name, State.read(end.state))
-        if not self.doubts.are_open(whom.name):
+        if not is_word and not self.doubts.are_open(whom.name):
             self.members.success(whom.name)
 
     def _blame(self, whom: Whom, error: PeerError) -> None:
@@ -117,3 +116,8 @@ class Asker:
     async def close(self) -> None:
         """End what is asked on nobody's behalf."""
         await self.doubts.close()
+
+
+def _answers_of(whom: Whom) -> frozenset[Fault]:
+    """What is no fault of this one's. A proxy in front of a dead origin says 504."""
+    return ABSENT if whom.name == ORIGIN else TRUE_ANSWERS

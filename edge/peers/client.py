@@ -28,7 +28,7 @@ from edge.peers.budget import GATEWAY, ORIGIN, PEER, Budgets
 from edge.peers.faults import LIES, TRUE_ANSWERS, Fault, PeerError
 from edge.peers.proof import RAW_TYPE, body_of, prove, refuse_by_head
 from edge.peers.pulse import Pulses
-from edge.peers.room import Room
+from edge.peers.room import Doors, Room
 from edge.peers.silence import Watch
 from edge.peers.trips import Trips
 from edge.peers.words import SOURCE as SOURCE_HEADER
@@ -113,6 +113,7 @@ class PeerClient:
         self.pulses = Pulses(ssl)
         self.trips = Trips()
         self.room = Room(ROOM)
+        self._doors = Doors()
         self._under_way: Counter[str] = Counter()
 
     @property
@@ -187,6 +188,8 @@ class PeerClient:
                 answer = await self._ask(question, on_doubt)
         except PeerError as error:
             self.counts.faults[error.fault] += 1
+            if budgets is GATEWAY:  # what is outside has no word on the house
+                error.origin_busy, error.state = False, ""
             raise
         except TimeoutError as error:
             self.counts.faults[Fault.OVERDUE] += 1
@@ -200,8 +203,8 @@ class PeerClient:
         return answer
 
     def is_full(self, url: str) -> bool:
-        """Whether as many questions are under way there as may be."""
-        return self._under_way[url] >= AT_ONCE
+        """Whether as many questions are under way there as may be, or as many bytes of answers."""
+        return self._under_way[url] >= AT_ONCE or self._doors.is_full(url)
 
     async def _ask(self, question: Question, on_doubt: Callable[[], None] | None) -> Answer:
         budgets = question.budgets
@@ -220,15 +223,17 @@ class PeerClient:
         response = await self._head(question)
         heard()
         target = question.target
-        whole, held = False, 0
+        whole = False
         try:
             self._note(response, question.headers)
             refuse_by_head(response, target)
-            held = await self.room.enter(BLOCK_ACCEPTED if (size := response.content_length) is None else size)
-            data = await body_of(response, target, question.budgets)
+            size = BLOCK_ACCEPTED if response.content_length is None else response.content_length
+            async with self._doors.enter(self.room, question.url, size):
+                data = await body_of(response, target, question.budgets)
             whole = True
+        except TimeoutError as error:
+            raise PeerError(Fault.CROWDED, target) from error
         finally:
-            self.room.leave(held)
             # A connection whose answer was refused is not used again: what else is in it is not worth knowing.
             response.release() if whole else response.close()
         said = response.headers

@@ -27,6 +27,7 @@ class Fault(StrEnum):
     BUSY = "busy"  # 429, 503
     FORBIDDEN = "forbidden"  # 401, 403: our token is not good there
     STATUS = "status"  # any other status that is not 200, redirects included
+    CROWDED = "crowded"  # it answered, and there was no room for it here: trouble of our own
     # Lies: wrong on purpose or by decay, in either case not to be asked again soon.
     WRONG_BYTES = "wrong_bytes"  # 200, and bytes that are not this block's
     SURPLUS = "surplus"  # this block, and more after it

@@ -30,6 +30,8 @@ REST_MAX = 60.0  # s: a Retry-After of a day is no reason to forget a member
 FORGIVEN_AFTER = 120.0  # s of good behaviour after which the next ejection is a first one again
 SLOW_START = 10.0  # s in which the share of its keys that a newcomer is asked for rises ...
 FIRST_SHARE = 0.1  # ... from this to all
+BELIEVED = 1.0  # s that others are believed who say that one wants to be left alone ...
+UNHEARD = 10.0  # ... and s after which the next who says so is the first again
 BOOK_MAX = 8_192  # names remembered; twice the members that a ring may have
 
 
@@ -46,6 +48,7 @@ class _Health:
     suspect: float = float("-inf")  # until then
     rests: float = float("-inf")  # until then
     since: float = float("-inf")  # when it came, or came back
+    heard: float = float("-inf")  # when others were last believed about it for a while
 
 
 class Members:
@@ -175,6 +178,16 @@ class Members:
         until = self._clock() + min(seconds, REST_MAX) * self._jitter.uniform(1.0, 1.5)
         health = self._of(name)
         health.rests = max(health.rests, until)
+
+    def hear(self, name: str) -> bool:
+        """Others say that it wants to be left alone. Whether to believe them: for a moment, and whoever hears it still
+        is to look for himself, once, and is told the same for a moment more."""
+        health, now = self._of(name), self._clock()
+        if now - health.heard < BELIEVED:
+            return True
+        is_first = now - health.heard > UNHEARD
+        health.heard = now
+        return is_first
 
     # Comings and goings.
 

@@ -209,6 +209,11 @@ async def _not_held(wire: Wire) -> None:
     await wire.send("504 Gateway Timeout", b"")
 
 
+async def _absent(wire: Wire) -> None:
+    """Says that the origin has it not."""
+    await wire.send("404 Not Found", b"")
+
+
 async def _busy(wire: Wire) -> None:
     await wire.send("503 Service Unavailable", b"")
 

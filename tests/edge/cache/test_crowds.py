@@ -132,8 +132,8 @@ def test_rings_that_disagree_never_wait_in_a_circle(tmp_path: Path) -> None:
 
 
 def test_a_busy_origin_is_told_all_the_way_down(tmp_path: Path) -> None:
-    """It says 503 and for how long; the home owner, the owner and the asker each leave it alone for that, and the
-    asker's visitor is told. It was asked once."""
+    """It says 503 and for how long; the home owner, the owner and the asker give up on that block, and the asker's
+    visitor is told. Of many blocks each node asked it once, and leaves it alone from then on."""
 
     async def scene(stage: House) -> None:
         stage.origin.trick = "resting"
@@ -141,18 +141,19 @@ def test_a_busy_origin_is_told_all_the_way_down(tmp_path: Path) -> None:
             with pytest.raises(Unavailable) as caught:
                 await node.loader.get(BLOCKS[0].cid)
             assert caught.value.rest is not None
-            assert 1 <= caught.value.rest <= 1.5 * 1.5 * 1.5 * 7 + 3
+            assert 1 <= caught.value.rest <= 1.5 * 7 + 3
         assert len(stage.origin.asked) == 1
         for block in BLOCKS[1:]:
             with pytest.raises(Unavailable):
                 await stage.nodes["a"].loader.get(block.cid)
-        assert len(stage.origin.asked) == 1
+        asked = len(stage.origin.asked)
+        assert asked <= len(stage.nodes)
         assert all(node.loader.members.ejected() == () for node in stage.nodes.values())
         stage.origin.trick = "honest"
         stage.now[0] += 60
         for node in stage.nodes.values():
             await source(node, BLOCKS[0])
-        assert len(stage.origin.asked) == 2
+        assert len(stage.origin.asked) == asked + 1
 
     play(tmp_path, scene, "eu", "eu", "us", "us", blocks=BLOCKS)
 

@@ -20,7 +20,7 @@ from edge.peers.client import Budgets, Fault
 from edge.peers.members import ORIGIN
 from edge.peers.ring import Member, Ring
 from tests.kit.evilpeer import LIES, EvilPeer
-from tests.kit.house import House, MiB, house, source
+from tests.kit.house import House, MiB, Node, house, source
 from tests.kit.house import play as in_house
 
 BLOCKS = [Block.make(RAW, b"block %d " % number * 50) for number in range(60)]
@@ -267,6 +267,36 @@ def test_a_dead_origin_is_left_alone_and_found_again(tmp_path: Path) -> None:
             assert await source(node, block) is Source.ORIGIN
 
     play(tmp_path, scene, "eu")
+
+
+def test_an_origin_that_rested_is_asked_again_though_all_had_told_each_other(tmp_path: Path) -> None:
+    """Each node rests for what the origin asked of it, and not for what it hears: told on, a little longer each time, a
+    rest of 7 s had no end."""
+
+    async def scene(stage: House) -> None:
+        blocks = iter(BLOCKS)
+
+        async def asked_of_all() -> list[Source | None]:
+            async def one(node: Node) -> Source | None:
+                try:
+                    return await source(node, next(blocks))
+                except Unavailable:
+                    return None
+
+            return [await one(node) for node in stage.nodes.values()]
+
+        stage.origin.trick = "resting"
+        for _ in range(3):
+            await asked_of_all()
+        assert 1 <= len(stage.origin.asked) <= len(stage.nodes)
+        stage.origin.trick = "honest"
+        for _ in range(7):
+            stage.now[0] += 1.5
+            await asked_of_all()
+        assert None not in [*await asked_of_all(), *await asked_of_all()]
+        assert not any(node.loader.members.ejected() for node in stage.nodes.values())
+
+    in_house(tmp_path, scene, "eu", "eu", "eu", blocks=BLOCKS)
 
 
 def test_nobody_has_it_is_remembered_for_a_second(tmp_path: Path) -> None:

@@ -19,10 +19,12 @@ from content.block import Block
 from content.cid import RAW
 from edge.cache.loader import Source, Unavailable
 from edge.peers import client as peer_client
+from edge.peers import room
 from edge.peers.budget import Budgets
 from edge.peers.latency import LEAST
-from edge.peers.members import ORIGIN
+from edge.peers.members import BELIEVED, ORIGIN, STRIKES
 from edge.peers.ring import Member, Ring
+from edge.peers.room import Room
 from edge.peers.states import State
 from tests.kit.evilpeer import EvilPeer
 from tests.kit.house import PATIENT, House, Node, house, source
@@ -331,10 +333,78 @@ def test_a_busy_origin_is_left_alone_by_who_only_heard_of_it(tmp_path: Path) -> 
         assert await source(stage.node, lying) is Source.PEER  # the second holds it
         assert stage.asked_of(stage.second, lying) == ["held"]
         members = stage.node.loader.members
-        assert members.resting(ORIGIN) >= 7
         assert members.resting("first") == 0
         assert members.is_well("first")
         assert not stage.house.origin.asked
+
+    play(tmp_path, scene)
+
+
+def test_who_says_for_ever_that_the_origin_is_busy_is_found_out(tmp_path: Path) -> None:
+    """A word is believed for a second, then the origin is asked; each time that it gives the block is a strike."""
+
+    async def scene(stage: Stage) -> None:
+        stage.first.trick, stage.second.trick = "origin_busy", "not_held"
+        blocks = iter(stage.mine)
+        for found_out in range(1, STRIKES + 1):
+            with pytest.raises(Unavailable):
+                await source(stage.node, next(blocks))
+            stage.house.now[0] += BELIEVED
+            assert await source(stage.node, next(blocks)) is Source.ORIGIN
+            assert len(stage.house.origin.asked) == found_out
+            assert stage.node.loader.members.resting(ORIGIN) == 0
+        assert stage.node.loader.members.ejected() == ("first",)
+
+    play(tmp_path, scene)
+
+
+def test_who_says_that_the_origin_has_not_what_it_gives_is_ejected(tmp_path: Path) -> None:
+    """A liar, or a stranger at a member's address: 404 is no answer of one who is well when the origin has it."""
+
+    async def scene(stage: Stage) -> None:
+        stage.first.trick = "absent"
+        assert await source(stage.node, stage.mine[0]) is Source.ORIGIN
+        assert stage.node.loader.members.ejected() == ("first",)
+        assert await source(stage.node, stage.mine[1]) is Source.PEER
+        assert stage.asked_of(stage.second, stage.mine[1]) == ["fill"]
+
+    play(tmp_path, scene)
+
+
+def test_who_waits_for_room_here_is_not_blamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An owner's answers have no room because its others take it all: the next in order is asked, and it stays well."""
+
+    async def scene(stage: Stage) -> None:
+        hanging, *blocks = stage.mine[: STRIKES + 2]
+        stage.node.loader.client.room = Room(3 * len(hanging.data))
+        stage.first.tricks[str(hanging.cid)] = "hang_in_body"
+        asking = asyncio.create_task(source(stage.node, hanging))
+        await until(lambda: stage.node.loader.client.room.taken > 0)
+        monkeypatch.setattr(room, "WAIT", 0.01)
+        for block in blocks:
+            assert await source(stage.node, block) is Source.PEER
+            assert stage.asked_of(stage.first, block) == stage.asked_of(stage.second, block) == ["fill"]
+        assert stage.node.loader.members.ejected() == ()
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+    play(tmp_path, scene)
+
+
+def test_a_busy_gateway_outside_says_nothing_of_the_origin(tmp_path: Path) -> None:
+    """Whatever reason it names, it is the one that is left alone."""
+
+    async def scene(stage: Stage) -> None:
+        stage.node.loader.ring = Ring([Member("a", stage.node.url, "eu")])
+        stage.node.loader.sources.gateways = (stage.first.url,)
+        stage.first.trick, stage.house.origin.trick = "origin_busy", "busy"
+        for block in stage.mine[:2]:
+            with pytest.raises(Unavailable) as caught:
+                await source(stage.node, block)
+            assert caught.value.rest is None
+        members = stage.node.loader.members
+        assert (members.resting(ORIGIN), len(stage.first.asked)) == (0, 1)
+        assert members.resting(stage.first.url) >= 7
 
     play(tmp_path, scene)
 

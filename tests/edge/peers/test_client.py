@@ -14,7 +14,9 @@ import pytest
 from content.block import Block
 from content.cid import DAG_CBOR, RAW
 from content.limits import BLOCK_ACCEPTED
+from edge.peers import room
 from edge.peers.client import GATEWAY, LIES, UNHEARD, Budgets, Fault, PeerClient, PeerError, made
+from edge.peers.room import Room
 from tests.kit.evilpeer import LIES as FIVE_LIES
 from tests.kit.evilpeer import TRICKS, EvilPeer
 
@@ -167,6 +169,32 @@ def test_a_peer_that_is_alive_and_waits_itself_is_waited_for() -> None:
         assert [asked.path for asked in peer.asked][1:] == ["/healthz"]
 
     play(scene, "late")
+
+
+def test_a_peer_whose_answers_never_end_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take what may come through one door; its next answer waits, is then let go, and is nobody's fault but ours.
+    Another peer's come as ever."""
+
+    async def scene(peer: EvilPeer, client: PeerClient) -> None:
+        client.room = Room(2 * len(BIG.data))
+        async with EvilPeer(BLOCKS) as other:
+            hanging = asyncio.create_task(fault_of(peer, client, BIG, GENEROUS))
+            while not client.room.taken:
+                await asyncio.sleep(0.001)
+            waiting = asyncio.create_task(fault_of(peer, client, BIG, GENEROUS))
+            while not client.is_full(peer.url):
+                await asyncio.sleep(0.001)
+            assert await client.fetch(other.url, BIG.cid, budgets=GENEROUS) == BIG
+            assert not client.is_full(other.url)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            monkeypatch.setattr(room, "WAIT", 0.01)
+            assert await fault_of(peer, client, BIG, GENEROUS) is Fault.CROWDED
+            hanging.cancel()
+            await asyncio.gather(hanging, return_exceptions=True)
+        assert (client.room.taken, len(client._doors)) == (0, 0)
+
+    play(scene, "hang_in_body")
 
 
 def test_a_peer_that_drips_runs_out_of_the_total() -> None:
