@@ -363,7 +363,7 @@ SETTINGS: tuple[Setting, ...] = (
         "drain_deadline",
         float,
         "seconds",
-        8.0,
+        7.0,
         "RIM_DRAIN_DEADLINE",
         "When an edge that is told to end cuts off what it is still answering, counted from the signal. A second one "
         "does so at once.",
@@ -419,7 +419,7 @@ class EdgeConfig:
     denylist_interval: float = 300.0
     early_hints: bool = False
     drain_notice: float | None = None  # s; None: as `notice` has it
-    drain_deadline: float = 8.0  # s
+    drain_deadline: float = 7.0  # s; docker stop kills after 10
     json: bool = False  # one line of JSON on stdout when ready, instead of a sentence
 
     def __post_init__(self) -> None:

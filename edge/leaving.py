@@ -4,7 +4,7 @@ Here lives the order of it and its times. Not here: the signals (edge/serving), 
 edge/control), how a connection ends (edge/http/protocol).
 
     draining: health says 503, each answer is its connection's last and says so; connections are taken as before
-    → the notice is over: no more connections, idle ones are closed, what runs is finished
+    → the notice is over: no more connections; a moment later idle ones are closed, and what runs is finished
     → the deadline, or a second signal: what still runs is cut
     → goodbye, and nothing left
 
@@ -22,6 +22,7 @@ from typing import Any
 from edge.node import Node
 from edge.peers.states import State
 
+SETTLE = 0.5  # s more, where there was a notice, for requests on their way over connections that are open
 AT_ONCE = 0.1  # s that nodes' questions under way have where there is no time
 
 
@@ -30,14 +31,22 @@ async def leave(node: Node, hurry: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + node.config.drain_deadline
     if node.standing.state is State.READY:  # else nobody was ever sent here
+        notice = node.config.notice
         node.drain()
-        await _unless(hurry, asyncio.sleep(node.config.notice))
+        await _unless(hurry, asyncio.sleep(notice))
+        await _turn()  # who has knocked by now is let in ...
         node.public.drain()
-        await asyncio.sleep(0)  # what has arrived by now is read, and answered, before anything idle is closed
-        await asyncio.sleep(0)
+        await _turn()  # ... and what has arrived is answered, before anything idle is closed
+        await _unless(hurry, node.public.emptied(SETTLE if notice else 0.0))
         if not await _unless(hurry, node.finish(max(0.0, deadline - loop.time()))):
             node.public.cut()
     await node.stop(AT_ONCE if hurry.is_set() else max(AT_ONCE, deadline - loop.time()))
+
+
+async def _turn() -> None:
+    """Let the loop look at its sockets, and do what follows from it."""
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 async def _unless(hurry: asyncio.Event, work: Awaitable[Any]) -> bool:

@@ -12,7 +12,7 @@ import functools
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import uvicorn
@@ -191,6 +191,13 @@ class Listener:
         self.part()
         for server in self._server.servers:
             server.close()
+
+    async def emptied(self, seconds: float) -> None:
+        """Wait until the last connection is gone; for so long at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.connections:  # noqa: ASYNC110 - uvicorn tells no one
+                    await asyncio.sleep(0.02)
 
     def cut(self) -> None:
         """Whoever waits in `stop` waits no more."""

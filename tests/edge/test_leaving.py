@@ -116,6 +116,36 @@ def test_a_request_before_the_close_of_an_idle_connection_is_answered(tmp_path: 
     asyncio.run(asyncio.wait_for(run(), 60))
 
 
+def test_a_request_that_meets_the_end_of_the_notice_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection was let in in time and the doors are closed since: it is not taken for idle before it could speak.
+    Seen behind HAProxy on a starved machine: 6 retries in 72,000 answers."""
+    monkeypatch.setattr("edge.leaving.SETTLE", FOREVER)
+
+    async def run() -> None:
+        async with leaving(tmp_path, drain_notice=0.01) as node, wire(node) as c:
+            port = int(node.public_url.rpartition(":")[2])
+            ending = asyncio.create_task(leave(node, asyncio.Event()))
+            while await _is_let_in(port):
+                await asyncio.sleep(0.01)
+            last = await c.get("/")
+            assert (last.body, last.headers["connection"]) == (b"home", "close")
+            c.close()
+            await asyncio.wait_for(ending, 30)
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+async def _is_let_in(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionError:
+        return False
+    writer.close()
+    return True
+
+
 @pytest.mark.parametrize("times", [{}, {"processes": "2", "drain_deadline": "2"}])
 def test_stuck_readers_do_not_hold_the_end(tmp_path: Path, times: dict[str, str]) -> None:
     """50 of them, of 10 MiB each; SIGTERM to exit within 10 s, code 0."""
@@ -128,7 +158,9 @@ def test_stuck_readers_do_not_hold_the_end(tmp_path: Path, times: dict[str, str]
             begun = time.monotonic()
             child.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(child.wait, 20) == 0
-            assert time.monotonic() - begun <= 10.0
+            took = time.monotonic() - begun
+            print(f"SIGTERM to exit with 50 stuck readers: {took:.2f} s")
+            assert took <= 10.0
             for sock in stuck:
                 sock.close()
         await origin.stop()
