@@ -137,7 +137,9 @@ class Audit:
             self.checker.fail(f"an acknowledged commit is lost: {self.history.last(site)}; the origin has {live}")
 
     async def _shown(self, node: Node, site: str) -> int | None:
-        answer = await self._get(node, site, "/data.json")
+        wire = Wire(self.ring.public(node.name))
+        answer = await self._get(node, site, "/data.json", wire)
+        wire.close()
         if answer is None or answer.status != 200:
             return None
         releases = self.history.releases.items()
@@ -152,6 +154,7 @@ class Audit:
 
     async def _all_of(self, node: Node, dead: bool = False) -> None:
         """Every path of what is live, and, while others live, every chunk of what was: 200, or 404 where purged."""
+        wire = Wire(self.ring.public(node.name))
         for site in SITES:
             last = self.history.last(site)
             assert last is not None
@@ -159,31 +162,28 @@ class Audit:
             if not dead:
                 paths += [path for (of, _), files in self.history.releases.items() if of == site for path in files]
             for path in dict.fromkeys(paths):
-                answer = await self._get(node, site, path)
+                answer = await self._get(node, site, path, wire)
                 if answer is None or answer.status not in (200, 404):
                     status = "no answer" if answer is None else (answer.status, answer["cache-status"])
                     what = "with everything else dead" if dead else "though all is healed"
                     self.checker.fail(f"{node.name} {what}: {site}{path}: {status}")
+        wire.close()
 
-    async def _get(self, node: Node, site: str, path: str) -> Answer | None:
+    async def _get(self, node: Node, site: str, path: str, wire: Wire) -> Answer | None:
         """Ask until it is no error, for a while: what was ejected comes back by and by."""
         end = time.monotonic() + self.patience / 3
-        wire = Wire(self.ring.public(node.name))
-        try:
-            while True:
-                asked = self.checker.asking(node.name, node.life, site, path, {})
-                answer = await ask(wire, asked, self.checker.counts)
-                if answer is not None:
-                    self.checker.judge(asked, answer)
-                    if answer.whole and answer.status < 500:
-                        return answer
-                else:
-                    self.checker.book(node.name, node.life)["left"] += 1
-                if time.monotonic() > end:
+        while True:
+            asked = self.checker.asking(node.name, node.life, site, path, {})
+            answer = await ask(wire, asked, self.checker.counts)
+            if answer is not None:
+                self.checker.judge(asked, answer)
+                if answer.whole and answer.status < 500:
                     return answer
-                await asyncio.sleep(_AGAIN)
-        finally:
-            wire.close()
+            else:
+                self.checker.book(node.name, node.life)["left"] += 1
+            if time.monotonic() > end:
+                return answer
+            await asyncio.sleep(_AGAIN)
 
     async def _said(self, name: str) -> dict[str, float]:
         """What an edge says of its following, when it does not follow."""
@@ -234,12 +234,13 @@ class Audit:
 
     async def _weights(self) -> None:
         """Processes that lived through it weigh what they did before."""
-        for node in self.ring.edges:
-            life, before = self.before[node.name]
-            if node.life == life and not await self._within(
-                f"{node.name} as light as before", self._light(node, before)
-            ):
-                self.checker.fail(f"{node.name} weighed {before}, and now {await self._weigh(node)}")
+        lived = [node for node in self.ring.edges if node.life == self.before[node.name][0]]
+        await asyncio.gather(*(self._weighed(node) for node in lived))
+
+    async def _weighed(self, node: Node) -> None:
+        before = self.before[node.name][1]
+        if not await self._within(f"{node.name} as light as before", self._light(node, before)):
+            self.checker.fail(f"{node.name} weighed {before}, and now {await self._weigh(node)}")
 
     async def _weigh(self, node: Node) -> Weight:
         return weigh(node.pid, self.ring.public(node.name), await self.ring.metrics(node.name))

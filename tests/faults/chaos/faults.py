@@ -7,7 +7,6 @@ death (publishers, which asks for it). A fault that finds its victim down alread
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import shutil
 from collections import Counter
@@ -19,9 +18,10 @@ from tests.faults.chaos.history import History
 from tests.faults.chaos.nodes import Node
 from tests.faults.chaos.ring import DESK, ORIGIN, Line, Ring
 from tests.faults.chaos.schedule import CLOCKS, KINDS, REGIONS, TRICKS, Event
+from tests.kit.faketime import Clock
 from tests.kit.ports import free_port
+from tests.kit.programs import program
 
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 _FLAP = 0.15  # s that a flapping wire is up, and then down
 
 
@@ -111,11 +111,12 @@ class Faults:
 
     async def _clock(self, node: Node, event: Event) -> bool:
         """Killed, and started where it is another time; then killed again, and back."""
-        if not os.path.exists(FAKETIME):
+        if program("faketime") is None:
             return False
-        when = CLOCKS[int(event.value * len(CLOCKS))]
+        clock = Clock(node.folder.with_suffix(".clock"))
+        clock.off(CLOCKS[int(event.value * len(CLOCKS))])
         await self._kill(node)
-        await self.bring_back(node, LD_PRELOAD=FAKETIME, FAKETIME=when, FAKETIME_DONT_FAKE_MONOTONIC="1")
+        await self.bring_back(node, **clock.env)
         await asyncio.sleep(event.seconds)
         await self._kill(node)
         await self.bring_back(node)
