@@ -22,9 +22,10 @@ import aiohttp
 from content.cid import CID
 from content.denylists import Denied
 from content.errors import BadCID
-from content.limits import MiB
+from content.limits import KiB, MiB
 from edge.cache.loader import Loader
 from edge.control.hot import Hot
+from edge.control.roster.asking import bounded
 from edge.peers.client import TRUE_ANSWERS, PeerClient, PeerError
 from edge.peers.ring import Member
 
@@ -33,6 +34,7 @@ NEIGHBOURS = 4  # asked by who joins
 ASK_WITHIN = 1.0  # s that a neighbour has to say what is hot
 WITHIN = 5.0  # s that pulling may take, of either kind
 AT_ONCE = 8  # questions under way
+ANSWER_MAX = 128 * KiB  # 1,024 CIDs and their quotes
 BUDGET = 256 * MiB  # of blocks pulled at one time ...
 DISK_SHARE = 8  # ... and at most 1/8 of the disk's budget
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
@@ -65,8 +67,10 @@ class Handover:
     async def join(self) -> None:
         """Pull what the neighbours know to be hot and is to be ours. Bounded; what cannot be had is not needed."""
         ring = self.loader.ring
-        beside = [one for one in ring.members if one.region == self.me.region and one.name != self.me.name]
-        told = await asyncio.gather(*(self._ask(one) for one in beside[:NEIGHBOURS]))
+        # In an order of one's own: of a ring that starts at once, all would ask the same few
+        order = ring.order(self.me.name.encode(), self.me.region)
+        beside = [one for one in order if one.name != self.me.name][:NEIGHBOURS]
+        told = await asyncio.gather(*(self._ask(one) for one in beside))
         lists = [(one, keys) for one, keys in zip(beside, told, strict=False) if keys]
         seen: set[CID] = set()
         wanted = []
@@ -130,8 +134,8 @@ class Handover:
             async with self.client.session.request(
                 method, member.url + path, headers=headers, timeout=timeout, allow_redirects=False, **what
             ) as response:
-                return json.loads(await response.read()) if response.status == 200 else None
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+                return json.loads(await bounded(response, ANSWER_MAX)) if response.status == 200 else None
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError):
             return None
 
 

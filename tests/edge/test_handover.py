@@ -9,9 +9,13 @@ import asyncio
 import json
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from content.cid import CID, RAW
+from content.limits import MiB
 from edge.control import handover
 from edge.leaving import leave
 from edge.node import Node
@@ -100,6 +104,36 @@ def test_silent_neighbours_do_not_keep_it_from_joining(tmp_path: Path) -> None:
             async with running(config_of(tmp_path, origin, peers=peers)) as node:
                 assert time.monotonic() - begun >= handover.ASK_WITHIN
                 assert (await ask(node, "/readyz")).status == 200
+        await origin.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'"' + b"x" * 64 * MiB], ids=["deep", "endless"])
+def test_a_neighbour_that_says_nonsense_keeps_nobody_from_joining(tmp_path: Path, body: bytes) -> None:
+    """Lists in lists without end are no answer, and what is longer than any answer is not read to its end."""
+    taken = 0
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal taken
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+            for start in range(0, len(body), MiB):
+                writer.write(body[start : start + MiB])
+                await writer.drain()
+                taken += MiB * (b"/hot" in head)
+        writer.close()
+
+    async def run() -> None:
+        origin = await TinyOrigin(world()).start()
+        server = await asyncio.start_server(say, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        peers = (Member("nonsense", f"http://127.0.0.1:{port}"),)
+        async with running(config_of(tmp_path, origin, peers=peers)) as node:
+            assert (await ask(node, "/readyz")).status == 200
+            assert taken <= 32 * MiB, "as much as lies in sockets, and no more"
+        server.close()
         await origin.stop()
 
     asyncio.run(asyncio.wait_for(run(), 30))

@@ -23,6 +23,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=2.0, sock_connect=1.0)
 AT_ONCE = 64  # members asked at a time
 BODY_MAX = 4 * 1024
 VERSION_CHARS = 40
+WEIGHT_LEAST, WEIGHT_MOST = 1e-6, 1e6  # of one that says it of itself; the sum of a region's must be a number
 
 
 class RosterTrouble(Exception):
@@ -85,7 +86,10 @@ def member(row: dict[str, Any], url: str) -> Member:
     name, region, version = str(row["name"]), str(row.get("region") or "local"), str(row.get("version") or "")
     state = row.get("state")
     said = State.read(state if isinstance(state, str) else None)
-    return Member(name, url, region, float(row.get("weight") or 1.0), version[:VERSION_CHARS], said)
+    weight = row.get("weight") or 1.0
+    if not WEIGHT_LEAST <= weight <= WEIGHT_MOST:  # before it becomes a float: an int may be larger than any
+        raise ValueError(f"member {name}: its weight is not {WEIGHT_LEAST:g} to {WEIGHT_MOST:g}")
+    return Member(name, url, region, float(weight), version[:VERSION_CHARS], said)
 
 
 async def bounded(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -295,10 +295,16 @@ def test_words_are_asked_for_when_they_are_due() -> None:
 
 
 @pytest.mark.parametrize(
-    "told", [{}, {"name": "a b"}, {"name": "a", "weight": -1}, {"name": "a", "weight": "x"}, {"name": ""}]
+    "told",
+    [
+        {},
+        {"name": ""},
+        {"name": "a b"},
+        *({"name": "a", "weight": weight} for weight in (-1, "x", float("nan"), 10**400, 1e308, 1e-308)),
+    ],
 )
 def test_a_word_that_cannot_be_meant_is_none(told: dict[str, Any]) -> None:
-    """No name, no weight above 0: nobody's place in a ring."""
+    """No name, no weight that can be added up and multiplied: nobody's place in a ring, and nobody's end."""
     with pytest.raises((ValueError, KeyError, TypeError)):
         read("http://a:1", told)
 
