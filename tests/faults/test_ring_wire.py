@@ -115,15 +115,19 @@ def trouble(edge: Edge) -> float:
 
 def test_a_herd_on_one_cold_object_costs_the_origin_one_fetch(stage: Stage) -> None:
     """8 MiB, eight edges, two regions: 200 clients, 1,000 with RIM_LONG, get it whole, and
-    each block left the origin exactly once."""
+    each block left the origin exactly once, as long as nobody is so late that he is given up."""
     ring, body = stage.ring, stage.files["/herd.bin"]
+    before = given_up(ring)
     fed = herd([edge.public for edge in ring.edges], "site.localhost", "/herd.bin", CLIENTS)
     assert [one for one in fed if not one.whole] == []
     assert {one.digest for one in fed if one.digest} == {hashlib.sha256(body).hexdigest()}
     assert {one.length for one in fed} == {len(body)}
     questions = ring.questions(stage.cids("/herd.bin"))
     print(f"the last of {CLIENTS} was done after {max(one.last for one in fed):.1f} s; {len(questions)} questions")
-    assert ring.left(stage.cids("/herd.bin")) == [1] * 8
+    left, lost = ring.left(stage.cids("/herd.bin")), given_up(ring) - before
+    print(f"left the origin {left} times; {lost:.0f} questions were given up, or asked of another too, for lateness")
+    assert min(left) == 1
+    assert sum(left) - len(left) <= lost  # nothing is late on a machine that has the time: then exactly once
     assert max(len(chain) for chain in questions) <= 3  # two askers, and who was asked: two hops
 
 
@@ -244,6 +248,12 @@ def test_descriptors_return_to_where_they_were(stage: Stage) -> None:
     for edge in stage.ring.edges:
         before = stage.descriptors[edge.name]
         until(f"{edge.name} is back", lambda edge=edge, before=before: descriptors(edge) <= before + SLACK, GENEROUS)
+
+
+def given_up(ring: Eight) -> float:
+    """Questions between nodes that ended without a block, and those that another was asked as well, ever."""
+    failed = sum(count for fault, count in ring.faults().items() if fault != "not_held")
+    return failed + sum(sum(edge.counted("rim_peer_hedges_total").values()) for edge in ring.edges)
 
 
 def asks(ring: Eight, cid: CID) -> bool:
