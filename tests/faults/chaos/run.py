@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,7 +99,8 @@ class Run:
             self._tell()
             self.result.seconds = time.monotonic() - begun
             self._keep()
-            await asyncio.to_thread(self.ring.close)
+            with _undisturbed():
+                self.ring.close()
         return self.result
 
     async def _begin(self) -> None:
@@ -175,6 +178,20 @@ class Run:
                         f"--- {node.name}",
                         *node.errors.read_text(errors="replace").splitlines()[-60:],
                     ]
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C does not end the cleaning up after the first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def play(
