@@ -49,5 +49,11 @@ class Pressure:
             return 2 * REST
         return None
 
+    @property
+    def may_read_ahead(self) -> bool:
+        """Whether more than the next block may be read for one who reads on: up to half of what may wait for readers,
+        the other half is for those who come."""
+        return self.ahead < self._ahead_max // 2
+
     def __repr__(self) -> str:
         return f"<Pressure {self.misses} misses, {self.ahead} B ahead, {self.room!r}>"

@@ -35,7 +35,7 @@ from edge.peers.members import Members
 from edge.peers.ring import Ring
 from edge.pressure import ASKER, Pressure
 
-FILLS = 256  # fills under way per rung; each rung its own, so that no rung can wait for a lower one's place
+FILLS = 256  # fills that ask outside this machine, per rung; each its own: no rung waits for a lower one's place
 BEHIND = 16  # blocks fetched at once that nobody waits for
 
 
@@ -130,9 +130,11 @@ class Ladder:
 
     async def _miss(self, attempt: Attempt, rung: int) -> Loaded:
         cid = attempt.cid
+        if loaded := await self._from_process(
+            attempt, rung
+        ):  # it takes a place there: with one here too, two processes
+            return loaded  # whose places are full of each other's blocks would wait for each other
         async with self._places.setdefault(rung, asyncio.Semaphore(FILLS)):
-            if loaded := await self._from_process(attempt, rung):
-                return loaded
             loaded = await self._fetch(attempt, rung)
         if loaded is None:
             raise self._remember_absent(attempt, rung)

@@ -62,7 +62,8 @@ class Loader(Dropping):
     ) -> AsyncGenerator[bytes, None]:
         """The bytes of these leaves in order, up to `window` blocks read ahead. Raises Unavailable, BadNode.
 
-        The window opens as the reader goes on (1, 2, 4, 8): who reads one block of a long file costs one block.
+        The window opens as the reader goes on (1, 2, 4, 8): who reads one block of a long file costs one block. It
+        stays shut while much waits for readers already: 30 that take a byte now and then would have all misses refused.
         Close it when leaving early (contextlib.aclosing).
         """
         rest = iter(leaves)
@@ -78,7 +79,7 @@ class Loader(Dropping):
                 loaded = begun if isinstance(begun, Loaded) else await begun
                 if seen is not None:
                     seen.add(loaded.source)
-                width = min(width * 2, window)
+                width = min(width * 2, window) if self.pressure.may_read_ahead else 1
                 piece = leaf.cut(loaded.block)
                 del loaded, begun
                 held = len(piece) + sum(row.size or MiB for row, _ in ahead)

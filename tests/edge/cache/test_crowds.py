@@ -13,10 +13,13 @@ from content.block import Block
 from content.cid import CID, RAW
 from content.unixfs import FileBuilder
 from content.walk import leaves
+from edge.cache import ladder
 from edge.cache.loader import Source, Unavailable
+from edge.peers.client import PeerClient
 from edge.peers.latency import LEAST
 from edge.peers.members import ORIGIN
 from edge.peers.ring import Ring
+from edge.peers.shares import Shares
 from edge.peers.words import chain_of
 from tests.kit.house import House, MiB, Node, play, source
 
@@ -129,6 +132,38 @@ def test_rings_that_disagree_never_wait_in_a_circle(tmp_path: Path) -> None:
         assert max(stage.left_origin().values()) <= len(stage.nodes)
 
     play(tmp_path, scene, "eu", "us", "eu", "us", "ap", blocks=BLOCKS)
+
+
+def test_processes_of_one_machine_never_wait_for_each_others_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has as many fills under way as it may, all of blocks that the other owns: they come, the origin is asked by
+    their owners."""
+    monkeypatch.setattr(ladder, "FILLS", 2)
+
+    async def scene(stage: House) -> None:
+        nodes = list(stage.nodes.values())
+        urls = tuple(node.url for node in nodes)
+        for index, node in enumerate(nodes):
+            node.loader.ring = Ring([node.member])
+            node.loader.sources.shares = Shares(index, urls)
+            node.loader.sources.inner = PeerClient(f"process {index}")
+            node.private.tiers = ("0", "1", "2")
+        foreign = [
+            (node, block)
+            for node in nodes
+            for block in BLOCKS
+            if not node.loader.sources.shares.is_mine(block.cid.store_key)
+        ]
+        async with asyncio.timeout(20):
+            found = await asyncio.gather(*(source(node, block) for node, block in foreign))
+        assert set(found) == {Source.ORIGIN}
+        assert set(stage.left_origin().values()) == {1}
+        for node in nodes:
+            assert node.loader.members.ejected() == ()
+            await node.loader.sources.inner.close()
+
+    play(tmp_path, scene, "eu", "eu", blocks=BLOCKS)
 
 
 def test_a_busy_origin_is_told_all_the_way_down(tmp_path: Path) -> None:

@@ -416,6 +416,27 @@ def test_a_file_is_read_ahead_in_order_and_in_a_window(tmp_path: Path) -> None:
     play(tmp_path, scene, "eu", blocks=blocks)
 
 
+def test_slow_readers_are_read_one_block_for_once_they_are_many(tmp_path: Path) -> None:
+    """They stop after their third piece: the first have a window each, the others a block, and misses are begun."""
+    cid, data, blocks = file_of(12 * MiB)
+
+    async def scene(stage: House) -> None:
+        loader = stage.nodes["a"].loader
+        pressure = loader.pressure
+        rows = await loader.run(leaves(cid, 0, len(data)))
+        readers = [loader.read(rows) for _ in range(16)]
+        for reader in readers:
+            for _ in range(3):
+                await anext(reader)
+        assert 16 * MiB <= pressure.ahead < 32 * MiB, "which is where misses would be turned away"
+        assert pressure.admit() is None
+        for reader in readers:
+            await reader.aclose()
+        assert pressure.ahead == 0
+
+    play(tmp_path, scene, "eu", blocks=blocks)
+
+
 def test_a_window_is_asked_of_its_owners_at_once(tmp_path: Path) -> None:
     """Nobody answers, and yet all owners of the window's blocks have been asked."""
     cid, data, blocks = file_of(20 * MiB)
