@@ -130,10 +130,10 @@ class Ladder:
 
     async def _miss(self, attempt: Attempt, rung: int) -> Loaded:
         cid = attempt.cid
-        if loaded := await self._from_process(
-            attempt, rung
-        ):  # it takes a place there: with one here too, two processes
-            return loaded  # whose places are full of each other's blocks would wait for each other
+        # Before a place is taken here, since it takes one there: two processes whose places were full of each other's
+        # blocks would wait for each other
+        if loaded := await self._from_process(attempt, rung):
+            return loaded
         async with self._places.setdefault(rung, asyncio.Semaphore(FILLS)):
             loaded = await self._fetch(attempt, rung)
         if loaded is None:
