@@ -96,12 +96,16 @@ class Private(Giving):
     # Who may.
 
     def refuse_browsers(self, request: Request) -> None:
+        self.refuse_other_sites(request)
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            raise Refused(415, "media_type", "send application/json")
+
+    def refuse_other_sites(self, request: Request) -> None:
+        """Of a browser that was told that a site's name means this address (DNS rebinding)."""
         host = request.headers.get("host", "")
         origin = request.headers.get("origin")
         if not _is_address(host) or (origin is not None and urlsplit(origin).netloc != host):
             raise Refused(403, "origin", "this is not for browsers of other sites")
-        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            raise Refused(415, "media_type", "send application/json")
 
 
 def private_app(private: Private, more: Sequence[Route] = ()) -> Starlette:

@@ -26,6 +26,8 @@ def routes(private: Private, handover: Handover) -> list[Route]:
     async def show_hot(request: Request) -> Response:
         """GET /api/v1/hot?for=NAME&region=R&weight=W&limit=N: what NAME would own, hottest first."""
         private.authorize(request)
+        if not private.proves(request):
+            private.refuse_other_sites(request)
         query = request.query_params
         try:
             member = Member(query["for"], handover.me.url, query["region"], float(query.get("weight", "1")))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from urllib.parse import quote, unquote
 
 from edge.peers.states import HEADER as STATE
 from edge.peers.states import WIRE as VERSION
@@ -42,18 +43,20 @@ HOPS = 3  # nodes that a question may have come through: the asker's, and at mos
 REST_MAX = 60.0  # s that a Retry-After is believed; an answer must not put a node away for a day
 MIRRORS_MAX = 4_096
 
+_PLAIN = "!#$&'()*+,/:;<=>?@[]^`{|}"  # beside letters, digits and -._~
 _NODE = re.compile(r'rim\s*;\s*node="([^"\\]{1,255})"')
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 def chain_of(field: str) -> tuple[str, ...]:
     """The nodes of ours in a CDN-Loop field, first asker first. Other CDNs' entries are nobody's business here."""
-    return tuple(_NODE.findall(field))
+    return tuple(map(unquote, _NODE.findall(field)))
 
 
 def chain(nodes: Iterable[str]) -> str:
-    """A CDN-Loop field of these nodes."""
-    return ", ".join(f'rim; node="{node}"' for node in nodes)
+    """A CDN-Loop field of these nodes. What a quoted string of ASCII cannot hold is percent-encoded: one end would
+    write a name as UTF-8, the other read it as Latin-1, and no node would know its own."""
+    return ", ".join(f'rim; node="{quote(node, _PLAIN)}"' for node in nodes)
 
 
 def rest_of(headers: Mapping[str, str]) -> float | None:

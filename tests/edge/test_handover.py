@@ -152,6 +152,8 @@ def test_the_questions_of_members(tmp_path: Path) -> None:
             assert len(json.loads(told.body)["keys"]) == 3
             alone = await ask(node, "/api/v1/hot?for=new&region=us")
             assert {CID.parse(key) for key in json.loads(alone.body)["keys"]} >= set(CIDS.values())
+            rebound = await ask(node, "/api/v1/hot?for=new&region=us", Host="evil.example")
+            assert rebound.status == 403, "what lies here is for no page of another site to list"
             for wrong in ("?region=eu", "?for=new&region=eu&weight=none", "?for=new&region=eu&weight=0"):
                 assert (await ask(node, f"/api/v1/hot{wrong}")).status == 400
             plain = {"Content_Type": "application/json"}

@@ -75,8 +75,10 @@ async def all_about(ask: Ask, urls: Iterable[str]) -> dict[str, About]:
     return found
 
 
-def read(url: str, told: dict[str, Any]) -> About:
+def read(url: str, told: Any) -> About:
     """A member's word. Raises ValueError, KeyError, TypeError for what is none."""
+    if not isinstance(told, dict):  # whatever else answers at that address
+        raise ValueError(f"{url}: no object in its answer")
     key = told.get("key")
     return About(member(told, url), key if isinstance(key, str) else "")
 

@@ -297,14 +297,15 @@ def test_words_are_asked_for_when_they_are_due() -> None:
 @pytest.mark.parametrize(
     "told",
     [
+        *([], "ok", 1, True, None),
         {},
         {"name": ""},
         {"name": "a b"},
         *({"name": "a", "weight": weight} for weight in (-1, "x", float("nan"), 10**400, 1e308, 1e-308)),
     ],
 )
-def test_a_word_that_cannot_be_meant_is_none(told: dict[str, Any]) -> None:
-    """No name, no weight that can be added up and multiplied: nobody's place in a ring, and nobody's end."""
+def test_a_word_that_cannot_be_meant_is_none(told: Any) -> None:
+    """A stranger's JSON, no name, no weight that can be added up and multiplied: nobody's place in a ring, and nobody's end."""
     with pytest.raises((ValueError, KeyError, TypeError)):
         read("http://a:1", told)
 

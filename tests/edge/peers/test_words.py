@@ -7,10 +7,12 @@ import pytest
 from edge.peers import words
 
 
-@pytest.mark.parametrize("nodes", [(), ("a",), ("a", "b", "edge-1.eu")])
+@pytest.mark.parametrize("nodes", [(), ("a",), ("a", "b", "edge-1.eu#0"), ("Zürich 1", 'a"b\\c', "100%25")])
 def test_a_chain_is_read_as_it_was_written(nodes: tuple[str, ...]) -> None:
-    """CDN-Loop there and back."""
-    assert words.chain_of(words.chain(nodes)) == nodes
+    """CDN-Loop there and back, and nothing but ASCII on the way."""
+    field = words.chain(nodes)
+    assert field.isascii()
+    assert words.chain_of(field) == nodes
 
 
 @pytest.mark.parametrize(
