@@ -305,7 +305,7 @@ def test_words_are_asked_for_when_they_are_due() -> None:
     ],
 )
 def test_a_word_that_cannot_be_meant_is_none(told: Any) -> None:
-    """A stranger's JSON, no name, no weight that can be added up and multiplied: nobody's place in a ring, and nobody's end."""
+    """A stranger's JSON, no name, no weight that can be added up: nobody's place in a ring, and nobody's end."""
     with pytest.raises((ValueError, KeyError, TypeError)):
         read("http://a:1", told)
 
