@@ -104,7 +104,7 @@ class Sources:
                 raise Unavailable(attempt.cid, attempt.absent, attempt.said, attempt.busy) from error
             if error.rest is not None:
                 self.members.rest(name, error.rest)
-            else:
+            elif error.fault is not Fault.CROWDED:
                 self.members.failure(name, longest=PROCESS_BACKOFF)
             return None
         self.members.success(name)

@@ -203,8 +203,9 @@ class PeerClient:
         return answer
 
     def is_full(self, url: str) -> bool:
-        """Whether as many questions are under way there as may be, or as many bytes of answers."""
-        return self._under_way[url] >= AT_ONCE or self._doors.is_full(url)
+        """Whether as many questions are under way there as may be. That its answers wait for each other's room here is
+        no reason to ask another: who has it filled already would see it filled again."""
+        return self._under_way[url] >= AT_ONCE
 
     async def _ask(self, question: Question, on_doubt: Callable[[], None] | None) -> Answer:
         budgets = question.budgets

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-WAIT = 5.0  # s for room; past it an answer is let go: whoever sends it is not to be kept waiting, nor blamed
+WAIT = 10.0  # s for room; past it an answer is let go: whoever sends it is not to be kept waiting, nor blamed
 DOOR = 2  # 1/2 of the room is what comes through one door, at most
 
 

@@ -182,10 +182,10 @@ def test_a_peer_whose_answers_never_end_leaves_room_for_others(monkeypatch: pyte
             while not client.room.taken:
                 await asyncio.sleep(0.001)
             waiting = asyncio.create_task(fault_of(peer, client, BIG, GENEROUS))
-            while not client.is_full(peer.url):
+            while not client._doors.is_full(peer.url):
                 await asyncio.sleep(0.001)
             assert await client.fetch(other.url, BIG.cid, budgets=GENEROUS) == BIG
-            assert not client.is_full(other.url)
+            assert not client._doors.is_full(other.url)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
             monkeypatch.setattr(room, "WAIT", 0.01)
