@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from itertools import islice
 
 STEP = 0.1  # s between two looks
 WINDOW = 100  # looks remembered: ten seconds
+LATELY = 20  # of them are of the last two seconds
 OWN = 0.5  # of the time between two looks: a process that ran for so much of it is late by its own work
 STALL = 0.05  # s beyond which a delay counts as a stall
 
@@ -27,6 +29,11 @@ class Watchdog:
     def worst(self) -> float:
         """The longest stall of the last ten seconds, in seconds."""
         return max(self._lags, default=0.0)
+
+    @property
+    def lately(self) -> float:
+        """The longest stall of the last two seconds, in seconds, whoever was at fault."""
+        return max(islice(reversed(self._lags), LATELY), default=0.0)
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()

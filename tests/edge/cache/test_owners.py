@@ -213,6 +213,24 @@ def test_an_owner_that_was_only_slow_is_asked_again(tmp_path: Path) -> None:
     play(tmp_path, scene, HASTY)
 
 
+def test_who_stood_still_himself_doubts_nobody_for_as_long(tmp_path: Path) -> None:
+    """Our own loop was held up for half a second lately, as a crowd does to every node at once: an owner that is silent
+    for longer than others are is waited for, and fills. (Found by bench/herd: a block left the origin three times.)"""
+
+    async def scene(stage: Stage) -> None:
+        stage.node.loader.sources.lag = lambda: 0.5
+        stage.first.trick = "wait"
+        asking = asyncio.create_task(source(stage.node, stage.mine[0]))
+        await until(lambda: any(asked.path == "/healthz" for asked in stage.first.asked))
+        assert asking not in (await asyncio.wait((asking,), timeout=2 * HASTY.doubt))[0]
+        stage.first.trick = "honest"
+        stage.first.release()
+        assert await asking is Source.PEER
+        assert not stage.asked_of(stage.second, stage.mine[0])
+
+    play(tmp_path, scene, HASTY)
+
+
 def test_an_owner_that_waits_for_a_slow_origin_is_waited_for(tmp_path: Path) -> None:
     """It answers for its health, again and again: no doubt, no second question, and nothing held against it."""
 
