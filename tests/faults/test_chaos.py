@@ -24,8 +24,9 @@ from tests.faults.chaos import main, sites
 from tests.faults.chaos.checker import Checker
 from tests.faults.chaos.history import Commit, History
 from tests.faults.chaos.run import Result, Run, play
-from tests.faults.chaos.schedule import KINDS, make
+from tests.faults.chaos.schedule import KINDS, TRICKS, make
 from tests.faults.chaos.wire import Answer
+from tests.kit import evilpeer
 from tests.kit.nodes import until
 from tests.kit.toxics import Toxic
 
@@ -69,6 +70,7 @@ def test_a_plan_is_a_function_of_its_seed(capsys: pytest.CaptureFixture[str]) ->
     assert texts[0] == texts[1] != texts[2]
     assert {event.kind for seed in range(4) for event in make(seed, main.SECONDS).events} == set(KINDS)
     assert len(KINDS) >= 15
+    assert set(TRICKS) <= set(evilpeer.TRICKS)
     assert sites.release(7, "app", 3) == sites.release.__wrapped__(7, "app", 3)
 
 

@@ -57,7 +57,8 @@ CLOCKS = ("+3d", "-3d", "+5m", "-1h", "+400d")
 TRICKS = (
     "another_block", "one_byte_more", "another_cid", "wrong_length", "short_length", "html", "html_as_raw", "hang",
     "hang_in_body", "slice", "reset", "reset_in_body", "endless", "too_long", "encoded", "redirect", "garbage",
-    "two_lengths", "huge_head", "sequenced", "not_held", "busy", "forbidden",
+    "two_lengths", "huge_head", "sequenced", "sequenced_nonsense", "not_held", "absent", "busy", "resting",
+    "origin_busy", "advising", "draining", "forbidden",
 )  # fmt: skip
 
 
