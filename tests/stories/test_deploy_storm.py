@@ -33,6 +33,7 @@ from tests.origin.play import make, origin, parts
 
 SECONDS = 60.0 if os.environ.get("RIM_LONG") else 8.0
 SEED = int(os.environ.get("RIM_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
+LEAST = 12  # deploys, however long they take on a busy machine
 BEAT = 0.1  # s from one deploy to the next
 VISITORS = 4
 READING = 0.03  # s that a visitor looks at a page: the machine's two cores must have something left for deploys
@@ -130,7 +131,7 @@ def test_deploys_at_ten_a_second_under_load(tmp_path: Path) -> None:
             until("all serve the first", lambda: all(edge.get("site", "/").status == 200 for edge in ring.edges))
             with crowd(ring, seen):
                 begun = time.monotonic()
-                while (now := time.monotonic() - begun) < SECONDS:
+                while (now := time.monotonic() - begun) < SECONDS or (deploys < LEAST and now < 30 * SECONDS):
                     deploys += 1
                     last = deploy()
                     time.sleep(max(0.0, deploys * BEAT - (time.monotonic() - begun)))  # the beat of the play
