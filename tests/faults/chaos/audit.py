@@ -63,8 +63,8 @@ class Audit:
         note("the rest is in order")
 
     async def alone(self, rotten: set[str]) -> int:
-        """Everything but one edge dies; it serves all it had, and again after a restart, if nobody spoilt its disk. How
-        many were killed."""
+        """Everything but one edge dies; it serves all it had, and again after a restart, if its disk was well all
+        the time (what it cannot store it serves from memory, and a restart takes that). How many were killed."""
         name = self.ring.plan.alone
         if not name:
             return 0

@@ -34,7 +34,7 @@ class Faults:
         self.kills: Counter[str] = Counter()
         self.doomed: dict[str, float] = {}  # sites whose next publish is to die, and where
         self.slow_starts = 0
-        self.rotten: set[str] = set()  # whose disks were spoilt under them: a restart loses what memory still had
+        self.rotten: set[str] = set()  # whose disks were sick under them: a restart loses what memory alone had
 
     async def befall(self, event: Event) -> None:
         """From the beginning of one fault to its end."""
@@ -144,6 +144,7 @@ class Faults:
         await self.bring_back(node)
 
     async def _disk(self, node: Node, event: Event) -> bool:
+        self.rotten.add(node.name)
         if event.kind == "disk_full" and node.name in self.ring.mounted:
             await asyncio.to_thread(disks.fill, node.folder)
             await asyncio.sleep(event.seconds)
@@ -153,7 +154,6 @@ class Faults:
                 await asyncio.sleep(event.seconds)
         else:
             hit = await asyncio.to_thread(disks.rot, node.folder / "blocks", event.kind, event.value)
-            self.rotten.add(node.name)
             return hit > 0
         return True
 
