@@ -29,7 +29,7 @@ from edge.peers.shares import Shares, share_of
 
 PROCESS_BACKOFF = 1.0  # s, at most, that a process of this machine is left alone: its parent starts it anew within that
 STRAINED = 0.1  # s of standing still from which on others are seen farther away ...
-STRAIN_MAX = 0.5  # ... by as much, and by this at most
+STRAIN_MAX = 2.0  # ... by as much, and by this at most: then a silent one is doubted after 6.5 s instead of 0.45
 HOLDERS_TRIED = 4  # members asked for what they still hold when the origin is away
 ORIGIN_RUNG = 2  # from here on a question goes to the origin
 # Another process of this machine goes the whole way on our behalf: two owners, the origin, who still holds it
