@@ -1,4 +1,4 @@
-"""Failed: the tests that failed in the last run, in one line; exit code 1 when none did, or more than may run once more.
+"""Failed: the tests that failed in the last run, in one line; exit code 1 where none did, or too many to run once more.
 
     python scripts/failed.py MOST
 
