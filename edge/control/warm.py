@@ -30,6 +30,7 @@ from edge.site.view import Published
 
 T = TypeVar("T")
 
+_JITTER = random.Random()  # noqa: S311 (spreads, guards nothing)
 AT_ONCE = 16  # fetches of one release under way
 RESTS = 30  # times that a busy origin is waited for, each as long as it says; the gate has a deadline of its own
 
@@ -146,7 +147,7 @@ async def patiently(load: Callable[[], Awaitable[T]]) -> T:
         except Unavailable as error:
             if error.rest is None:
                 raise
-            await asyncio.sleep(max(error.rest, ABSENT_FOR) * random.uniform(1.0, 1.5))  # noqa: S311 (spreads, guards nothing)
+            await asyncio.sleep(max(error.rest, ABSENT_FOR) * _JITTER.uniform(1.0, 1.5))
     return await load()
 
 

@@ -36,6 +36,8 @@ class Probes:
         self._region = region
         self._alive = alive
         self._clock = clock
+        # Of its own: what draws four times a second from the one that all share is no part of another's sequence.
+        self._jitter = random.Random()  # noqa: S311 (spreads, guards nothing)
         self._asking: set[asyncio.Task[None]] = set()
         self.sent = 0
 
@@ -44,7 +46,7 @@ class Probes:
         try:
             while True:
                 self.look()
-                await asyncio.sleep(TICK * random.uniform(0.5, 1.0))  # noqa: S311 (spreads, guards nothing)
+                await asyncio.sleep(TICK * self._jitter.uniform(0.5, 1.0))
         finally:
             for task in self._asking:
                 task.cancel()
