@@ -12,6 +12,7 @@ import pytest
 from edge.peers.budget import Budgets
 from edge.peers.silence import LATE, MOMENT, Watch, grace
 
+DEAD = 0.1  # s after which a question for the health of a dead one ends
 QUICK = Budgets(silence=0.01, doubt=0.05, headers=0.2, patience=60)
 
 
@@ -27,8 +28,8 @@ async def watched(budgets: Budgets, *answers: float | None, stands_still: float 
             over.set()
             await asyncio.sleep(3600)
         seconds = beats.pop(0)
-        await asyncio.sleep(3600 if seconds is None else seconds)
-        return True
+        await asyncio.sleep(DEAD if seconds is None else seconds)  # a question for its health has an end of its own
+        return seconds is not None
 
     async def question() -> None:
         async with Watch(budgets, pulse, lambda: doubts.append(None)):
@@ -36,10 +37,12 @@ async def watched(budgets: Budgets, *answers: float | None, stands_still: float 
                 time.sleep(stands_still)
             await over.wait()
 
+    begun = time.monotonic()
     try:
         await question()
     except TimeoutError:
-        return "given up", len(doubts)
+        is_late = budgets.patience and time.monotonic() - begun > budgets.patience / 2
+        return "given up late" if is_late else "given up", len(doubts)
     return "waited for", len(doubts)
 
 
