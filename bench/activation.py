@@ -26,7 +26,6 @@ import random
 import selectors
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -40,7 +39,7 @@ from typing import Any
 
 import uvloop
 from publish import RIM
-from purge import REACH, Ring
+from purge import Ring, report
 from republish import make_tree
 
 PATIENCE = 60.0  # s for one commit to reach all edges
@@ -100,7 +99,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="rim-bench-", dir=arguments.work) as name, ExitStack() as stack:
             up, fleet = stack.enter_context(ring(Path(name), per, arguments.hosts))
             rows += activations(up, fleet, make_tree(Path(name) / "tree", files, arguments.seed), arguments.commits)
-    report(rows)
+    report(rows, "from the acknowledgement", "n")
     return 0
 
 
@@ -248,14 +247,6 @@ def _body(edge: str, site: str) -> bytes:
     with urllib.request.urlopen(request, timeout=60) as answer:
         body: bytes = answer.read()
         return body
-
-
-def report(rows: Sequence[tuple[str, list[float]]]) -> None:
-    print(f"\n{'from the acknowledgement':32}  {'n':>6}  {'p50':>9}  {'p99':>9}   reach (p99)")
-    for what, times in rows:
-        p50, p99 = statistics.median(times), statistics.quantiles(times, n=100, method="inclusive")[98]
-        verdict = "met" if p99 <= REACH else "not met"
-        print(f"{what:32}  {len(times):6}  {p50:6.1f} ms  {p99:6.1f} ms   ≤ {REACH:.0f} ms: {verdict}")
 
 
 if __name__ == "__main__":

@@ -168,12 +168,13 @@ def _timed(run: Callable[[str], float], each: Iterator[str]) -> list[float]:
     return [run(one) for one in each]
 
 
-def report(rows: Sequence[tuple[str, list[float]]]) -> None:
-    print(f"\n{'to the last receipt':28}  {'runs':>5}  {'p50':>9}  {'p99':>9}   reach (p99)")
+def report(rows: Sequence[tuple[str, list[float]]], what_for: str = "to the last receipt", count: str = "runs") -> None:
+    """A line for each: how many, median, p99, and whether that is within reach. Times in milliseconds."""
+    print(f"\n{what_for:32}  {count:>6}  {'p50':>9}  {'p99':>9}   reach (p99)")
     for what, times in rows:
         p50, p99 = statistics.median(times), statistics.quantiles(times, n=100, method="inclusive")[98]
         verdict = "met" if p99 <= REACH else "not met"
-        print(f"{what:28}  {len(times):5}  {p50:6.1f} ms  {p99:6.1f} ms   ≤ {REACH:.0f} ms: {verdict}")
+        print(f"{what:32}  {len(times):6}  {p50:6.1f} ms  {p99:6.1f} ms   ≤ {REACH:.0f} ms: {verdict}")
 
 
 if __name__ == "__main__":
