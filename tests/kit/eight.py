@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from content.cid import CID
-from edge.peers.ring import Member, Ring
+from edge.peers.ring import Ring
 from tests.kit.nodes import Cluster, Edge, Origin, Process, until
 from tests.kit.proxy import CountingProxy
 from tests.kit.toxics import Toxic
@@ -41,7 +41,7 @@ class Eight:
 
     @property
     def ring(self) -> Ring:
-        return Ring(Member.parse(edge.member) for edge in self.edges)
+        return self.cluster.ring
 
     def edge(self, name: str) -> Edge:
         return next(edge for edge in self.edges if edge.name == name)

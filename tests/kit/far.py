@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from content.cid import CID
-from edge.peers.ring import Member, Ring
+from edge.peers.ring import Ring
 from tests.kit.disks import small_disk
 from tests.kit.eight import GENEROUS, start, stop
 from tests.kit.faketime import Clock
@@ -41,7 +41,7 @@ class Far:
 
     @property
     def ring(self) -> Ring:
-        return Ring(Member.parse(edge.member) for edge in self.edges)
+        return self.cluster.ring
 
     def region(self, name: str) -> list[Edge]:
         return [edge for edge in self.edges if edge.region == name]

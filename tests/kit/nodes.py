@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from edge.peers.client import LIES
+from edge.peers.ring import Member, Ring
 from tests.kit.ports import free_port
 
 RIM = [sys.executable, "-m", "rim"]
@@ -247,6 +248,11 @@ class Cluster:
     origin: Origin
     edges: list[Edge]
     token: str = ""
+
+    @property
+    def ring(self) -> Ring:
+        """The ring as its edges have it: who owns what."""
+        return Ring(Member.parse(edge.member) for edge in self.edges)
 
     def env(self) -> dict[str, str]:
         """The environment of a publisher."""
