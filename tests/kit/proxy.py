@@ -5,49 +5,29 @@ Here lives a real HTTP hop on loopback that changes nothing it carries. Not here
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections import Counter
-from types import TracebackType
 
 import aiohttp
 from aiohttp import web
 
-_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host", "content-length"}
+from tests.kit.threaded import Threaded
+
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host", "content-length"}
 
 
-class CountingProxy:
+class CountingProxy(Threaded):
     """Forwards to `upstream`; `blocks[cid]` counts the answers of 200 that carried that block's bytes."""
 
     def __init__(self, upstream: str, host: str = "127.0.0.1") -> None:
+        super().__init__()
         self.host = host
         self.upstream = upstream.rstrip("/")
         self.blocks: Counter[str] = Counter()
         self.url = ""
-        self._ready = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> CountingProxy:
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
 
     def content_blocks(self) -> Counter[str]:
         """The counts of content blocks alone (control blocks are DAG-CBOR: `bafyrei…`)."""
         return Counter({cid: n for cid, n in self.blocks.items() if not cid.startswith("bafyrei")})
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self._serve())
-        finally:
-            self._loop.close()
 
     async def _serve(self) -> None:
         timeout = aiohttp.ClientTimeout(total=None)
@@ -65,7 +45,7 @@ class CountingProxy:
             await runner.cleanup()
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
-        headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP}
+        headers = {k: v for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP}
         body = await request.read()
         try:
             async with self._session.request(
@@ -83,5 +63,5 @@ class CountingProxy:
         path = request.path
         if request.method == "GET" and path.startswith("/ipfs/") and answer.status == 200:
             self.blocks[path.removeprefix("/ipfs/")] += 1
-        kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP}
+        kept = {k: v for k, v in answer.headers.items() if k.lower() not in HOP_BY_HOP}
         return web.Response(status=answer.status, headers=kept, body=content)

@@ -7,33 +7,21 @@ know HTTP (tests/kit/liar, tests/kit/proxy).
 from __future__ import annotations
 
 import asyncio
-import threading
-from types import TracebackType
 from urllib.parse import urlsplit
+
+from tests.kit.threaded import Threaded
 
 _PIECE = 1 << 18
 
 
-class Tap:
+class Tap(Threaded):
     """Listens at `port` until the block ends. `up`, `down`: bytes from the clients, and to them."""
 
     def __init__(self, upstream: str) -> None:
+        super().__init__()
         parts = urlsplit(upstream)
         self._host, self._upstream = str(parts.hostname), int(parts.port or 80)
         self.port = self.up = self.down = 0
-        self._loop = asyncio.new_event_loop()
-        self._ready, self._stop = threading.Event(), asyncio.Event()
-        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()), daemon=True)
-
-    def __enter__(self) -> Tap:
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-        self._loop.close()
 
     async def _serve(self) -> None:
         links: set[asyncio.Task[None]] = set()

@@ -9,39 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import random
-import threading
-from types import TracebackType
 
 import aiohttp
 from aiohttp import web
 
-_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host", "content-length"}
+from tests.kit.proxy import HOP_BY_HOP
+from tests.kit.threaded import Threaded
+
 _HEAD = "/api/v1/head"
 _KEPT = 16
 Told = tuple[int, dict[str, str], bytes]
 
 
-class Hop:
+class Hop(Threaded):
     """Forwards to `upstream`. `mode`: honest, or a kind of fault of the schedule."""
 
     def __init__(self, upstream: str, seed: int) -> None:
+        super().__init__()
         self.upstream, self.mode, self.url = upstream, "honest", ""
         self.played = 0  # answers that were not the origin's of now
         self._rng = random.Random(seed)
         self._heads: list[Told] = []
-        self._loop = asyncio.new_event_loop()
-        self._ready, self._stop = threading.Event(), asyncio.Event()
-        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()), daemon=True)
-
-    def __enter__(self) -> Hop:
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-        self._loop.close()
 
     async def _serve(self) -> None:
         timeout = aiohttp.ClientTimeout(total=90)
@@ -77,12 +65,12 @@ class Hop:
         return web.Response(status=told[0], headers=told[1], body=told[2])
 
     async def _forward(self, request: web.Request) -> Told:
-        headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP}
+        headers = {k: v for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP}
         data = await request.read()
         url = self.upstream + request.raw_path
         try:
             async with self._session.request(request.method, url, headers=headers, data=data or None) as answer:
-                kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP}
+                kept = {k: v for k, v in answer.headers.items() if k.lower() not in HOP_BY_HOP}
                 return answer.status, kept, await answer.read()
         except (aiohttp.ClientError, TimeoutError):
             if request.transport is not None:
