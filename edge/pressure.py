@@ -14,7 +14,7 @@ and whatever has another cause is not under it by oversight.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextvars import ContextVar
 
 from content.limits import MiB
@@ -36,10 +36,11 @@ class Pressure:
     def __init__(self, memory: int, lag: Callable[[], float] = lambda: 0.0) -> None:
         self.room = Room(max(ROOM_LEAST, memory // ROOM_SHARE))
         self.misses = 0
-        self.ahead = 0
+        self.ahead = 0  # bytes that wait for readers
         self.shed: Counter[str] = Counter()  # by who was turned away
         self.lag = lag
         self._ahead_max = max(ROOM_LEAST, memory // AHEAD_SHARE)
+        self._waiting: dict[Hashable, tuple[int, int]] = {}  # for how many readers, and its bytes
 
     def admit(self) -> float | None:
         """None: one more miss may be begun. Else after how many seconds to ask again."""
@@ -54,6 +55,23 @@ class Pressure:
         """Whether more than the next block may be read for one who reads on: up to half of what may wait for readers,
         the other half is for those who come."""
         return self.ahead < self._ahead_max // 2
+
+    def wait(self, what: Mapping[Hashable, int]) -> None:
+        """So many bytes of each of these wait for one reader more. What waits for several lies in memory once, and is
+        counted once: or a crowd on one file would have a node that is at ease turn everybody away (seen)."""
+        for key, size in what.items():
+            readers, first = self._waiting.get(key, (0, size))
+            self._waiting[key] = readers + 1, first
+            self.ahead += 0 if readers else size
+
+    def taken(self, what: Iterable[Hashable]) -> None:
+        """They wait for this reader no more."""
+        for key in what:
+            readers, size = self._waiting.pop(key)
+            if readers > 1:
+                self._waiting[key] = readers - 1, size
+            else:
+                self.ahead -= size
 
     def __repr__(self) -> str:
         return f"<Pressure {self.misses} misses, {self.ahead} B ahead, {self.room!r}>"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Coroutine, Hashable, Iterable
+from itertools import starmap
 from typing import Any, TypeVar
 
 from content.limits import BLOCKS_BEFORE_FIRST_BYTE, KiB, MiB, check
@@ -82,16 +83,26 @@ class Loader(Dropping):
                 width = min(width * 2, window) if self.pressure.may_read_ahead else 1
                 piece = leaf.cut(loaded.block)
                 del loaded, begun
-                held = len(piece) + sum(row.size or MiB for row, _ in ahead)
-                self.pressure.ahead += held
+                waits = {id(piece): len(piece), **dict(starmap(_waits, ahead))}
+                self.pressure.wait(waits)
                 try:
                     yield piece
                 finally:
-                    self.pressure.ahead -= held
+                    self.pressure.taken(waits)
         finally:
             for _, begun in ahead:
                 if isinstance(begun, asyncio.Task):
                     begun.cancel()  # the wait, not the fill: that goes on and warms the cache
+
+
+def _waits(leaf: Leaf, begun: Loaded | asyncio.Task[Loaded]) -> tuple[Hashable, int]:
+    """What waits there for a reader, and its bytes. Many may wait with the same ones: those of a block that lies in
+    memory, or of one that comes (a fill has one end for all who wait for it)."""
+    if isinstance(begun, asyncio.Task):
+        if not begun.done() or begun.cancelled() or begun.exception():
+            return leaf.cid, leaf.size or MiB
+        begun = begun.result()
+    return id(begun.block.data), len(begun.block.data)
 
 
 def _begin(waiting: Coroutine[Any, Any, Loaded]) -> asyncio.Task[Loaded]:

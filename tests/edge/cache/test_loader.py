@@ -382,8 +382,8 @@ def test_a_thousand_on_one_cold_block_are_one_fill_and_leavers_hurt_nobody(tmp_p
 # Walks and files.
 
 
-def file_of(size: int) -> tuple[CID, bytes, list[Block]]:
-    data = b"".join(b"%07d\n" % number for number in range(size // 8 + 1))[:size]
+def file_of(size: int, first: int = 0) -> tuple[CID, bytes, list[Block]]:
+    data = b"".join(b"%07d\n" % number for number in range(first, first + size // 8 + 1))[:size]
     blocks: list[Block] = []
     builder = FileBuilder(blocks.append)
     for start in range(0, size, MiB):
@@ -417,14 +417,14 @@ def test_a_file_is_read_ahead_in_order_and_in_a_window(tmp_path: Path) -> None:
 
 
 def test_slow_readers_are_read_one_block_for_once_they_are_many(tmp_path: Path) -> None:
-    """They stop after their third piece: the first have a window each, the others a block, and misses are begun."""
-    cid, data, blocks = file_of(12 * MiB)
+    """They stop after their third piece, each of a file of its own: the first have a window each, the others a block,
+    and misses are begun."""
+    files = [file_of(12 * MiB, number) for number in range(16)]
 
     async def scene(stage: House) -> None:
         loader = stage.nodes["a"].loader
         pressure = loader.pressure
-        rows = await loader.run(leaves(cid, 0, len(data)))
-        readers = [loader.read(rows) for _ in range(16)]
+        readers = [loader.read(await loader.run(leaves(cid, 0, len(data)))) for cid, data, _ in files]
         for reader in readers:
             for _ in range(3):
                 await anext(reader)
@@ -433,6 +433,25 @@ def test_slow_readers_are_read_one_block_for_once_they_are_many(tmp_path: Path) 
         for reader in readers:
             await reader.aclose()
         assert pressure.ahead == 0
+
+    play(tmp_path, scene, "eu", blocks=[block for *_, blocks in files for block in blocks])
+
+
+def test_what_a_crowd_waits_for_together_is_counted_once(tmp_path: Path) -> None:
+    """A hundred slow readers of one file, cold: its bytes lie in memory once, and another's miss is begun."""
+    cid, data, blocks = file_of(12 * MiB)
+
+    async def scene(stage: House) -> None:
+        loader = stage.nodes["a"].loader
+        rows = await loader.run(leaves(cid, 0, len(data)))
+        readers = [loader.read(rows) for _ in range(100)]
+        for _ in range(4):
+            await asyncio.gather(*(anext(reader) for reader in readers))
+        assert WINDOW * MiB <= loader.pressure.ahead <= 12 * MiB
+        assert loader.pressure.admit() is None
+        for reader in readers:
+            await reader.aclose()
+        assert loader.pressure.ahead == 0
 
     play(tmp_path, scene, "eu", blocks=blocks)
 
