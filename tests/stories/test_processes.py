@@ -200,8 +200,9 @@ def test_a_cold_block_leaves_the_origin_once(stage: Stage, tmp_path: Path) -> No
 
 
 def test_machine_first_then_process(stage: Stage, tmp_path: Path) -> None:
-    """Two more edges of two processes each, a ring of their own: asked at both by many at once, what has left the
-    origin once for the first edge leaves it once more."""
+    """Two more edges of two processes each, a ring of their own: once each process knows that the other edge is ready
+    (before, it owns nothing), and both are asked by many at once, what has left the origin once for the first edge
+    leaves it once more."""
     files = blocks(16, "ring")
     stage.publish(tmp_path / "site", "ring", files)
     assert {stage.left(data) for data in files.values()} == {1}
@@ -210,6 +211,7 @@ def test_machine_first_then_process(stage: Stage, tmp_path: Path) -> None:
     try:
         for edge in ring:
             edge.join(stage.proxy.url, origin.catalog, stage.ring.token, ring, "--processes", "2").start()
+        until("all processes have the other edge in their ring", lambda: all(map(sees_the_other, ring)), 30)
 
         def visit(number: int) -> bool:
             edge = ring[number % 2]
@@ -224,6 +226,13 @@ def test_machine_first_then_process(stage: Stage, tmp_path: Path) -> None:
             edge.stop()
         for edge in ring:
             stage.ring.rim("edges", "forget", edge.name, check=False)
+
+
+def sees_the_other(edge: Edge) -> bool:
+    """Whether no process of it sees the one other member in another state than ready."""
+    lines = edge.ask("/metrics").body.decode().splitlines()
+    states = [line.partition(",")[2].rpartition(" ")[0] for line in lines if line.startswith("rim_peer_state{")]
+    return states == ['state="ready"}']
 
 
 def test_a_purge_has_its_receipt_when_every_process_has_it(stage: Stage, tmp_path: Path) -> None:
