@@ -29,7 +29,8 @@ from edge.peers.faults import LIES, TRUE_ANSWERS, Fault, PeerError
 from edge.peers.proof import RAW_TYPE, body_of, prove, refuse_by_head
 from edge.peers.pulse import Pulses
 from edge.peers.room import Doors, Room
-from edge.peers.silence import Watch
+from edge.peers.silence import GRACES, LATE, Watch
+from edge.peers.strain import Strain
 from edge.peers.trips import Trips
 from edge.peers.words import SOURCE as SOURCE_HEADER
 
@@ -110,7 +111,8 @@ class PeerClient:
             self._node_headers["Authorization"] = f"Bearer {token}"
         self._ssl = ssl
         self._session: aiohttp.ClientSession | None = None
-        self.pulses = Pulses(ssl)
+        self.strain = Strain()
+        self.pulses = Pulses(ssl, self.strain)
         self.trips = Trips()
         self.room = Room(ROOM)
         self._doors = Doors()
@@ -209,7 +211,7 @@ class PeerClient:
 
     async def _ask(self, question: Question, on_doubt: Callable[[], None] | None) -> Answer:
         budgets = question.budgets
-        watch = Watch(budgets, lambda: self.pulses.of(question.url, budgets.trip), on_doubt)
+        watch = Watch(budgets, lambda: self.pulses.of(question.url, budgets.trip), on_doubt, self.strain)
         try:
             async with watch:
                 return await self.exchange(question, watch.heard)
@@ -242,12 +244,25 @@ class PeerClient:
         return Answer(block, said.get(words.SOURCE, ""), words.mirrors_of(said), said.get(words.STATE, ""))
 
     async def _head(self, question: Question) -> aiohttp.ClientResponse:
+        """The answer's head. Where no connection came in time, but our own loop stood still meanwhile, it is tried once
+        more: nothing has been said yet, and the asked may have taken it long ago."""
+        graces, loop = GRACES, asyncio.get_running_loop()
+        while True:
+            due = loop.time() + question.budgets.connect
+            try:
+                return await self._get(question)
+            except aiohttp.ConnectionTimeoutError as error:
+                if loop.time() - due <= LATE or not graces:
+                    raise PeerError(Fault.UNREACHED, question.target) from error
+                graces -= 1
+
+    async def _get(self, question: Question) -> aiohttp.ClientResponse:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=question.budgets.connect)
         target = question.target
         try:
             return await self.session.get(target, headers=question.headers, timeout=timeout, allow_redirects=False)
-        except aiohttp.ConnectionTimeoutError as error:
-            raise PeerError(Fault.UNREACHED, target) from error
+        except aiohttp.ConnectionTimeoutError:
+            raise
         except aiohttp.ClientConnectorError as error:
             raise PeerError(Fault.REFUSED, target, str(error)) from error
         except (aiohttp.ClientResponseError, ValueError) as error:

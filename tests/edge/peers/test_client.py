@@ -15,7 +15,7 @@ from content.block import Block
 from content.cid import DAG_CBOR, RAW
 from content.limits import BLOCK_ACCEPTED
 from edge.peers import room
-from edge.peers.client import GATEWAY, LIES, UNHEARD, Budgets, Fault, PeerClient, PeerError, made
+from edge.peers.client import GATEWAY, LIES, RAW_TYPE, UNHEARD, Budgets, Fault, PeerClient, PeerError, made
 from edge.peers.room import Room
 from tests.kit.evilpeer import LIES as FIVE_LIES
 from tests.kit.evilpeer import TRICKS, EvilPeer
@@ -318,3 +318,39 @@ def test_a_connection_ends_when_the_other_kernel_is_silent() -> None:
     address = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 9))
     with made(address) as sock:
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNHEARD * 1000
+
+
+def test_a_connection_that_our_own_standing_still_kept_from_us_is_tried_once_more() -> None:
+    """The listener's queue is full, so the kernel drops the first knock; our loop stands still past the budget, and the
+    queue is empty again. (Found by bench/herd: owners were "unreached", and a block left the origin twice.)"""
+    budgets = Budgets(connect=0.2, headers=30, stall=30, total=60)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {RAW_TYPE}\r\nContent-Length: {len(SMALL.data)}\r\n\r\n"
+        writer.write(head.encode() + SMALL.data)
+        await writer.drain()
+        writer.close()
+
+    async def run() -> None:
+        client = PeerClient("asker")
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as stack:
+            waiting = [stack.enter_context(socket.socket()) for _ in range(3)]
+            for one in waiting:
+                one.setblocking(False)
+                one.connect_ex(listener.getsockname())
+            url = "http://{}:{}".format(*listener.getsockname())
+            asking = asyncio.create_task(client.fetch(url, SMALL.cid, budgets=budgets))
+            while not client.session.connector or not client.session.connector._acquired:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
+            time.sleep(2 * budgets.connect)
+            listener.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    listener.accept()[0].close()
+            async with await asyncio.start_server(answer, sock=listener):
+                assert await asking == SMALL
+        await client.close()
+
+    asyncio.run(run())
