@@ -25,6 +25,7 @@ import uvloop
 from origin.app import make
 from origin.config import OriginConfig
 from origin.errors import OriginError, StateError
+from origin.heap import calm
 from origin.origin import Origin
 from origin.state import State
 
@@ -55,6 +56,7 @@ async def _serve(state: State, config: OriginConfig) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, running.stop)
+        calm()
         _announce(running)
         await running.run()
     return 0
