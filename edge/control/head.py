@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import aiohttp
@@ -322,7 +323,7 @@ class Follower:
             return False
         if all(kept.old != record.name for kept in self.trust.handovers):
             handovers = (*self.trust.handovers, Handover(record.name, catalog.successor, record.sequence))
-            await asyncio.to_thread(self.store.trust, handovers)
+            await _to_its_end(partial(self.store.trust, handovers))
             self.trust.handovers = handovers
         self._heir = catalog.successor
         return True
@@ -377,7 +378,7 @@ class Follower:
         told of what is stored."""
         stored = StoredHead(head.raw, head.catalog, tuple(head.world.blocks.values()))
         try:
-            await asyncio.to_thread(self.store.save, stored)
+            await _to_its_end(partial(self.store.save, stored))
         except OSError as error:
             self.counts.unstored += 1
             logger.error("the Head cannot be stored: %s", error)
@@ -426,3 +427,14 @@ class Follower:
 
     def __repr__(self) -> str:
         return f"<Follower of {self.source.origin} at {self.sequence}{', stale' if self.is_stale else ''}>"
+
+
+async def _to_its_end(write: Callable[[], None]) -> None:
+    """Write in a thread, and do not leave before it has ended, even when cancelled: no thread can be called back, and
+    one that wrote on while the next Head is stored could put the older one in its place."""
+    writing = asyncio.ensure_future(asyncio.to_thread(write))
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait({writing})
+        raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -554,6 +555,46 @@ def test_the_head_is_durable_before_it_is_served(tmp_path: Path, monkeypatch: py
     play(tmp_path, act)
 
 
+def test_a_head_that_is_given_up_while_it_is_stored_does_not_come_after_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A confirmation has two seconds, and a disk may need more: the next Head waits for the thread that still writes,
+    which would put the older one in its place, after the receipt for the newer."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        begun, go, order = threading.Event(), threading.Event(), list[str]()
+        save = node.follower.store.save
+
+        def slow(head: StoredHead) -> None:
+            order.append("begun")
+            begun.set()
+            assert go.wait(30)
+            save(head)
+            order.append("ended")
+
+        monkeypatch.setattr(node.follower.store, "save", slow)
+        first = asyncio.create_task(_publish_and_take(node, world, b"two"))
+        await asyncio.to_thread(begun.wait, 30)
+        first.cancel()
+        second = asyncio.create_task(_publish_and_take(node, world, b"three"))
+        while not node.follower._taking._waiters:
+            await asyncio.sleep(0)
+        assert order == ["begun"]
+        go.set()
+        await asyncio.gather(first, second, return_exceptions=True)
+        assert order == ["begun", "ended", "begun", "ended"]
+        assert (stored := HeadStore(node.config.state).load()) is not None
+        assert stored.record == world.head
+
+    play(tmp_path, act)
+
+
+async def _publish_and_take(node: Node, world: World, body: bytes) -> None:
+    world.publish("demo", {"index.html": body})
+    world.sign()
+    await node.follower.take(_offered(world.car()))
+
+
 def test_a_full_disk_gets_no_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The Head cannot be stored: it is served, but the origin is told of the stored one until it can be."""
 
@@ -583,10 +624,10 @@ def test_a_full_disk_has_room_for_a_head(tmp_path: Path, monkeypatch: pytest.Mon
         reserve, real = node.config.state / RESERVE, stored.replace_file
         assert reserve.stat().st_size >= 1 << 20
 
-        def full(path: Path, data: bytes) -> None:
+        def full(*files: Any) -> None:
             if reserve.exists():
                 raise OSError(errno.ENOSPC, "No space left on device")
-            real(path, data)
+            real(*files)
 
         monkeypatch.setattr(stored, "replace_file", full)
         world.publish("demo", {"index.html": b"two"})
