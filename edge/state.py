@@ -15,6 +15,7 @@ import fcntl
 import logging
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -118,20 +119,46 @@ def _move(folder: Path, to: Path) -> None:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Put these bytes under this name, whole or not at all, durable on return. Raises OSError."""
-    temporary = path.with_name(path.name + ".tmp")
+    replace_files(path.parent, {path.name: data})
+
+
+def replace_files(folder: Path, files: Mapping[str, bytes], placed: Callable[[str], None] = lambda name: None) -> None:
+    """Put these bytes under these names, in this order, each whole or not at all, all durable on return. Raises
+    OSError.
+
+    All bytes are on disk before the first name turns, so what finds no room leaves every name as it was; and one sync
+    of the folder is for all names. `placed` hears of each name that has turned.
+    """
+    temporaries = {folder / (name + ".tmp"): folder / name for name in files}
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        for temporary, data in zip(temporaries, files.values(), strict=True):
+            _write(temporary, data)
+        for temporary, path in temporaries.items():
+            os.rename(temporary, path)
+            placed(path.name)
+        _sync(folder)
     except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        for temporary in temporaries:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
         raise
+
+
+def _write(path: Path, data: bytes) -> None:
+    """A new file of these bytes, on disk. In few calls: a thread waits for the interpreter after each."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

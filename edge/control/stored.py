@@ -26,7 +26,7 @@ from content.ipns import key_of
 from content.limits import MiB
 from edge.cache.steps import step
 from edge.control.trust import Handover
-from edge.state import replace_file
+from edge.state import replace_file, replace_files
 
 CONTROL, HEAD, TRUSTED, RESERVE = "control.car", "head", "trusted", "reserve"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -75,10 +75,9 @@ class HeadStore:
             self._keep_reserve(len(packed) + len(head.record))
 
     def _write(self, packed: bytes, record: bytes) -> None:
-        replace_file(self._folder / CONTROL, packed)
-        step("control stored")
-        replace_file(self._folder / HEAD, record)
-        step("head stored")
+        """The CAR first: who is killed in between starts on the new Head, or, where the file system turns names in
+        another order, on the old one, and takes none below the new."""
+        replace_files(self._folder, {CONTROL: packed, HEAD: record}, _placed)
 
     def _give_up_reserve(self) -> bool:
         try:
@@ -89,10 +88,12 @@ class HeadStore:
 
     def _keep_reserve(self, size: int) -> None:
         """Hold room for a Head half again as large as this one, if the disk has it."""
-        wanted = max(MiB, size + size // 2)
-        with suppress(OSError), open(self._folder / RESERVE, "ab") as file:
-            if file.tell() < wanted:
-                os.posix_fallocate(file.fileno(), 0, wanted)
+        wanted, path = max(MiB, size + size // 2), self._folder / RESERVE
+        with suppress(OSError):
+            if path.stat().st_size >= wanted:
+                return
+        with suppress(OSError), open(path, "ab") as file:
+            os.posix_fallocate(file.fileno(), 0, wanted)
 
     def load(self) -> StoredHead | None:
         data = self._read(CONTROL)
@@ -131,6 +132,10 @@ class Unkept(HeadStore):
 
     def trust(self, handovers: Iterable[Handover]) -> None:
         return
+
+
+def _placed(name: str) -> None:
+    step("control stored" if name == CONTROL else "head stored")
 
 
 def _handover(line: str) -> Handover | None:

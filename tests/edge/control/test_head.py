@@ -621,7 +621,7 @@ def test_a_full_disk_has_room_for_a_head(tmp_path: Path, monkeypatch: pytest.Mon
     """No space is left but the reserve: the Head is stored in its place, and the reserve is there again."""
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
-        reserve, real = node.config.state / RESERVE, stored.replace_file
+        reserve, real = node.config.state / RESERVE, stored.replace_files
         assert reserve.stat().st_size >= 1 << 20
 
         def full(*files: Any) -> None:
@@ -629,7 +629,7 @@ def test_a_full_disk_has_room_for_a_head(tmp_path: Path, monkeypatch: pytest.Mon
                 raise OSError(errno.ENOSPC, "No space left on device")
             real(*files)
 
-        monkeypatch.setattr(stored, "replace_file", full)
+        monkeypatch.setattr(stored, "replace_files", full)
         world.publish("demo", {"index.html": b"two"})
         await origin.serving(await origin.sign())
         assert node.follower.stored == world.sequence
