@@ -300,9 +300,12 @@ class Follower:
             return await self._same_sequence(record, offered)
         inherited = False
         try:
-            inherited = await self._inherit(record, offered)
-            world = await build(offered.catalog, offered.blocks, self.head.world if self.head else None, self._fetch)
-            self._check_named(record, offered.catalog, world.catalog)
+            catalog = self._catalog_in(record, offered)
+            inherited = catalog is not None and await self._inherit(record, catalog)
+            old = self.head.world if self.head else None
+            world = await build(offered.catalog, offered.blocks, old, self._fetch, catalog)
+            if catalog is None:
+                self._check_named(record, offered.catalog, world.catalog)
         except ContentError as error:
             return self._refuse("broken", error)
         except Verdict:
@@ -312,13 +315,17 @@ class Follower:
         await self._become(Head(record, offered.record, offered.catalog, world))
         return True
 
-    async def _inherit(self, record: ipns.Record, offered: StoredHead) -> bool:
-        """Trust the successor that a believed Catalog names, before the rest of it is read; whether it is news."""
+    def _catalog_in(self, record: ipns.Record, offered: StoredHead) -> Catalog | None:
+        """The Catalog that came with a record, if it did and is the one that the record names. Raises ContentError."""
         block = next((block for block in offered.blocks if block.cid == offered.catalog), None)
         if block is None:
-            return False
+            return None
         catalog = Catalog.from_block(block)
         self._check_named(record, offered.catalog, catalog)
+        return catalog
+
+    async def _inherit(self, record: ipns.Record, catalog: Catalog) -> bool:
+        """Trust the successor that a believed Catalog names, before the rest of it is read; whether it is news."""
         if catalog.successor in (None, self._heir, record.name):
             return False
         if all(kept.old != record.name for kept in self.trust.handovers):

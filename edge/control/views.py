@@ -79,11 +79,15 @@ class _Reader:
             return result
 
 
-async def build(cid: CID, came: Iterable[Block], old: World | None, fetch: Fetch) -> World:
-    """The world that this Catalog describes. Raises ContentError, and whatever `fetch` raises."""
+async def build(
+    cid: CID, came: Iterable[Block], old: World | None, fetch: Fetch, catalog: Catalog | None = None
+) -> World:
+    """The world that this Catalog describes; `catalog`: what it says, where that has been read. Raises ContentError,
+    and whatever `fetch` raises."""
     held = old.blocks if old is not None else {tree.EMPTY.cid: tree.EMPTY}
     reader = _Reader({block.cid: block for block in came}, held, fetch)
-    catalog = Catalog.from_block(await reader.get(cid))
+    block = await reader.get(cid)
+    catalog = catalog or Catalog.from_block(block)
     rows = await reader.run(tree.rows(catalog.sites))
     views: dict[str, SiteView] = {}
     previews: dict[str, tuple[SiteView, ...]] = {}
