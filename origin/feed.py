@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from content import car
 from content.block import Block
 from content.cid import CID, RAW
-from content.limits import MiB
+from content.limits import KiB, MiB
 from origin.store import Store
 from origin.waiting import Signal
 from origin.world import World, control_of
 
 LOG_BYTES = 8 * MiB  # of control blocks remembered: thousands of commits
+AHEAD_BYTES = 128 * KiB  # of control blocks that are packed at once, in the loop: 60 µs (seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,14 @@ class Feed:
         return f"<Feed {self.head.sequence}, {len(self._log)} steps back>"
 
     def push(self, head: Head, control: list[Block]) -> None:
-        """A new Head is durable: tell those who wait."""
+        """A new Head is durable: tell those who wait. What nearly all of them lack is this one step, so its CAR is made
+        before they wake: they would wait for a thread that waits for the interpreter that they keep busy."""
         if head.sequence > self.head.sequence:
             size = sum(len(block.data) for block in control)
             self._log.append(_Step(self.head.sequence, head.sequence, control, size))
             self._bytes += size
+            if size <= AHEAD_BYTES:
+                self._answer = self.head.sequence, head.record, pack(head.record, head.world.cid, control)
             while self._bytes > LOG_BYTES:
                 self._bytes -= self._log.popleft().size
         self.head = head

@@ -115,6 +115,22 @@ def test_a_step_brings_only_what_changed(tmp_path: Path) -> None:
         assert len(node.blocks) - everything <= 6
 
 
+def test_a_step_is_packed_before_those_who_wait_for_it_wake(tmp_path: Path) -> None:
+    """It is what a thread would make of it; a renewal makes nothing, and a node further behind has a CAR of its own."""
+    with origin(tmp_path / "state") as client:
+        feed = parts(client).catalog.feed
+        client.ok("PUT", "/api/v1/sites/first", {})
+        before = feed.head.sequence
+        client.ok("PUT", "/api/v1/sites/demo", {})
+        packed = feed._made(before)
+        assert packed is not None
+        assert feed._made(before - 1) is None
+        feed._answer = (-1, b"", b"")
+        assert feed.since(before) == packed
+        feed.push(feed.head, [])
+        assert feed._made(before) == packed
+
+
 def test_a_waiting_request_wakes_when_something_happens(tmp_path: Path) -> None:
     """Sixty-four of them, all with the same news."""
     with origin(tmp_path / "state") as client, ThreadPoolExecutor(64) as pool:
