@@ -33,6 +33,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -195,7 +196,9 @@ async def _host(told: dict[str, Any]) -> None:
     nodes: list[Node] = []
     mines = told["members"][slice(*told["mine"])]
     threads = len(mines) * min(32, (os.cpu_count() or 1) + 4)  # as many as asyncio gives each process
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads))
+    pool, all_there = ThreadPoolExecutor(threads), threading.Barrier(threads)
+    list(pool.map(lambda _: all_there.wait(), range(threads)))  # or each begins within a commit, and the loop waits
+    asyncio.get_running_loop().set_default_executor(pool)
     for mine in mines:
         config = EdgeConfig(
             name=mine["name"],
