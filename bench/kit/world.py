@@ -171,7 +171,8 @@ class Edge:
         )
         self.loader.sources.mirrors = self.mirrors
         self._count_races(self.loader.sources)
-        self.probes = Probes(self.members, self._member, member.region, self.client.pulses.of, clock)
+        pulse, trip = self.client.pulses.of, self.client.trips.of
+        self.probes = Probes(self.members, self._member, member.region, pulse, trip, clock)
         self.task = asyncio.get_running_loop().create_task(self.probe())
         self.giving = Giving(
             node=member.name,

@@ -94,7 +94,8 @@ class Following(Blocks):
         )
         self.loader.sources.asker.on_state = self.roster.hint
         self.standing.need(self.roster.lack)
-        self.probes = Probes(self.members, self.roster.member, config.region, self.client.pulses.of)
+        pulse, trip = self.client.pulses.of, self.client.trips.of
+        self.probes = Probes(self.members, self.roster.member, config.region, pulse, trip)
 
     def _take_ring(self, ring: Ring, holding: tuple[Member, ...]) -> None:
         self.loader.ring, self.loader.sources.holding = ring, holding

@@ -17,11 +17,12 @@ from edge.peers.ring import Member
 
 TICK = 0.25  # s between two looks at who is due
 IN_TIME = 0.25  # s for a connection and an answer within the region: one that stalls for half a second is not well ...
-FAR_IN_TIME = 0.75  # ... and from another one: two trips around the world, and no more
+FAR_IN_TIME = 0.75  # ... and two trips more from another one, up to this: they may be around the world
 
 
 class Probes:
-    """Asks who is due. `member` gives who has this name, None for one that is in the ring no more; `region` is ours."""
+    """Asks who is due. `member` gives who has this name, None for one that is in the ring no more; `region` is ours;
+    `trip`: s there and back to an address in another."""
 
     def __init__(
         self,
@@ -29,12 +30,14 @@ class Probes:
         member: Callable[[str], Member | None],
         region: str,
         alive: Callable[[str], Awaitable[bool]],
+        trip: Callable[[str], float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._members = members
         self._member = member
         self._region = region
         self._alive = alive
+        self._trip = trip
         self._clock = clock
         # Of its own: what draws four times a second from the one that all share is no part of another's sequence.
         self._jitter = random.Random()  # noqa: S311 (spreads, guards nothing)
@@ -73,4 +76,5 @@ class Probes:
             self._members.success(name)
 
     def _in_time(self, member: Member) -> float:
-        return IN_TIME if member.region == self._region else FAR_IN_TIME
+        """One that is near, though of another region, has no ocean to be late by."""
+        return IN_TIME if member.region == self._region else min(FAR_IN_TIME, IN_TIME + 2 * self._trip(member.url))

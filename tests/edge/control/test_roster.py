@@ -524,7 +524,7 @@ def test_the_ejected_are_probed_when_their_back_off_ends_and_no_visitor_is() -> 
             probes.look()
             await asyncio.gather(*probes._asking)
 
-        probes = Probes(rig.health, rig.roster.member, "eu", pulse, rig.clock)
+        probes = Probes(rig.health, rig.roster.member, "eu", pulse, lambda url: 0.0, rig.clock)
         rig.health.failure("a", LIE)
         await look()
         assert asked == []
@@ -548,11 +548,13 @@ def test_the_ejected_are_probed_when_their_back_off_ends_and_no_visitor_is() -> 
 
 
 def test_the_slow_come_back_only_when_they_are_quick() -> None:
-    """One that stalls for half a second is alive at each probe, and stays out; far away that is the way's length."""
+    """One that stalls for half a second is alive at each probe, and stays out; far away that is the way's length,
+    where it is known to be as long. (Found by bench/stall: edges of another region let it back in again and again.)"""
 
     async def run() -> None:
-        rig, taken = Rig(), {"http://a:1": 0.5, "http://far:1": 0.5, "http://b:1": 0.5}
-        rig.learn(of("a"), of("b"), replace(of("far"), region="us"))
+        rig, taken = Rig(), dict.fromkeys(("http://a:1", "http://far:1", "http://next:1", "http://b:1"), 0.5)
+        trips = {"http://far:1": 0.2, "http://next:1": 0.01}
+        rig.learn(of("a"), of("b"), replace(of("far"), region="us"), replace(of("next"), region="us"))
 
         async def pulse(url: str) -> bool:
             rig.clock.now += taken[url]
@@ -563,17 +565,18 @@ def test_the_slow_come_back_only_when_they_are_quick() -> None:
             probes.look()
             await asyncio.gather(*probes._asking)
 
-        probes = Probes(rig.health, rig.roster.member, "eu", pulse, rig.clock)
+        probes = Probes(rig.health, rig.roster.member, "eu", pulse, trips.__getitem__, rig.clock)
         for _ in range(STRIKES):
             rig.clock.now += APART
             rig.health.slow("a")
             rig.health.slow("far")
+            rig.health.slow("next")
         rig.health.failure("b", LIE)
         await probe()
-        assert rig.health.ejected() == ("a",)
+        assert rig.health.ejected() == ("a", "next")
         await probe()
-        assert rig.health.ejected() == ("a",)
-        taken["http://a:1"] = 0.01
+        assert rig.health.ejected() == ("a", "next")
+        taken["http://a:1"] = taken["http://next:1"] = 0.01
         await probe()
         assert rig.health.ejected() == ()
 
