@@ -112,7 +112,7 @@ class PeerClient:
         self._ssl = ssl
         self._session: aiohttp.ClientSession | None = None
         self.strain = Strain()
-        self.pulses = Pulses(ssl, self.strain)
+        self.pulses = Pulses(ssl)
         self.trips = Trips()
         self.room = Room(ROOM)
         self._doors = Doors()
@@ -211,7 +211,7 @@ class PeerClient:
 
     async def _ask(self, question: Question, on_doubt: Callable[[], None] | None) -> Answer:
         budgets = question.budgets
-        watch = Watch(budgets, lambda: self.pulses.of(question.url, budgets.trip), on_doubt, self.strain)
+        watch = Watch(budgets, lambda: self.pulses.of(question.url, budgets.trip), on_doubt)
         try:
             async with watch:
                 return await self.exchange(question, watch.heard)

@@ -1,11 +1,11 @@
 """Strain: how much farther away all others seem to a node whose own loop stands still.
 
 Here lives that one number. Not here: the measuring (edge/control/watchdog), or what is waited longer for it
-(edge/peers/silence, edge/peers/pulse, edge/cache/sources).
+(edge/cache/sources).
 
 A crowd comes to all nodes at once, often on machines they share. Were each then to take the owners for dead, a block
-would leave the origin as often as there are nodes. It is looked at again whenever somebody is about to be doubted: when
-the question left, the crowd had not come yet.
+would leave the origin as often as there are nodes. It is taken when a question leaves, and not looked at again while it
+waits: tried, and an edge that had been stopped then answered from an older Head than it had served (chaos, seed 20261128).
 """
 
 from __future__ import annotations
