@@ -5,7 +5,7 @@ Here lives that one number. Not here: the measuring (edge/control/watchdog), or 
 
 A crowd comes to all nodes at once, often on machines they share. Were each then to take the owners for dead, a block
 would leave the origin as often as there are nodes. It is taken when a question leaves, and not looked at again while it
-waits: tried, and an edge that had been stopped then answered from an older Head than it had served (chaos, seed 20261128).
+waits: tried, and an edge that had been stopped answered from an older Head than it had served (chaos, seed 20261128).
 """
 
 from __future__ import annotations
