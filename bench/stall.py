@@ -31,7 +31,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from content.block import Block
 from content.cid import CID, RAW
 from tests.kit.eight import Eight, chain, eight, follow
 from tests.kit.nodes import Edge
@@ -87,19 +86,15 @@ def measure(ring: Eight, files: dict[str, bytes], arguments: argparse.Namespace)
     row("skipped", seen.skipped, late[0].due, first)
     row("ejected", seen.ejected, late[0].due, first)
     after = [miss for miss in late if miss.due > max(seen.ejected.values())]
-    cids = [cid_of(files[miss.path]) for miss in after]
-    slow_asked = sum(chain[-1] == slow.name for chain in ring.questions(cids))
+    cids = [CID.of(RAW, files[miss.path]) for miss in after]
+    slow_asked = sum(asked[-1] == slow.name for asked in ring.questions(cids))
     extra = (slow_asked + sum(ring.left(cids)) - len(cids)) / max(1, len(cids))
     print(f"extra fetches of {len(after)} misses after that: {extra:.1%} ({'met' if extra <= EXTRA else 'not met'})")
 
 
-def cid_of(data: bytes) -> CID:
-    return Block.make(RAW, data).cid
-
-
 def first_questions(ring: Eight, slow: Edge, late: Sequence[Miss], files: dict[str, bytes]) -> dict[str, float]:
     """When each edge first had a miss that it asked the slow one about."""
-    paths = {str(cid_of(files[miss.path])): miss for miss in late}
+    paths = {str(CID.of(RAW, files[miss.path])): miss for miss in late}
     first: dict[str, float] = {}
     for asked in ring.wires[slow.name].asked:
         miss = paths.get(asked.target.partition("?")[0].removeprefix("/ipfs/"))

@@ -30,7 +30,6 @@ from edge.peers.proof import RAW_TYPE, body_of, prove, refuse_by_head
 from edge.peers.pulse import Pulses
 from edge.peers.room import Doors, Room
 from edge.peers.silence import GRACES, LATE, Watch
-from edge.peers.strain import Strain
 from edge.peers.trips import Trips
 from edge.peers.words import SOURCE as SOURCE_HEADER
 
@@ -111,7 +110,6 @@ class PeerClient:
             self._node_headers["Authorization"] = f"Bearer {token}"
         self._ssl = ssl
         self._session: aiohttp.ClientSession | None = None
-        self.strain = Strain()
         self.pulses = Pulses(ssl)
         self.trips = Trips()
         self.room = Room(ROOM)
@@ -244,16 +242,16 @@ class PeerClient:
         return Answer(block, said.get(words.SOURCE, ""), words.mirrors_of(said), said.get(words.STATE, ""))
 
     async def _head(self, question: Question) -> aiohttp.ClientResponse:
-        """The answer's head. Where no connection came in time, but our own loop stood still meanwhile, it is tried once
-        more: nothing has been said yet, and the asked may have taken it long ago."""
+        """The answer's head. Where no connection came in time, but our own loop stood still meanwhile, it is tried
+        again, a few times: nothing has been said yet, and the asked may have taken it long ago."""
         graces, loop = GRACES, asyncio.get_running_loop()
         while True:
             due = loop.time() + question.budgets.connect
             try:
                 return await self._get(question)
-            except aiohttp.ConnectionTimeoutError as error:
-                if loop.time() - due <= LATE or not graces:
-                    raise PeerError(Fault.UNREACHED, question.target) from error
+            except PeerError as error:
+                if error.fault is not Fault.UNREACHED or loop.time() - due <= LATE or not graces:
+                    raise
                 graces -= 1
 
     async def _get(self, question: Question) -> aiohttp.ClientResponse:
@@ -261,8 +259,8 @@ class PeerClient:
         target = question.target
         try:
             return await self.session.get(target, headers=question.headers, timeout=timeout, allow_redirects=False)
-        except aiohttp.ConnectionTimeoutError:
-            raise
+        except aiohttp.ConnectionTimeoutError as error:
+            raise PeerError(Fault.UNREACHED, target) from error
         except aiohttp.ClientConnectorError as error:
             raise PeerError(Fault.REFUSED, target, str(error)) from error
         except (aiohttp.ClientResponseError, ValueError) as error:

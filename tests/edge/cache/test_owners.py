@@ -218,7 +218,7 @@ def test_who_stood_still_himself_doubts_nobody_for_as_long(tmp_path: Path) -> No
     for longer than others are is waited for, and fills. (Found by bench/herd: a block left the origin three times.)"""
 
     async def scene(stage: Stage) -> None:
-        stage.node.loader.client.strain.lag = lambda: 0.5
+        stage.node.loader.sources.lag = lambda: 0.5
         stage.first.trick = "wait"
         asking = asyncio.create_task(source(stage.node, stage.mine[0]))
         await until(lambda: any(asked.path == "/healthz" for asked in stage.first.asked))
