@@ -259,8 +259,7 @@ class Sources:
         """Who stands still himself sees all others farther away by that. A crowd comes to all nodes at once,
         and were each then to take the owners for dead, a block would leave the origin as often as there are nodes.
 
-        Taken when a question leaves. To look at it again while one waits was tried: an edge that had been stopped then
-        answered from an older Head than it had served (chaos, seed 20261128)."""
+        Taken when a question leaves, and not looked at again while it waits."""
         lag = self.lag()
         return min(lag, STRAIN_MAX) if lag > STRAINED else 0.0
 
