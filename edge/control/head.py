@@ -16,7 +16,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +26,7 @@ import aiohttp
 
 from content import ipns
 from content.block import Block
-from content.catalog import Catalog
+from content.catalog import Catalog, Site
 from content.cid import CID
 from content.denyrule import Rule
 from content.errors import BadCID, BadNode, BadRecord, ContentError
@@ -114,7 +114,7 @@ class Follower:
         self._hint = asyncio.Event()
         self._hinted = 0
         self._taking = asyncio.Lock()
-        self._owed: dict[str, SiteView] = {}  # sites whose purge is not done yet, as they were before it
+        self._owed: dict[str, Site] = {}  # sites whose purge is not done yet, as they were before it
         self._met = False  # the origin has answered, and no request has failed since
         self._said_ahead = False
         self._heir: str | None = None  # the key that the last believed Catalog with a successor named
@@ -167,10 +167,11 @@ class Follower:
             record_read = self.trust.verify(stored.record, None)
             world = await build(stored.catalog, stored.blocks, None, self._nowhere)
             self._check_named(record_read, stored.catalog, world.catalog)
+            self._owed = _oldest(map(Site.from_block, stored.owed), world.views)
         except (ContentError, Verdict) as error:
             logger.warning("the stored Head is of no use: %s", error)
             return False
-        self.stored = record_read.sequence
+        self.stored = 0 if self._owed else record_read.sequence
         await self._serve(Head(record_read, stored.record, stored.catalog, world))
         return True
 
@@ -371,35 +372,38 @@ class Follower:
         """Refuse what is denied, forget what was purged, then store, then serve. In this order a crash at any point
         leaves an edge that serves the old Head or the new one, and a receipt is never ahead of what it promises; the
         other way round, one killed before it forgot would start on the new Head with the old blocks and nobody left to
-        drop them. What cannot be forgotten yet keeps back the receipt, not the Head: it is asked for again until all is
+        drop them. What cannot be forgotten yet keeps back the receipt, not the Head: that is stored with what it owes,
+        or a restart without the origin would go back behind what was shown; and it is asked for again until all is
         done."""
         self.denials.set_own(head.world.denied.own)  # at once: who must not answer need not wait for what follows
         await self._take_denied(head.world)
-        if await self._forget_purged(head.world.views):
-            await self._store(head)
+        await self._forget_purged(head.world.views)
+        await self._store(head)
         await self._serve(head)
         self.on_stored(self.stored)
 
     async def _store(self, head: Head) -> None:
-        """Write it down. On a full disk the edge goes on with it all the same, but gives no receipt: the origin is
-        told of what is stored."""
-        stored = StoredHead(head.raw, head.catalog, tuple(head.world.blocks.values()))
+        """Write it down, with what it owes. On a full disk the edge goes on with it all the same, but gives no receipt:
+        the origin is told of what is stored, and done."""
+        owed = tuple(site.to_block() for site in self._owed.values())
+        stored = StoredHead(head.raw, head.catalog, tuple(head.world.blocks.values()), owed)
         try:
             await _to_its_end(partial(self.store.save, stored))
         except OSError as error:
             self.counts.unstored += 1
             logger.error("the Head cannot be stored: %s", error)
             return
-        self.stored = head.record.sequence
+        if not owed:
+            self.stored = head.record.sequence
 
     async def _forget_purged(self, views: Mapping[str, SiteView]) -> bool:
         """Whether all that new floors cover is gone. What to forget stands in Indexes, and a node of one may be out of
         reach; then the site is remembered as it was, and memory goes whole: rather cold than wrong."""
-        before = {} if self.head is None else {**self.head.world.views, **self._owed}
-        self._owed = {}
+        known = {} if self.head is None else {name: view.site for name, view in self.head.world.views.items()}
+        before, owed = known | self._owed, dict[str, Site]()
         for name, view in views.items():
             old = before.get(name)
-            if old is None or (old.site.floors == view.site.floors and old.site.soft == view.site.soft):
+            if old is None or (old.floors == view.site.floors and old.soft == view.site.soft):
                 continue
             try:
                 await self.loader.forget(await self.loader.run(purged(old, view), limit=None))
@@ -408,9 +412,10 @@ class Follower:
                 logger.warning("purge of %s: %s; all blocks in memory go", name, error)
                 self.loader.forget_memory()
                 if isinstance(error, Verdict):  # an Index that does not read will not read later either
-                    self._owed[name] = old
+                    owed[name] = old
             self.on_event("purged", name, generation=view.site.generation)
-        return not self._owed
+        self._owed = owed  # only now: who is given up half-way owes as much as before
+        return not owed
 
     async def _take_denied(self, world: World) -> None:
         """Take away what is denied from now on. Nobody would be given it any more; the room is for others."""
@@ -434,6 +439,15 @@ class Follower:
 
     def __repr__(self) -> str:
         return f"<Follower of {self.source.origin} at {self.sequence}{', stale' if self.is_stale else ''}>"
+
+
+def _oldest(owed: Iterable[Site], views: Mapping[str, SiteView]) -> dict[str, Site]:
+    """Of sites as they were before a purge: the oldest of each, where it is older than what is served."""
+    found: dict[str, Site] = {}
+    for site in sorted(owed, key=lambda site: site.generation, reverse=True):
+        if site.name in views and site.generation < views[site.name].site.generation:
+            found[site.name] = site
+    return found
 
 
 async def _to_its_end(write: Callable[[], None]) -> None:

@@ -1,7 +1,7 @@
 """Purge: which blocks must be fetched, or read, and proved anew because a purge has covered them.
 
-Here lives the comparison of two views of a site, as walks. Not here: hiding what old releases hold (edge/site/view and
-the origin's attic and bases do), or the taking away itself (edge/cache/loader: forget, reread).
+Here lives the comparison of a site as it was with what is served now, as walks. Not here: hiding what old releases hold
+(edge/site/view and the origin's attic and bases do), or the taking away itself (edge/cache/loader: forget, reread).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from content import tree
-from content.catalog import Floor
+from content.catalog import Floor, Site
 from content.cbor import link
 from content.cid import CID
 from content.errors import BadNode
@@ -18,22 +18,22 @@ from content.walk import Walk
 from edge.site.view import SiteView
 
 
-def purged(old: SiteView, new: SiteView) -> Walk[set[CID]]:
+def purged(old: Site, new: SiteView) -> Walk[set[CID]]:
     """The CIDs (of files and encodings) that new floors cover: live ones, and those that attic and bases lost."""
-    floors = [floor for floor in new.site.floors if floor not in old.site.floors]
+    floors = [floor for floor in new.site.floors if floor not in old.floors]
     if not floors:
         return set()
     doomed = yield from _live(new, floors)
-    for before, after in ((old.site.attic, new.site.attic), (old.site.bases, new.site.bases)):
+    for before, after in ((old.attic, new.site.attic), (old.bases, new.site.bases)):
         for _, was, now in (yield from tree.diff(before or tree.EMPTY.cid, after or tree.EMPTY.cid)):
             if was is not None and now is None:
                 _add(doomed, was)
     return doomed
 
 
-def softened(old: SiteView, new: SiteView) -> Walk[set[CID]]:
+def softened(old: Site, new: SiteView) -> Walk[set[CID]]:
     """The CIDs of live files and encodings that new soft floors cover: they stay, but are read and proved again."""
-    return (yield from _live(new, [floor for floor in new.site.soft if floor not in old.site.soft]))
+    return (yield from _live(new, [floor for floor in new.site.soft if floor not in old.soft]))
 
 
 def _live(view: SiteView, floors: Sequence[Floor]) -> Walk[set[CID]]:

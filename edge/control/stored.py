@@ -5,21 +5,23 @@ file of zeros, `reserve`, holds a place that is given up when there is no other,
 leaves.
 
 Here live `control.car` (record, Catalog and every control block but Indexes: enough to answer for every site before
-speaking to anyone), `head` (the record alone: what remains of the sequence should the CAR be lost) and `trusted`.
-Not here: whether a Head is to be believed (edge/control/head), or the folder itself (edge/state).
+speaking to anyone; and which purges are still owed), `head` (the record alone: what remains of the sequence should the
+CAR be lost) and `trusted`. Not here: whether a Head is to be believed (edge/control/head), or the folder itself
+(edge/state).
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from content import car
 from content.block import Block
+from content.cbor import decode, encode, link, typed
 from content.cid import CID, RAW
 from content.errors import ContentError
 from content.ipns import key_of
@@ -34,26 +36,45 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(frozen=True, slots=True)
 class StoredHead:
-    """A record's bytes, the Catalog it names, and the control blocks below that. Not verified against any key yet."""
+    """A record's bytes, the Catalog it names, and the control blocks below that. Not verified against any key yet.
+
+    `owed`: the Site block, as it was before, of each site that has a purge which this edge has not carried out.
+    """
 
     record: bytes
     catalog: CID
     blocks: tuple[Block, ...]
+    owed: tuple[Block, ...] = ()
 
     def to_car(self) -> bytes:
+        """What is owed comes below a third root: an older Rim that finds one begins without a Head, and so gives no
+        receipt for it either."""
         record = Block.make(RAW, self.record)
-        return car.write((record.cid, self.catalog), (record, *self.blocks))
+        owed: tuple[Block, ...] = ()
+        if self.owed:
+            owed = (encode({"kind": "owed", "v": 1, "sites": [block.cid for block in self.owed]}), *self.owed)
+        roots = (record.cid, self.catalog, *(block.cid for block in owed[:1]))
+        blocks = {block.cid: block for block in (record, *self.blocks, *owed)}
+        return car.write(roots, tuple(blocks.values()))
 
     @classmethod
     def from_blocks(cls, roots: tuple[CID, ...] | None, blocks: Iterable[Block]) -> StoredHead:
         """From a CAR's roots and blocks, the origin's as well as ours. Raises ContentError."""
-        if roots is None or len(roots) != 2 or roots[0].codec != RAW or not roots[1].is_control:
-            raise ContentError("a Head's CAR has two roots: the record and the Catalog")
+        if roots is None or len(roots) not in (2, 3) or roots[0].codec != RAW or not roots[1].is_control:
+            raise ContentError("a Head's CAR has two roots: the record and the Catalog; and a third where it owes")
         by_cid = {block.cid: block for block in blocks}
         if roots[0] not in by_cid:
             raise ContentError("a Head's CAR without its record")
         rest = tuple(block for cid, block in by_cid.items() if cid != roots[0])
-        return cls(by_cid[roots[0]].data, roots[1], rest)
+        return cls(by_cid[roots[0]].data, roots[1], rest, _owed(roots[2], by_cid) if roots[2:] else ())
+
+
+def _owed(named: CID, blocks: Mapping[CID, Block]) -> tuple[Block, ...]:
+    try:
+        sites = typed(decode(blocks[named].data, "owed").get("sites"), list, "sites")
+        return tuple(blocks[link(site)] for site in sites)
+    except KeyError as error:
+        raise ContentError("a Head's CAR without what it owes") from error
 
 
 class HeadStore:

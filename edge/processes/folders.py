@@ -14,10 +14,11 @@ import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from edge.cache.shelf import retire_indexes
-from edge.control.stored import CONTROL, HEAD, RESERVE, TRUSTED
+from edge.control.stored import CONTROL, HEAD, RESERVE, TRUSTED, HeadStore
 
 COUNTED = "counted"  # below a process's folder: what it told of its counts
 BLOCKS = "blocks"
@@ -39,7 +40,8 @@ def level(state: Path, count: int, sequence_of: Callable[[bytes], int]) -> None:
     """Make ready for so many processes, before any of them runs. Raises OSError.
 
     Where it was another number, parts of the disk have new owners. All of them begin with the oldest Head that any
-    process had stored, so each purge since is carried out by whoever owns the blocks now.
+    process had stored, so each purge since is carried out by whoever owns the blocks now; and with what any of them
+    owed.
     """
     wanted = [folder_of(state, index, count) for index in range(count)]
     found = [path for path in (state, *state.glob("process-*")) if path == state or _NAME.match(path.name)]
@@ -49,6 +51,10 @@ def level(state: Path, count: int, sequence_of: Callable[[bytes], int]) -> None:
     if holders and set(holders) != set(wanted):
         oldest = min(holders, key=lambda folder: sequence_of((folder / HEAD).read_bytes()))
         files = {name: (oldest / name).read_bytes() for name in _KEPT if (oldest / name).exists()}
+        stored = {folder: HeadStore(folder).load() for folder in holders}
+        owed = {block.cid: block for head in stored.values() if head is not None for block in head.owed}
+        if owed and (head := stored[oldest]) is not None:
+            files[CONTROL] = replace(head, owed=tuple(owed.values())).to_car()
         for folder in wanted:
             folder.mkdir(mode=0o700, exist_ok=True)
             for name in _KEPT:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from content import car, ipns
 from content.block import Block
-from content.catalog import Catalog
+from content.catalog import Catalog, Site
 from content.cid import CID, RAW
 from content.release import Release
 from edge.control import stored
@@ -722,15 +722,19 @@ def test_what_was_purged_is_gone_before_the_head_is_stored(tmp_path: Path, monke
     play(tmp_path, act)
 
 
+def _index(world: World, site: Site) -> CID:
+    """The Index of what is live."""
+    assert site.live is not None
+    return Release.from_block(world.store.get(site.live.release)).index
+
+
 def test_a_purge_that_cannot_be_carried_out_yet_has_no_receipt(tmp_path: Path) -> None:
     """The Index that says what to forget is out of reach: the Head is served, told of only when all is forgotten."""
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
         before = node.follower.stored
-        site = world.publish("demo", {"index.html": b"one", "same.txt": b"new", "fresh.txt": b"fresh"})
-        assert site.live is not None
-        index = Release.from_block(world.store.get(site.live.release)).index
-        origin.lacking.add(index)
+        files = {"index.html": b"one", "same.txt": b"new", "fresh.txt": b"fresh"}
+        origin.lacking.add(_index(world, world.publish("demo", files)))
         world.purge("demo", "path", "/same.txt")
         sequence = await origin.sign()
         await until(lambda: node.follower.sequence == sequence)
@@ -739,6 +743,65 @@ def test_a_purge_that_cannot_be_carried_out_yet_has_no_receipt(tmp_path: Path) -
         origin.lacking.clear()
         await origin.serving(sequence)
         assert (await fetch(node, "/same.txt")).body == b"new"
+
+    play(tmp_path, act)
+
+
+def test_a_head_whose_purge_is_still_owed_outlives_a_restart(tmp_path: Path) -> None:
+    """A purge names an Index out of reach, the origin dies, the edge is started anew: it goes on with the Head that it
+    has shown, not with the one before, and gives its receipt only when the purge is done."""
+
+    async def run() -> None:
+        world = new_world()
+        world.sign()
+        origin = await TinyOrigin(world).start()
+        config = config_of(tmp_path, origin)
+        async with running(config) as node:
+            assert (await fetch(node, "/same.txt")).body == b"same"
+            files = {"index.html": b"two", "same.txt": b"same", "fresh.txt": b"fresh"}
+            origin.lacking.add(_index(world, world.publish("demo", files)))
+            world.purge("demo", "path", "/same.txt")
+            sequence = await origin.sign()
+            await until(lambda: node.follower.sequence == sequence)
+        await origin.stop()
+        async with running(config) as node:
+            assert (node.follower.sequence, node.follower.stored) == (sequence, 0)
+        await origin.start()
+        origin.lacking.clear()
+        async with running(config) as node:
+            await origin.serving(sequence)
+            assert node.follower.stored == sequence
+            assert (await fetch(node, "/same.txt")).outcome == "origin"
+        async with running(config) as node:
+            assert node.follower.stored == sequence
+            assert (await fetch(node, "/same.txt")).outcome == "disk"
+        await origin.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_purge_that_is_owed_stays_so_when_the_next_head_is_given_up_half_way(tmp_path: Path) -> None:
+    """One site's purge is owed; the next Head purges another site too, and its taking is cancelled while that one's
+    Index comes. Taken again, it gives no receipt before the first purge is done."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        assert (await fetch(node, "/same.txt")).body == b"same"
+        origin.lacking.add(_index(world, world.publish("demo", {"same.txt": b"same"})))
+        world.publish("another", {"index.html": b"one"})
+        world.purge("demo", "path", "/same.txt")
+        world.sign()  # not announced: the edge asks nobody by itself meanwhile
+        await node.follower.take(_offered(world.car()))
+        slow = _index(world, world.publish("another", {"index.html": b"two"}))
+        world.purge("another", "prefix", "/index")
+        world.sign()
+        gate = origin.after[slow] = asyncio.Event()
+        taking = asyncio.ensure_future(node.follower.take(_offered(world.car())))
+        await until(lambda: origin.asked[str(slow)] > 0)
+        taking.cancel()
+        await asyncio.wait([taking])
+        gate.set()
+        await node.follower.take(_offered(world.car()))
+        assert node.follower.sequence == world.sequence > node.follower.stored
 
     play(tmp_path, act)
 

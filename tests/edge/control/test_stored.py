@@ -7,12 +7,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from content import car
 from content.block import Block
+from content.catalog import Site
 from content.cid import DAG_CBOR, RAW
+from content.errors import ContentError
 from content.limits import MiB
 from edge.control.stored import CONTROL, HEAD, RESERVE, HeadStore, StoredHead
 from tests.kit import disks
@@ -45,6 +49,29 @@ def test_killed_between_its_files_a_store_has_each_of_them_whole(tmp_path: Path,
     store.save(head_of(b"newer"))
     assert (store.load(), store.record()) == (head_of(b"newer"), b"newer")
     assert sorted(path.name for path in tmp_path.iterdir()) == [CONTROL, HEAD, RESERVE]
+
+
+@pytest.mark.parametrize("count", [0, 1, 5_000])
+def test_a_head_is_stored_with_the_purges_it_owes(tmp_path: Path, count: int) -> None:
+    """Of as many sites as a long absence may come to: a CAR's header would not hold their names."""
+    owed = tuple(Site(f"site-{number}", 3).to_block() for number in range(count))
+    HeadStore(tmp_path).save(replace(head_of(b"new"), owed=owed))
+    stored = HeadStore(tmp_path).load()
+    assert stored is not None
+    assert stored.owed == owed
+    assert set(stored.blocks) >= set(head_of(b"new").blocks)
+
+
+def test_a_head_without_what_it_owes_is_none() -> None:
+    """A list that names a block which is not there: no Head, rather than one that owes less."""
+    blocks = head_of(b"new").blocks
+    whole = replace(head_of(b"new"), owed=(Site("demo", 3).to_block(),))
+    roots, came = car.read(whole.to_car())
+    assert StoredHead.from_blocks(roots, came).owed == whole.owed
+    with pytest.raises(ContentError):
+        StoredHead.from_blocks(roots, [block for block in came if block not in whole.owed])
+    with pytest.raises(ContentError):
+        StoredHead.from_blocks((*roots[:2], blocks[0].cid), came)
 
 
 @pytest.fixture

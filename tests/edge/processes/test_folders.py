@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.control.stored import CONTROL, HEAD
+from content.block import Block
+from content.catalog import Site
+from content.cid import DAG_CBOR
+from edge.control.stored import CONTROL, HEAD, HeadStore, StoredHead
 from edge.processes.folders import COUNTED, folder_of, level
 
 
@@ -62,3 +65,16 @@ def test_a_new_edge_has_nothing_to_level(tmp_path: Path) -> None:
     assert not counted.exists()
     assert folder_of(tmp_path, 0, 2).is_dir()
     assert not list(tmp_path.rglob(HEAD))
+
+
+def test_what_any_process_owes_all_begin_with(tmp_path: Path) -> None:
+    """One is at the oldest Head and owes nothing, another further on owes a purge: the parts of the disk have new
+    owners, so each of them begins at the oldest with that purge to carry out."""
+    catalog, site = Block.make(DAG_CBOR, b"\xa0"), Site("demo", 3).to_block()
+    for index, sequence, owed in ((0, b"8", ()), (1, b"9", (site,))):
+        folder = folder_of(tmp_path, index, 2)
+        folder.mkdir()
+        HeadStore(folder).save(StoredHead(sequence, catalog.cid, (catalog,), owed))
+    level(tmp_path, 3, int)
+    stored = [HeadStore(folder_of(tmp_path, index, 3)).load() for index in range(3)]
+    assert [(head.record, head.owed) for head in stored if head is not None] == [(b"8", (site,))] * 3
