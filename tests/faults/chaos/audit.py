@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from tests.faults.chaos.checker import Checker
 from tests.faults.chaos.history import History
-from tests.faults.chaos.leaks import Weight, weigh
+from tests.faults.chaos.leaks import Weight, named, weigh
 from tests.faults.chaos.nodes import Node, spawn
 from tests.faults.chaos.publishers import Publisher
 from tests.faults.chaos.ring import ORIGIN, Ring
@@ -240,7 +240,7 @@ class Audit:
     async def _weighed(self, node: Node) -> None:
         before = self.before[node.name][1]
         if not await self._within(f"{node.name} as light as before", self._light(node, before)):
-            self.checker.fail(f"{node.name} weighed {before}, and now {await self._weigh(node)}")
+            self.checker.fail(f"{node.name} weighed {before}, and now {await self._weigh(node)}: {named(node.pid)}")
 
     async def _weigh(self, node: Node) -> Weight:
         return weigh(node.pid, self.ring.public(node.name), await self.ring.metrics(node.name))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,12 @@ def weigh(pid: int, port: int, numbers: Mapping[str, float]) -> Weight:
         threads=int(status["Threads"]),
         memory=int(status["VmRSS"].split()[0]) * 1024,
     )
+
+
+def named(pid: int) -> str:
+    """What the descriptors that are no sockets are open on, most first; for who looks for the one too many."""
+    names = Counter(Path(link).name for link in _links(pid) if link and not link.startswith("socket:"))
+    return ", ".join(f"{count} {name}" for name, count in names.most_common())
 
 
 def _links(pid: int) -> list[str]:
