@@ -44,7 +44,7 @@ class Answering(Following):
         """Listeners on these sockets. `loopback`: the private one is reached from this machine alone."""
         self.watchdog = Watchdog()
         self.loader.pressure.lag = lambda: self.watchdog.own
-        self.loader.sources.lag = lambda: self.watchdog.lately
+        self.client.strain.lag = lambda: self.watchdog.lately
         self.pause = Pause()
         self.pause.confirm = self.follower.confirm
         self._answer_visitors(public)

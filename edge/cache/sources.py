@@ -28,8 +28,6 @@ from edge.peers.ring import Member, Ring
 from edge.peers.shares import Shares, share_of
 
 PROCESS_BACKOFF = 1.0  # s, at most, that a process of this machine is left alone: its parent starts it anew within that
-STRAINED = 0.1  # s of standing still from which on others are seen farther away ...
-STRAIN_MAX = 2.0  # ... by as much, and by this at most: then a silent one is doubted after 6.5 s instead of 0.45
 HOLDERS_TRIED = 4  # members asked for what they still hold when the origin is away
 ORIGIN_RUNG = 2  # from here on a question goes to the origin
 # Another process of this machine goes the whole way on our behalf: two owners, the origin, who still holds it
@@ -67,7 +65,6 @@ class Sources:
         self.holding: tuple[Member, ...] = ()  # members that join or leave: they fill nothing, and give what they hold
         self.hedges: Counter[str] = Counter()  # by whether they won
         self.mirror_reads: Counter[str] = Counter()  # by what came of them
-        self.lag: Callable[[], float] = lambda: 0.0  # s that our own loop stood still lately
         self._ourselves: frozenset[str] = frozenset({node})
         self.ring = ring or Ring()
 
@@ -199,7 +196,7 @@ class Sources:
         return Loaded(block, Source.ORIGIN)
 
     async def _ask_origin(self, cid: CID, origin: str, chain: tuple[str, ...]) -> tuple[Block | None, PeerError | None]:
-        end = await self.asker.ask(Whom(ORIGIN, origin, self._strain()), cid, How(self.origin_budgets), chain)
+        end = await self.asker.ask(Whom(ORIGIN, origin, self.client.strain()), cid, How(self.origin_budgets), chain)
         return (end.block, None) if isinstance(end, Answer) else (None, end)
 
     async def holders(self, attempt: Attempt) -> Loaded | None:
@@ -253,15 +250,7 @@ class Sources:
         """In one's own region nobody is far, however long the first answers took."""
         is_near = member.region == self.region
         trip = 0.0 if is_near else self.client.trips.of(member.url)
-        return Whom(member.name, member.url, trip + self._strain())
-
-    def _strain(self) -> float:
-        """Who stands still himself sees all others farther away by that. A crowd comes to all nodes at once,
-        and were each then to take the owners for dead, a block would leave the origin as often as there are nodes.
-
-        Taken when a question leaves, and not looked at again while it waits."""
-        lag = self.lag()
-        return min(lag, STRAIN_MAX) if lag > STRAINED else 0.0
+        return Whom(member.name, member.url, trip + self.client.strain())
 
     def rung(self, cid: CID, tier: int) -> int:
         """The rung a question starts on here: the one it came with, or higher where this node is the owner itself.

@@ -30,6 +30,7 @@ from edge.peers.proof import RAW_TYPE, body_of, prove, refuse_by_head
 from edge.peers.pulse import Pulses
 from edge.peers.room import Doors, Room
 from edge.peers.silence import GRACES, LATE, Watch
+from edge.peers.strain import Strain
 from edge.peers.trips import Trips
 from edge.peers.words import SOURCE as SOURCE_HEADER
 
@@ -110,7 +111,8 @@ class PeerClient:
             self._node_headers["Authorization"] = f"Bearer {token}"
         self._ssl = ssl
         self._session: aiohttp.ClientSession | None = None
-        self.pulses = Pulses(ssl)
+        self.strain = Strain()
+        self.pulses = Pulses(ssl, self.strain)
         self.trips = Trips()
         self.room = Room(ROOM)
         self._doors = Doors()
@@ -209,7 +211,7 @@ class PeerClient:
 
     async def _ask(self, question: Question, on_doubt: Callable[[], None] | None) -> Answer:
         budgets = question.budgets
-        watch = Watch(budgets, lambda: self.pulses.of(question.url, budgets.trip), on_doubt)
+        watch = Watch(budgets, lambda: self.pulses.of(question.url, budgets.trip), on_doubt, self.strain)
         try:
             async with watch:
                 return await self.exchange(question, watch.heard)

@@ -8,6 +8,7 @@ connection of its own, so that whatever is wrong with the open ones is no matter
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import aiohttp
 
@@ -18,8 +19,10 @@ WELL = 0.25  # s within which a healthy node answers, whatever else it waits for
 class Pulses:
     """Asks. Make it inside the running loop; close it there."""
 
-    def __init__(self, ssl: aiohttp.Fingerprint | bool = True) -> None:
+    def __init__(self, ssl: aiohttp.Fingerprint | bool = True, strain: Callable[[], float] = lambda: 0.0) -> None:
+        """`strain`: as edge/peers/strain; an answer may come later by twice as much."""
         self._ssl = ssl
+        self._strain = strain
         self._session: aiohttp.ClientSession | None = None
         self._asked: dict[str, asyncio.Task[bool]] = {}
 
@@ -41,11 +44,17 @@ class Pulses:
         return loop.time() - since if await self.of(url, trip) else None
 
     async def _beat(self, url: str, seconds: float) -> bool:
+        strained, loop = self._strain(), asyncio.get_running_loop()
+        since, beat = loop.time(), loop.create_task(self.beat(url))
         try:
-            async with asyncio.timeout(seconds):
-                return await self.beat(url)
-        except TimeoutError:
-            return False
+            while not beat.done():
+                left = since + seconds + 2 * max(0.0, self._strain() - strained) - loop.time()
+                if left <= 0:
+                    return False
+                await asyncio.wait((beat,), timeout=left)
+            return beat.result()
+        finally:
+            beat.cancel()
 
     async def beat(self, url: str) -> bool:
         """One question over the wire, however long it takes."""

@@ -45,12 +45,20 @@ class Watch:
     """Over one question: `async with` it, and say when the answer's head was heard. Raises TimeoutError."""
 
     def __init__(
-        self, budgets: Budgets, pulse: Callable[[], Awaitable[bool]], on_doubt: Callable[[], None] | None = None
+        self,
+        budgets: Budgets,
+        pulse: Callable[[], Awaitable[bool]],
+        on_doubt: Callable[[], None] | None = None,
+        strain: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """`pulse` asks for the health of the asked; `on_doubt` is called once, when that is not answered in time."""
+        """`pulse` asks for the health of the asked; `on_doubt` is called once, when that is not answered in time.
+        `strain`: as edge/peers/strain; what it is at the start is in the budgets already."""
         self._budgets = budgets
         self._pulse = pulse
         self._on_doubt = on_doubt
+        self._strain = strain
+        self._strained = strain()
+        self._given = 0.0  # s that the end was put off for what came since
         self._timeout = asyncio.timeout(None)
         self._timers: list[asyncio.TimerHandle] = []
         self._asking: asyncio.Task[None] | None = None
@@ -81,6 +89,11 @@ class Watch:
     def _silence(self) -> float:
         return min(self._budgets.silence, self._budgets.headers / 2)
 
+    @property
+    def _more(self) -> float:
+        """Seconds that the doubt and the end are to come later for our own strain since the question left."""
+        return 3 * max(0.0, self._strain() - self._strained)
+
     def _stop(self) -> None:
         for timer in self._timers:
             timer.cancel()
@@ -98,6 +111,9 @@ class Watch:
         if now - when > LATE and self._graces < GRACES:
             self._graces += 1
             self._end_at(now + grace(now - when))
+        elif (more := self._more - self._given) > 0:
+            self._given += more
+            self._end_at(now + more)
         elif self.waited is None and not self._timeout.expired():  # another timer may have struck in this very turn
             self._timeout.reschedule(now)
 
@@ -106,13 +122,15 @@ class Watch:
 
     async def _listen(self) -> None:
         """Ask for its health until it is heard, or until it is silent there too."""
-        budgets = self._budgets
+        budgets, loop = self._budgets, asyncio.get_running_loop()
         for_doubt = max(0.0, min(budgets.doubt, budgets.headers) - self._silence)
         await passes(0)
         while True:
             pulse = asyncio.ensure_future(self._pulse())
             try:
                 await _ends(pulse, for_doubt)
+                while not pulse.done() and (left := self._asked_at + budgets.doubt + self._more - loop.time()) > 0:
+                    await asyncio.wait((pulse,), timeout=left)
                 if not pulse.done() or not pulse.result():
                     self._doubt()
                 if not await pulse:
@@ -122,7 +140,7 @@ class Watch:
             self._end_at(self._asked_at + budgets.patience)
             await passes(BEAT)
         # As if it had been silent all the time: a dead one is not waited for to the end of our patience.
-        self._end_at(max(asyncio.get_running_loop().time(), self._asked_at + budgets.headers))
+        self._end_at(max(loop.time(), self._asked_at + budgets.headers))
 
     def _doubt(self) -> None:
         if self._on_doubt is not None and self.waited is None:

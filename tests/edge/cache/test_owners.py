@@ -218,11 +218,29 @@ def test_who_stood_still_himself_doubts_nobody_for_as_long(tmp_path: Path) -> No
     for longer than others are is waited for, and fills. (Found by bench/herd: a block left the origin three times.)"""
 
     async def scene(stage: Stage) -> None:
-        stage.node.loader.sources.lag = lambda: 0.5
+        stage.node.loader.client.strain.lag = lambda: 0.5
         stage.first.trick = "wait"
         asking = asyncio.create_task(source(stage.node, stage.mine[0]))
         await until(lambda: any(asked.path == "/healthz" for asked in stage.first.asked))
         assert asking not in (await asyncio.wait((asking,), timeout=2 * HASTY.doubt))[0]
+        stage.first.trick = "honest"
+        stage.first.release()
+        assert await asking is Source.PEER
+        assert not stage.asked_of(stage.second, stage.mine[0])
+
+    play(tmp_path, scene, HASTY)
+
+
+def test_who_stands_still_after_he_asked_doubts_nobody_for_as_long(tmp_path: Path) -> None:
+    """The crowd came when the question had left already. (Found by bench/herd: a block left the origin twice.)"""
+
+    async def scene(stage: Stage) -> None:
+        stage.first.trick = "wait"
+        asking = asyncio.create_task(source(stage.node, stage.mine[0]))
+        await until(lambda: any(asked.path == "/healthz" for asked in stage.first.asked))
+        stage.node.loader.client.strain.lag = lambda: 0.5
+        assert asking not in (await asyncio.wait((asking,), timeout=2 * HASTY.doubt))[0]
+        assert stage.node.loader.members.word("first") == ""
         stage.first.trick = "honest"
         stage.first.release()
         assert await asking is Source.PEER
