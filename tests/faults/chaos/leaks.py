@@ -14,16 +14,18 @@ from pathlib import Path
 
 MiB = 1 << 20
 _CLOSE_WAIT, _LISTEN = "08", "0A"
+_SHEET = "/memfd:rim-block"
 # What a busy day leaves behind without being a leak: connections that nodes keep for their next questions (closed when
 # idle for half a minute), threads of pools, SQLite, memory up to the budget with some slack of the allocator.
-FILES, SOCKETS, THREADS, TASKS, MEMORY = 8, 250, 24, 40, 160 * MiB
+FILES, SHEETS, SOCKETS, THREADS, TASKS, MEMORY = 8, 64, 250, 24, 40, 160 * MiB
 
 
 @dataclass(frozen=True, slots=True)
 class Weight:
     """Of one process, at one moment."""
 
-    files: int  # descriptors that are no sockets
+    files: int  # descriptors that are no sockets, nor sheets
+    sheets: int  # blocks in memory that have a descriptor: as many as were read again
     sockets: int
     half_open: int  # sockets whose other end has gone, and that nobody closed
     visitors: int  # connections of visitors, by its own count
@@ -35,6 +37,7 @@ class Weight:
         """Whether nothing of it has grown as a leak would."""
         return (
             self.files <= before.files + FILES
+            and self.sheets <= before.sheets + SHEETS
             and self.sockets <= before.sockets + SOCKETS
             and self.half_open <= before.half_open
             and self.visitors == 0
@@ -47,11 +50,13 @@ class Weight:
 def weigh(pid: int, port: int, numbers: Mapping[str, float]) -> Weight:
     """The weight of a node now, with what it says of itself."""
     links = [link for link in _links(pid) if link]
+    sheets = sum(link.startswith(_SHEET) for link in links)
     sockets = {link.removeprefix("socket:[").rstrip("]") for link in links if link.startswith("socket:")}
     states = [state for inode, state in _states().items() if inode in sockets]
     status = dict(line.partition(":")[::2] for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return Weight(
-        files=len(links) - len(sockets),
+        files=len(links) - len(sockets) - sheets,
+        sheets=sheets,
         sockets=len(sockets),
         half_open=states.count(_CLOSE_WAIT),
         visitors=int(numbers.get("rim_connections", 0)),
