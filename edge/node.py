@@ -176,6 +176,7 @@ class Node(Answering):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.follower.keep()
         await self.stager.close()
         await self.answerer.close()
         if self.part.speaks:

@@ -107,13 +107,14 @@ class Follower:
         self.denials = Denials() if denials is None else denials
         self.clock = clock
         self.head: Head | None = None
-        self.stored = 0  # the sequence that is durable here: what the origin is told
+        self.stored = 0  # the sequence that is durable here, with nothing owed: what the origin is told
         self.floor = 0  # no lower sequence is taken
         self.counts = HeadCounts()
         self.ready = asyncio.Event()  # there is something to say: a Head, or an origin that has none newer
         self._hint = asyncio.Event()
         self._hinted = 0
         self._taking = asyncio.Lock()
+        self._kept = 0  # the sequence that a restart would begin with
         self._owed: dict[str, Site] = {}  # sites whose purge is not done yet, as they were before it
         self._met = False  # the origin has answered, and no request has failed since
         self._said_ahead = False
@@ -171,7 +172,8 @@ class Follower:
         except (ContentError, Verdict) as error:
             logger.warning("the stored Head is of no use: %s", error)
             return False
-        self.stored = 0 if self._owed else record_read.sequence
+        self._kept = record_read.sequence
+        self.stored = 0 if self._owed else self._kept
         await self._serve(Head(record_read, stored.record, stored.catalog, world))
         return True
 
@@ -197,6 +199,13 @@ class Follower:
                 said = trouble
             await self._pause(backoff)
             backoff = min(backoff * 2, LAST_BACKOFF)
+            await self._settle()
+
+    async def keep(self) -> None:
+        """Store what is served, if that could not be done before: for who stops, and may start without the origin."""
+        async with self._taking:
+            if self.head is not None and self._kept < self.sequence:
+                await self._store(self.head)
 
     async def confirm(self) -> bool:
         """Whether what is served is the newest, as the origin says now; what it brings is taken. Beside the waiting
@@ -344,9 +353,9 @@ class Follower:
             newest = record.eol > self.head.record.eol
             kept = Head(record, offered.record, self.head.catalog, self.head.world) if newest else self.head
             self.head = kept
-            if await self._forget_purged(kept.world.views):
-                await self._store(kept)
-                self.on_stored(self.stored)
+            if newest:
+                self._kept = 0  # as what lies there ends sooner
+            await self._pay()
         return False
 
     def _check_named(self, record: ipns.Record, cid: CID, catalog: Catalog) -> None:
@@ -382,6 +391,20 @@ class Follower:
         await self._serve(head)
         self.on_stored(self.stored)
 
+    async def _settle(self) -> None:
+        """Do what the Head that is served still waits for: a disk may have room again, a peer the Index, and the origin
+        be away."""
+        async with self._taking:
+            if self.stored < self.sequence:
+                await self._pay()
+
+    async def _pay(self) -> None:
+        """Forget what is owed, and store: with nothing owed any more, or what was not stored at all."""
+        assert self.head is not None
+        if await self._forget_purged(self.head.world.views) or self._kept < self.sequence:
+            await self._store(self.head)
+            self.on_stored(self.stored)
+
     async def _store(self, head: Head) -> None:
         """Write it down, with what it owes. On a full disk the edge goes on with it all the same, but gives no receipt:
         the origin is told of what is stored, and done."""
@@ -393,8 +416,9 @@ class Follower:
             self.counts.unstored += 1
             logger.error("the Head cannot be stored: %s", error)
             return
+        self._kept = head.record.sequence
         if not owed:
-            self.stored = head.record.sequence
+            self.stored = self._kept
 
     async def _forget_purged(self, views: Mapping[str, SiteView]) -> bool:
         """Whether all that new floors cover is gone. What to forget stands in Indexes, and a node of one may be out of
@@ -409,10 +433,12 @@ class Follower:
                 await self.loader.forget(await self.loader.run(purged(old, view), limit=None))
                 await self.loader.reread(await self.loader.run(softened(old, view), limit=None))
             except (ContentError, Verdict) as error:
-                logger.warning("purge of %s: %s; all blocks in memory go", name, error)
-                self.loader.forget_memory()
+                if name not in self._owed:
+                    logger.warning("purge of %s: %s; all blocks in memory go", name, error)
+                    self.loader.forget_memory()
                 if isinstance(error, Verdict):  # an Index that does not read will not read later either
                     owed[name] = old
+                    continue
             self.on_event("purged", name, generation=view.site.generation)
         self._owed = owed  # only now: who is given up half-way owes as much as before
         return not owed

@@ -617,6 +617,42 @@ def test_a_full_disk_gets_no_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyP
     play(tmp_path, act)
 
 
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_head_that_found_no_room_is_stored_when_there_is_some_without_the_origin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: bool
+) -> None:
+    """A full disk, a new Head, the origin dies, the disk has room again: the edge stores what it serves by itself, or
+    at the latest when it stops; started anew it goes on from there. (Found by the chaos run, seed 4204.)"""
+
+    async def run() -> None:
+        world = new_world()
+        world.sign()
+        origin = await TinyOrigin(world).start()
+        config = config_of(tmp_path, origin)
+        async with running(config) as node:
+            await origin.serving(world.sequence)
+            save = node.follower.store.save
+
+            def full(head: Any) -> None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            monkeypatch.setattr(node.follower.store, "save", full)
+            world.publish("demo", {"index.html": b"two"})
+            sequence = await origin.sign()
+            await until(lambda: node.follower.sequence == sequence)
+            await origin.stop()
+            if stops:
+                await until(lambda: node.follower.counts.errors > 0)
+            monkeypatch.setattr(node.follower.store, "save", save)
+            if not stops:
+                await until(lambda: node.follower.stored == sequence)
+        async with running(config) as node:
+            assert node.follower.stored == sequence
+            assert node.follower.sequence == sequence
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
 def test_a_full_disk_has_room_for_a_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No space is left but the reserve: the Head is stored in its place, and the reserve is there again."""
 
