@@ -140,6 +140,7 @@ class Numbers:
             "rim_head_swaps_total": counts.swaps,
             "rim_head_refused_total": dict(counts.refused),
             "rim_head_errors_total": counts.errors,
+            "rim_head_unstored_total": counts.unstored,
             "rim_warmed_blocks_total": self.warmer.counts.blocks,
             "rim_warm_errors_total": self.warmer.counts.errors,
             "rim_sites": len(self.ready.router.sites),

@@ -80,6 +80,7 @@ METRICS: tuple[Metric, ...] = (
         "rim_head_refused_total", "Heads not taken, by reason. Alert on fork: two histories are signed.", ("reason",)
     ),
     Metric("rim_head_errors_total", "Requests for the Head that failed."),
+    Metric("rim_head_unstored_total", "Times that the Head could not be stored: served, and no receipt given."),
     Metric("rim_warmed_blocks_total", "Blocks fetched ahead of an activation."),
     Metric("rim_warm_errors_total", "Releases that could not be warmed."),
     Metric("rim_sites", "Sites that this edge serves."),

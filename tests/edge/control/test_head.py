@@ -610,6 +610,7 @@ def test_a_full_disk_gets_no_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyP
         await until(lambda: node.follower.sequence == new)
         assert (await fetch(node, "/")).body == b"two"
         assert node.follower.stored == old
+        assert node.numbers.values()["rim_head_unstored_total"] > 0
         monkeypatch.setattr(node.follower.store, "save", save)
         await origin.serving(new)
         assert node.follower.stored == new
