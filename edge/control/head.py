@@ -16,30 +16,29 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 
 from content import ipns
 from content.block import Block
-from content.catalog import Catalog, Site
+from content.catalog import Catalog
 from content.cid import CID
 from content.denyrule import Rule
 from content.errors import BadCID, BadNode, BadRecord, ContentError
 from edge.cache.flight import Verdict
 from edge.cache.loader import Loader, Unavailable
 from edge.control.asking import HeadClient, HeadError
-from edge.control.purge import purged, softened
+from edge.control.owed import Event, Owed
 from edge.control.stored import HeadStore, StoredHead
 from edge.control.trust import Handover, Retired, Trust
 from edge.control.views import World, build
 from edge.denials import Denials
 from edge.site.router import Router
-from edge.site.view import SiteView
 
 logger = logging.getLogger("rim.edge")
 
@@ -47,12 +46,6 @@ WAIT = 30.0  # s that the origin may hold a request for the Head
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0
 HINT_GRACE = 0.5  # s that a waiting request gets to bring what a hint promises, before it is asked again
 RENEW_BELOW = 24 * 3600.0  # s left of a record below which its renewal is looked for
-
-
-class Event(Protocol):
-    """Somebody who is told what happens: a word, the site if it is one's, and more."""
-
-    def __call__(self, name: str, site: str | None = None, **detail: Any) -> None: ...
 
 
 def _unheard(name: str, site: str | None = None, **detail: Any) -> None:
@@ -115,7 +108,7 @@ class Follower:
         self._hinted = 0
         self._taking = asyncio.Lock()
         self._kept = 0  # the sequence that a restart would begin with
-        self._owed: dict[str, Site] = {}  # sites whose purge is not done yet, as they were before it
+        self._owed = Owed(loader, on_event)
         self._met = False  # the origin has answered, and no request has failed since
         self._said_ahead = False
         self._heir: str | None = None  # the key that the last believed Catalog with a successor named
@@ -168,12 +161,12 @@ class Follower:
             record_read = self.trust.verify(stored.record, None)
             world = await build(stored.catalog, stored.blocks, None, self._nowhere)
             self._check_named(record_read, stored.catalog, world.catalog)
-            self._owed = _oldest(map(Site.from_block, stored.owed), world.views)
+            self._owed.recall(stored.owed, world.views)
         except (ContentError, Verdict) as error:
             logger.warning("the stored Head is of no use: %s", error)
             return False
         self._kept = record_read.sequence
-        self.stored = 0 if self._owed else self._kept
+        self.stored = 0 if self._owed.blocks else self._kept
         await self._serve(Head(record_read, stored.record, stored.catalog, world))
         return True
 
@@ -386,29 +379,31 @@ class Follower:
         done."""
         self.denials.set_own(head.world.denied.own)  # at once: who must not answer need not wait for what follows
         await self._take_denied(head.world)
-        await self._forget_purged(head.world.views)
+        await self._owed.carry_out({} if self.head is None else self.head.world.views, head.world.views)
         await self._store(head)
         await self._serve(head)
         self.on_stored(self.stored)
 
     async def _settle(self) -> None:
         """Do what the Head that is served still waits for: a disk may have room again, a peer the Index, and the origin
-        be away."""
+        be away. What fails again is tried again."""
         async with self._taking:
-            if self.stored < self.sequence:
-                await self._pay()
+            with suppress(OSError):  # of a disk that lets nothing be taken off it
+                if self.stored < self.sequence:
+                    await self._pay()
 
     async def _pay(self) -> None:
         """Forget what is owed, and store: with nothing owed any more, or what was not stored at all."""
         assert self.head is not None
-        if await self._forget_purged(self.head.world.views) or self._kept < self.sequence:
+        views = self.head.world.views
+        if await self._owed.carry_out(views, views) or self._kept < self.sequence:
             await self._store(self.head)
             self.on_stored(self.stored)
 
     async def _store(self, head: Head) -> None:
         """Write it down, with what it owes. On a full disk the edge goes on with it all the same, but gives no receipt:
         the origin is told of what is stored, and done."""
-        owed = tuple(site.to_block() for site in self._owed.values())
+        owed = self._owed.blocks
         stored = StoredHead(head.raw, head.catalog, tuple(head.world.blocks.values()), owed)
         try:
             await _to_its_end(partial(self.store.save, stored))
@@ -419,29 +414,6 @@ class Follower:
         self._kept = head.record.sequence
         if not owed:
             self.stored = self._kept
-
-    async def _forget_purged(self, views: Mapping[str, SiteView]) -> bool:
-        """Whether all that new floors cover is gone. What to forget stands in Indexes, and a node of one may be out of
-        reach; then the site is remembered as it was, and memory goes whole: rather cold than wrong."""
-        known = {} if self.head is None else {name: view.site for name, view in self.head.world.views.items()}
-        before, owed = known | self._owed, dict[str, Site]()
-        for name, view in views.items():
-            old = before.get(name)
-            if old is None or (old.floors == view.site.floors and old.soft == view.site.soft):
-                continue
-            try:
-                await self.loader.forget(await self.loader.run(purged(old, view), limit=None))
-                await self.loader.reread(await self.loader.run(softened(old, view), limit=None))
-            except (ContentError, Verdict) as error:
-                if name not in self._owed:
-                    logger.warning("purge of %s: %s; all blocks in memory go", name, error)
-                    self.loader.forget_memory()
-                if isinstance(error, Verdict):  # an Index that does not read will not read later either
-                    owed[name] = old
-                    continue
-            self.on_event("purged", name, generation=view.site.generation)
-        self._owed = owed  # only now: who is given up half-way owes as much as before
-        return not owed
 
     async def _take_denied(self, world: World) -> None:
         """Take away what is denied from now on. Nobody would be given it any more; the room is for others."""
@@ -465,15 +437,6 @@ class Follower:
 
     def __repr__(self) -> str:
         return f"<Follower of {self.source.origin} at {self.sequence}{', stale' if self.is_stale else ''}>"
-
-
-def _oldest(owed: Iterable[Site], views: Mapping[str, SiteView]) -> dict[str, Site]:
-    """Of sites as they were before a purge: the oldest of each, where it is older than what is served."""
-    found: dict[str, Site] = {}
-    for site in sorted(owed, key=lambda site: site.generation, reverse=True):
-        if site.name in views and site.generation < views[site.name].site.generation:
-            found[site.name] = site
-    return found
 
 
 async def _to_its_end(write: Callable[[], None]) -> None:

@@ -1,0 +1,77 @@
+"""Owed: the purges of a Head that this edge has shown and not carried out yet.
+
+Here lives the forgetting of what new floors cover, and which sites still wait for it. Not here: which blocks those are
+(edge/control/purge), when it is done and stored (head), how it lies on the disk (stored).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from content.block import Block
+from content.catalog import Site
+from content.errors import ContentError
+from edge.cache.flight import Verdict
+from edge.cache.loader import Loader
+from edge.control.purge import purged, softened
+from edge.site.view import SiteView
+
+logger = logging.getLogger("rim.edge")
+
+
+class Event(Protocol):
+    """Somebody who is told what happens: a word, the site if it is one's, and more."""
+
+    def __call__(self, name: str, site: str | None = None, **detail: Any) -> None: ...
+
+
+class Owed:
+    """What one edge owes: the sites whose purge is not done, as they were before it."""
+
+    def __init__(self, loader: Loader, on_event: Event) -> None:
+        self._loader = loader
+        self._on_event = on_event
+        self._sites: dict[str, Site] = {}
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The Site blocks from before: what `recall` takes."""
+        return tuple(site.to_block() for site in self._sites.values())
+
+    def recall(self, blocks: Iterable[Block], views: Mapping[str, SiteView]) -> None:
+        """What was owed in another life, beside what is served now. Of a site that comes more than once the oldest; one
+        that is no older than what is served owes nothing. Raises ContentError."""
+        found: dict[str, Site] = {}
+        for site in sorted(map(Site.from_block, blocks), key=lambda site: site.generation, reverse=True):
+            if site.name in views and site.generation < views[site.name].site.generation:
+                found[site.name] = site
+        self._sites = found
+
+    async def carry_out(self, before: Mapping[str, SiteView], after: Mapping[str, SiteView]) -> bool:
+        """Whether all that new floors cover is gone, those of earlier Heads too. What to forget stands in Indexes, and
+        a node of one may be out of reach; then the site is remembered as it was, and memory goes whole: rather cold
+        than wrong. Raises OSError of a disk that lets nothing be taken off it."""
+        were = {name: view.site for name, view in before.items()} | self._sites
+        owed: dict[str, Site] = {}
+        for name, view in after.items():
+            old = were.get(name)
+            if old is None or (old.floors == view.site.floors and old.soft == view.site.soft):
+                continue
+            try:
+                await self._loader.forget(await self._loader.run(purged(old, view), limit=None))
+                await self._loader.reread(await self._loader.run(softened(old, view), limit=None))
+            except (ContentError, Verdict) as error:
+                if name not in self._sites:
+                    logger.warning("purge of %s: %s; all blocks in memory go", name, error)
+                    self._loader.forget_memory()
+                if isinstance(error, Verdict):  # an Index that does not read will not read later either
+                    owed[name] = old
+                    continue
+            self._on_event("purged", name, generation=view.site.generation)
+        self._sites = owed  # only now: who is given up half-way owes as much as before
+        return not owed
+
+    def __repr__(self) -> str:
+        return f"<Owed: {', '.join(self._sites) or 'nothing'}>"
