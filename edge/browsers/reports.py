@@ -1,7 +1,8 @@
-"""Reports: what browsers tell of other places, as a service worker found them. `POST /.rim/report?kind=lie&path=…&at=…`
+"""Reports: what browsers tell of other places and of themselves. `POST /.rim/report?kind=lie&path=…&at=…`
 
-Here lives the taking of a report, on whatever host: it comes where a worker took its bytes instead, which may be
-another edge's gateway and no site at all. Not here: what a worker reports (edge/site/browser/worker.js).
+Here lives the taking of a report, on whatever host: a lie is told where a worker took its bytes instead, which may be
+another edge's gateway and no site at all. Not here: what is reported (edge/site/browser: worker.js of lies; client.js
+of pages that did not come up, and of browsers without room).
 
 It stands in the query, because this side of an edge reads no bodies (edge/http/protocol/reading), and nothing here is
 worth to begin with it. Anybody can send one, so it proves nothing and changes nothing: it is a number to alert on, by a
@@ -44,7 +45,7 @@ _PREFLIGHT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was told. `at`: the host whose answer was not what the manifest says."""
+    """What was told. `at`: the host whose answer was not what the manifest says, or that the browser speaks of."""
 
     kind: str
     site: str = ""

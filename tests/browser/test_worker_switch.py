@@ -24,6 +24,7 @@ from tests.kit.nodes import fetch, until
 from tests.kit.ring import Up
 
 pytestmark = pytest.mark.needs("chromium")
+REPORTS = "rim_browser_reports_total"
 BAD = "/.rim/worker-0000000000ba.js"
 NEW = (
     'addEventListener("install", () => skipWaiting()); addEventListener("activate", e => e.waitUntil(clients.claim()));'
@@ -262,11 +263,11 @@ def _is_back(page: Page) -> bool:
 
 
 def test_three_pages_that_do_not_come_up_take_the_worker_away(
-    liar: Liar, site: str, one: whole.Whole, context: BrowserContext
+    up: Up, liar: Liar, site: str, one: whole.Whole, context: BrowserContext
 ) -> None:
     """No switch was thrown: client.js, which no worker answers, counts. The fourth page is whole, without a worker, and
-    it is not registered again."""
-    page = context.new_page()
+    it is not registered again. The edge is told, once."""
+    page, told = context.new_page(), up.counted(REPORTS, 0, kind="boot")
     stopping = 'if (/script|style/.test(event.request.destination) && !event.request.url.includes("/.rim/"))'
     with worker(
         liar, site, NEW + f'addEventListener("fetch", event => {{ {stopping} event.respondWith(Response.error()); }});'
@@ -279,6 +280,7 @@ def test_three_pages_that_do_not_come_up_take_the_worker_away(
         until("freed", lambda: freed(page))
         assert opened(page, liar.of(site)) == one.parts
         assert freed(page)
+        assert up.counted(REPORTS, 0, kind="boot") == told + 1
 
 
 SILENT: dict[str, Change] = {

@@ -14,13 +14,16 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.kit import whole
-from tests.kit.chromium import heard, installed, kept_chromium, kill_workers, state, updated, visitor
-from tests.kit.liar import Liar
+from tests.kit.chromium import heard, installed, kept, kept_chromium, kill_workers, state, updated, visitor
+from tests.kit.liar import Liar, cut
+from tests.kit.nodes import until
 from tests.kit.ring import Up
 
 pytestmark = pytest.mark.needs("chromium")
 LATER = ("lazy", "data", "css")  # what whole.later asks for
 EXTRA = 24
+# The install that was under way has come to its end, so or so
+ENDED = "navigator.serviceWorker.getRegistration('/').then(found => !!found && !found.installing)"
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +153,41 @@ def test_a_worker_killed_in_the_middle_of_an_update(up: Up, liar: Liar, browser:
         assert len(again) <= 2 * EXTRA - len(had)  # v1's lie there, and so does what v2 had got
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["install", "update"])
+def test_a_line_that_breaks_in_the_middle(up: Up, liar: Liar, browser: Browser, tmp_path: Path, first: bool) -> None:
+    """Files are on their way, and nobody can be asked any more: the install ends without them. The next page has the
+    rest fetched, and that alone; then the release is whole, and works with nobody there."""
+    site = f"broken-{first}".lower()
+    live = make(tmp_path, 1)
+    release = up.publish(live.folder, site, "--wait", "all")["release"]
+    with visitor(browser) as context:
+        page = context.new_page()
+        if not first:
+            assert opened(page, liar.of(site)) == live.parts
+            updated(page, release)
+            live = make(tmp_path, 2)
+            release = up.publish(live.folder, site, "--wait", "all")["release"]
+        with liar.hold("/extra/*", skip=EXTRA // 3) as held:
+            assert opened(page, liar.of(site)) == live.parts
+            held.wait()
+            context.set_offline(True)  # for gateways too
+            liar.lie(lambda asked: True, cut)
+        page.wait_for_function(ENDED)
+        had, before = had_of(page), len(liar.asked)
+        assert EXTRA // 3 <= len(had) < (1 if first else 2) * EXTRA
+        assert kept(page).get("whole") != release
+        liar.honest()
+        context.set_offline(False)
+        assert opened(page, liar.of(site)) == live.parts
+        updated(page, release)
+        again = extra(liar, before)
+        assert set(again.values()) == {1}
+        assert len(again) == (1 if first else 2) * EXTRA - len(had)
+        liar.down()
+        assert opened(page, liar.of(site, "/deep/page/")) == live.parts
+        liar.up()
+
+
 def test_a_browser_that_ends_in_the_middle_of_an_update(up: Up, liar: Liar, browser: Browser, tmp_path: Path) -> None:
     """The next day the same visitor has the new release, whole, and pays for the rest of it alone."""
     one, two = make(tmp_path, 1), make(tmp_path, 2)
@@ -197,6 +235,7 @@ def test_a_browser_that_is_full(up: Up, liar: Liar, browser: Browser, tmp_path: 
             assert whole.later(page) == dict.fromkeys(LATER, "v2")
         heard(second, "quota")
         assert whole.later(second) == dict.fromkeys(LATER, "v1")
+        until("the edge is told", lambda: up.counted("rim_browser_reports_total", 0, kind="quota") > 0)
 
 
 def _fill(context: BrowserContext, page: Page, liar: Liar, size: int) -> None:

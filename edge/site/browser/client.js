@@ -4,14 +4,18 @@
 //   on("ready", ({ release }) => offer("A new version is here: reload."));
 //
 // To import it registers the worker, once the page is loaded and idle: a first visit pays for nothing before that.
+// It has the worker go on with what an install could not finish.
 // It also counts boots. The worker answers this file from what it stored with itself, before it does anything else, and
 // else it comes from the edge: so it is there whatever the worker does. After three pages in a row that did not come up
 // under it, the worker is taken away, and left away for a day.
 const SCRIPT = "/.rim/sw.js";
 const COUNT = "rim:boots";
 const OFF = "rim:off";
+const ASKED = "rim:asked";
 const DAY = 86_400_000;
+const PAUSE = 600_000;
 const TRIES = 3;
+const GONE = -1;
 const PATIENCE = 2000;
 const container = navigator.serviceWorker;
 
@@ -120,10 +124,14 @@ async function quiet() {
 // A page is up when it is loaded, quiet, and none of its own scripts and styles failed to come. Errors that scripts
 // throw do not count: their bytes were the right ones, and a site may have thrown them all along.
 async function boot() {
-  if (!container?.controller) return write(COUNT);
   const failures = Number(read(COUNT));
+  if (!container?.controller) {
+    // Told from here: a worker that lets nothing come up might not have let that out.
+    if (failures === GONE) report("boot");
+    return write(COUNT);
+  }
   if (failures >= TRIES) {
-    write(COUNT);
+    write(COUNT, GONE);
     write(OFF, Date.now());
     await unregister();
     return location.reload();
@@ -138,6 +146,25 @@ async function boot() {
   addEventListener("pagehide", () => failed || write(COUNT));
   await quiet();
   if (!failed) write(COUNT);
+  await resume().catch(() => {});
+}
+
+// Where the line broke in an install, it ended without some files, and no other comes before the next deploy. So the
+// worker is asked to fetch them: once in ten minutes, whatever comes of it, and not while a newer one is at it.
+async function resume() {
+  const { current, whole } = (await (await caches.match("/.rim/state"))?.json()) ?? {};
+  if (current === whole || navigator.connection?.saveData || Date.now() - Number(read(ASKED)) < PAUSE) return;
+  const registration = await container.getRegistration("/");
+  await registration?.update();
+  if (!registration || registration.installing) return;
+  write(ASKED, Date.now());
+  registration.active?.postMessage({ rim: "fill", release: current });
+}
+
+// What nobody else would tell whoever runs the edge; counted by kind, and believed as little as any report.
+function report(kind) {
+  const told = new URLSearchParams({ kind, path: location.pathname, at: location.host });
+  navigator.sendBeacon(`/.rim/report?${told}`);
 }
 
 const isOwn = (url) => url.startsWith(location.origin + "/");
@@ -145,6 +172,11 @@ const isBroken = ({ name, initiatorType, responseStatus }) =>
   isOwn(name) && /^(script|link)$/.test(initiatorType) && (responseStatus === 0 || responseStatus >= 400);
 
 // Where there is no room even for a manifest the worker leaves. To register it again would take it back.
-on("quota", ({ left }) => left && write(OFF, Date.now()));
+// And where there is none for files, to ask for them again would be to fetch them for nothing.
+on("quota", ({ left }) => {
+  if (!(Number(read(ASKED)) > Date.now())) report("quota");
+  write(ASKED, Date.now() + DAY);
+  if (left) write(OFF, Date.now());
+});
 boot();
 register();

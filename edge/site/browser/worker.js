@@ -162,7 +162,7 @@ async function install(event) {
   // not deleted before another worker is active, so what is not found there is never asked of the network instead.
   // By destination, because the script of a Worker has to pass here: that binds the Worker to its page's release.
   const routes = stored.flatMap(({ immutable, path, type }) => {
-    const [kind] = type.match(/script|font|image/) ?? [];
+    const kind = type.match(/script|font|image/)?.[0];
     if (!immutable || !kind || !/^[\w/.~-]+$/.test(path)) return [];
     const condition = { urlPattern: { pathname: path, search: "" }, requestDestination: kind };
     return { condition, source: { cacheName: FILES } };
@@ -201,9 +201,9 @@ async function fill(core) {
     }
   };
   await Promise.all(["", "", "", "", "", ""].map(work));
-  // Else the next install goes on from here, and without a network the release before is the one to show.
-  const { release } = core;
+  // Else who fills next goes on from here, and without a network the release before is the one to show.
   if (done === total) {
+    const { release } = core;
     await navigator.locks.request("rim", async () => remember("state", { ...(await recall("state")), whole: release }));
     tell("ready", { release });
   }
@@ -217,7 +217,8 @@ async function tidy() {
   const keep = [current, whole];
   const ids = (await clients.matchAll({ includeUncontrolled: true, type: "all" })).map(({ id }) => id);
   const cache = await caches.open("rim:state");
-  const kept = async (kind) => (await cache.keys()).map(({ url }) => url.split(`/.rim/${kind}/`)[1]).filter(Boolean);
+  const kept = async (kind) =>
+    (await cache.keys()).map(({ url }) => url.split("/.rim/" + kind + "/")[1]).filter(Boolean);
   for (const id of await kept("tab")) {
     const { release, at } = await recall("tab/" + id);
     // A page that is on its way is no client yet.
@@ -521,5 +522,7 @@ async function get(url, limit, { ready, ...options } = {}) {
 // --- Pages speak
 
 async function hear({ data, source, ports }) {
-  if (data.rim === "status") ports[0].postMessage({ ...(await tabOf(source.id)), away });
+  // What an install left out, because the line broke: no other comes before the next deploy (client.js asks).
+  if (data.release) await fill(await manifest(data.release));
+  ports[0]?.postMessage({ ...(await tabOf(source.id)), away });
 }
