@@ -34,6 +34,7 @@ from edge.cache.flight import FillerDied, Flight
 from edge.cache.loader import Loader, Unavailable
 from edge.http.problem import Problem
 from edge.replies import RETRY
+from edge.site.browser.scripts import JAVASCRIPT
 from edge.site.browser.stub import Standing
 from edge.site.router import Router, Table
 
@@ -64,9 +65,10 @@ class Manifests:
         """The manifest; None where it is not what was signed. Raises Unavailable, ContentError."""
         return await self._once((of.signed, of.ipns, "whole"), lambda: self._whole(of))
 
-    async def workbox(self, of: Standing) -> Coded | None:
-        """The list for Workbox, of a manifest that holds."""
-        return await self._once((of.signed, of.ipns, "workbox"), lambda: self._workbox(of))
+    async def workbox(self, of: Standing, script: bool) -> Coded | None:
+        """The list for Workbox, of a manifest that holds. `script`: as one that leaves it where Workbox's own tools
+        would, and that a browser compares when it looks for a new worker."""
+        return await self._once((of.signed, of.ipns, "workbox", script), lambda: self._workbox(of, script))
 
     async def since(self, of: Standing, release: CID) -> Coded | None:
         """What has changed since this release; None where that is not shorter than the whole, which must hold, where
@@ -104,9 +106,10 @@ class Manifests:
             return None
         return await coded(await self._think(manifest.whole, core, of.signed.signature), JSON)
 
-    async def _workbox(self, of: Standing) -> Coded:
+    async def _workbox(self, of: Standing, script: bool) -> Coded:
         listed, _ = await self._core(of)
-        return await coded(manifest.signed_text({"": manifest.workbox(listed)})[4:-1], JSON)
+        text = manifest.signed_text({"": manifest.workbox(listed)})[4:-1]
+        return await coded(b"self.__WB_MANIFEST=%b\n" % text, JAVASCRIPT) if script else await coded(text, JSON)
 
     async def _since(self, of: Standing, release: CID) -> Coded | None:
         _, core = await self._core(of)

@@ -8,6 +8,7 @@ the making of manifests (edge/browsers/manifests), reports (edge/browsers/report
     /.rim/client.js, .d.ts  what a page imports
     /.rim/manifest.json     ?since=RELEASE: the difference, or 204;  ?release=RELEASE: of that one, or 404
     /.rim/workbox.json      the same files, for a worker of the site's own
+    /.rim/workbox.js        that list as a script: what a worker registers with Workbox it must have in its first turn
     /.rim/proof             ?path=PATH&release=RELEASE: the nodes of the Index that prove it
 
 A manifest that the site's key has not signed is shown to nobody: the site is then one without a worker. One that cannot
@@ -43,7 +44,8 @@ from edge.site.view import SiteView, Visit
 from edge.site.visitor import Visitor, cid_of, receive
 
 PREFIX: Final = "/.rim/"
-SW, MANIFEST, WORKBOX, PROOF = (PREFIX + name for name in ("sw.js", "manifest.json", "workbox.json", "proof"))
+SW, MANIFEST, PROOF = (PREFIX + name for name in ("sw.js", "manifest.json", "proof"))
+WORKBOX, WORKBOX_SCRIPT = (PREFIX + name for name in ("workbox.json", "workbox.js"))
 _FIXED: Final = {PREFIX + "client.js": scripts.JAVASCRIPT, PREFIX + "client.d.ts": scripts.TYPES}
 _CAR: Final = "application/vnd.ipld.car; version=1"
 _ASK: Final = "no-cache"  # kept, and asked about each time: a kill switch must not wait for a cache to forget
@@ -103,7 +105,7 @@ class Browsers:
             raise Denied(path, view.refused)
         if scripts.is_worker_path(path):
             return await self._worker(asked, view, path)
-        if path in (MANIFEST, WORKBOX):
+        if path in (MANIFEST, WORKBOX, WORKBOX_SCRIPT):
             return await self._listed(case, path)
         if path == PROOF and view.has_worker:
             return await self._proof(asked, view)
@@ -145,8 +147,8 @@ class Browsers:
         if of is None or whole is None:
             raise Problem(404, "This site has no service worker, or none of that release.")
         serial = ("Rim-Serial", str(of.signed.serial))
-        if path == WORKBOX:
-            return case.reply(await self.manifests.workbox(of) or whole, serial)
+        if path in (WORKBOX, WORKBOX_SCRIPT):
+            return case.reply(await self.manifests.workbox(of, path == WORKBOX_SCRIPT) or whole, serial)
         since = cid_of(query.get("since", ""))
         if since == of.signed.release:
             return _nothing_new(case, of)

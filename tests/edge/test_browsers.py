@@ -125,7 +125,7 @@ def test_what_a_site_without_a_worker_answers(tmp_path: Path) -> None:
             assert client.headers["cache-control"] == "no-cache"
             assert (await fetch(node, "/.rim/client.d.ts", host)).headers["content-type"].startswith("text/plain")
             release = world.sites["demo"].live.release  # type: ignore[union-attr]
-            for path in ("manifest.json", "workbox.json", "elsewhere", "worker-0123456789ab.js"):
+            for path in ("manifest.json", "workbox.json", "workbox.js", "elsewhere", "worker-0123456789ab.js"):
                 gone = await fetch(node, f"/.rim/{path}", host)
                 assert (gone.status, gone.headers["cache-control"]) == (404, "no-store"), (host, path)
             served = (await fetch(node, scripts.worker_path(), host)).status
@@ -203,7 +203,14 @@ def test_the_list_for_workbox(tmp_path: Path) -> None:
     """URL, revision and integrity; hash-named files have no revision."""
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
-        rows = {row["url"]: row for row in json.loads((await fetch(node, "/.rim/workbox.json")).body)}
+        told = (await fetch(node, "/.rim/workbox.json")).body
+        script = await fetch(node, "/.rim/workbox.js")
+        assert script.body == b"self.__WB_MANIFEST=" + told + b"\n"
+        assert (script.headers["content-type"].partition(";")[0], script.headers["cache-control"]) == (
+            "text/javascript",
+            "no-cache",
+        )
+        rows = {row["url"]: row for row in json.loads(told)}
         assert set(rows) == set(PRECACHED)
         assert rows["/app-BQk3xY9z.js"]["revision"] is None
         assert len(rows["/index.html"]["revision"]) == 64

@@ -186,6 +186,7 @@ KINDS = [
     Kind(304, "/.rim/manifest.json", {"If-None-Match": "*"}, host=WORKED),
     Kind(404, "/.rim/manifest.json"),
     Kind(200, "/.rim/workbox.json", host=WORKED),
+    Kind(200, "/.rim/workbox.js", host=WORKED),
     Kind(400, "/.rim/proof", host=WORKED),
     Kind(204, "/.rim/manifest.json", PREFLIGHT, "OPTIONS", WORKED),
     Kind(200, "/style.css", {"Rim-Release": str(CID.of(DAG_CBOR, b""))}, host=WORKED),
