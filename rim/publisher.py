@@ -145,9 +145,13 @@ class Publisher:
             if measure is not None:
                 measure.finish(0)
             raise
+        remarks = [outcome.remark]
         if measure is not None and (returning := measure.finish()) is not None:
             outcome.returning = returning.value()
-            outcome.remark = "\n".join(filter(None, (outcome.remark, returning.text() if returning.files else "")))
+            remarks.append(returning.text() if returning.files else "")
+        if built.rules.worker is not None and not ready.site.get("worker", {}).get("on", True):
+            remarks.append(f"the service worker stays switched off: `rim sw on {outcome.site}`")
+        outcome.remark = "\n".join(filter(None, remarks))
         return outcome
 
     def _go_live(self, outcome: Outcome, ready: Prepared, expected: str | None, sender: Sender) -> None:

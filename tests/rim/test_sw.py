@@ -8,7 +8,7 @@ from tests.rim.conftest import Shell, site_folder
 
 
 def test_the_switch_as_it_is_typed(user: Shell, tmp_path: Path) -> None:
-    """Off, on and status say how it stands in words and in JSON; a publish in between leaves it off."""
+    """Off, on and status say how it stands in words and in JSON; a publish in between leaves it off, and says so."""
     folder = site_folder(
         tmp_path / "app", {"index.html": "one", "rim.toml": '[service_worker]\ngateways = ["https://g.example"]\n'}
     )
@@ -23,7 +23,7 @@ def test_the_switch_as_it_is_typed(user: Shell, tmp_path: Path) -> None:
     off = user.result("sw", "off", "app", "--message", "it throws", "--wait", "all", "--timeout", "5")
     assert (off["on"], off["signed"], off["edges"]) == (False, [], [])
     (folder / "index.html").write_text("two")
-    user.result("publish", folder)
+    assert "stays switched off: `rim sw on app`" in user.rim("publish", folder).stderr
     assert user.rim("sw", "status", "app").stdout.startswith("app: switched off; browsers that have the service worker")
     assert "worker off" in user.rim("log", "app").stdout
     on = user.rim("sw", "on", "app")
