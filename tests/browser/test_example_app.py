@@ -8,6 +8,7 @@ Actors: `rim up`, a real Vite, headless Chromium as one visitor. The second depl
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.kit.chromium import heard, installed, state, visitor
 from tests.kit.daylight import CHART, SOURCES, build, hashed
+from tests.kit.programs import needed
 from tests.kit.ring import Up
 from tests.kit.shots import shot
 
@@ -146,6 +148,13 @@ def test_an_open_tab_is_told_of_a_new_version(versions: Versions, up: Up, page: 
     expect(page.locator("dd[title]")).to_have_attribute("title", two)
     assert row(page, "worker").files >= 6
     assert row(page, "edge").files <= 1
+
+
+def test_the_client_s_types_hold(versions: Versions) -> None:
+    """`npm run check`: all that the app asks of /.rim/client.js is in the types that come with it."""
+    command = [needed("node"), "node_modules/typescript/bin/tsc"]
+    done = subprocess.run(command, cwd=versions.one.parent, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 @dataclass(frozen=True)
