@@ -70,7 +70,8 @@ def test_who_saves_data_gets_nothing_ahead(up: Up, edge: Liar, browser: Browser,
         two, before = publish(2), len(edge.asked)
         tab.goto(edge.of("thrift"))
         assert tab.title() == "v2"
-        tab.wait_for_function("navigator.serviceWorker.getRegistration('/').then(found => !!found.waiting)")
+        waits = "navigator.serviceWorker.getRegistration('/').then(found => !!found.waiting)"
+        until("its install has ended", lambda: tab.evaluate(waits))
         assert asked_of(edge, before) == {"/index.html", two}
         edge.down()
         tab.goto(edge.of("thrift"))

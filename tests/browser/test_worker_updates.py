@@ -22,8 +22,9 @@ from tests.kit.ring import Up
 pytestmark = pytest.mark.needs("chromium")
 LATER = ("lazy", "data", "css")  # what whole.later asks for
 EXTRA = 24
-# The install that was under way has come to its end, so or so
-ENDED = "navigator.serviceWorker.getRegistration('/').then(found => !!found && !found.installing)"
+# The install that was under way has come to its end, and a worker is there for the next page
+ENDED = "navigator.serviceWorker.getRegistration('/').then(found => !!found?.active && !found.installing)"
+STORED = "heard.filter(event => event.rim === 'progress' && event.path.startsWith('/extra/')).map(event => event.path)"
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +173,7 @@ def test_a_line_that_breaks_in_the_middle(up: Up, liar: Liar, browser: Browser, 
             held.wait()
             context.set_offline(True)  # for gateways too
             liar.lie(lambda asked: True, cut)
-        page.wait_for_function(ENDED)
+        until("its end", lambda: page.evaluate(ENDED))
         had, before = had_of(page), len(liar.asked)
         assert EXTRA // 3 <= len(had) < (1 if first else 2) * EXTRA
         assert kept(page).get("whole") != release
@@ -180,9 +181,10 @@ def test_a_line_that_breaks_in_the_middle(up: Up, liar: Liar, browser: Browser, 
         context.set_offline(False)
         assert opened(page, liar.of(site)) == live.parts
         updated(page, release)
-        again = extra(liar, before)
-        assert set(again.values()) == {1}
-        assert len(again) == (1 if first else 2) * EXTRA - len(had)
+        missing = (1 if first else 2) * EXTRA - len(had)
+        until("the page is told of each", lambda: len(page.evaluate(STORED)) >= missing)
+        assert len(set(page.evaluate(STORED))) == len(page.evaluate(STORED)) == missing
+        assert set(extra(liar, before).values()) == {1}, "a gateway may have given some, and nobody one twice"
         liar.down()
         assert opened(page, liar.of(site, "/deep/page/")) == live.parts
         liar.up()
