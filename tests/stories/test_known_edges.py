@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,13 @@ def test_a_second_node_of_a_name_is_refused(ring: Cluster, tmp_path: Path) -> No
     """With the same token and another folder: it says what to do, and the first one's receipts stand, goodbyes too."""
     twin = Edge("edge-1", tmp_path / "twin", "eu")
     twin.join(ring.origin.url, ring.origin.catalog, ring.token, ring.edges)
-    with pytest.raises(AssertionError, match="rim edges forget edge-1"):
-        twin.start(4)
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(twin.start, 60)
+        until("it says what to do", lambda: "rim edges forget edge-1" in twin.stderr())
+        assert not starting.done()
+        assert twin.process is not None
+        twin.process.terminate()
+        assert isinstance(starting.exception(), AssertionError)  # it never became ready
     assert states(ring)["edge-1"] == (True, True)
     key = ring.edges[0].state / "node.key"
     assert key.stat().st_mode & 0o777 == 0o600
