@@ -107,6 +107,7 @@ class Follower:
         self._hint = asyncio.Event()
         self._hinted = 0
         self._taking = asyncio.Lock()
+        self._saving = asyncio.Lock()  # within a taking, or without one: who stops waits for no Index
         self._kept = 0  # the sequence that a restart would begin with
         self._owed = Owed(loader, on_event)
         self._met = False  # the origin has answered, and no request has failed since
@@ -143,8 +144,10 @@ class Follower:
             self._hint.set()
 
     async def store_in(self, store: HeadStore) -> None:
-        """Store Heads there from now on; on return none is on its way to where they were stored."""
-        async with self._taking:
+        """Store Heads there from now on; on return none is on its way to where they were stored, and what found no room
+        there has been tried once more: whoever goes on from there must not go back behind what is shown here."""
+        async with self._saving:
+            await self._keep()
             self.store = store
 
     # From disk.
@@ -167,6 +170,8 @@ class Follower:
             return False
         self._kept = record_read.sequence
         self.stored = 0 if self._owed.blocks else self._kept
+        if self._owed.blocks:
+            self.loader.forget_memory()  # nothing is there; but what other processes give back until all is paid may
         await self._serve(Head(record_read, stored.record, stored.catalog, world))
         return True
 
@@ -180,7 +185,7 @@ class Follower:
         backoff, said = FIRST_BACKOFF, ""
         while True:
             try:
-                if await self._ask() and self.stored >= self.sequence:
+                if await self._ask() and not self._is_due:
                     backoff = FIRST_BACKOFF
                     continue
             except (aiohttp.ClientError, TimeoutError, OSError, HeadError, ContentError, Verdict) as error:
@@ -196,9 +201,12 @@ class Follower:
 
     async def keep(self) -> None:
         """Store what is served, if that could not be done before: for who stops, and may start without the origin."""
-        async with self._taking:
-            if self.head is not None and self._kept < self.sequence:
-                await self._store(self.head)
+        async with self._saving:
+            await self._keep()
+
+    async def _keep(self) -> None:
+        if self.head is not None and self._kept < self.sequence:
+            await self._save(self.head)
 
     async def confirm(self) -> bool:
         """Whether what is served is the newest, as the origin says now; what it brings is taken. Beside the waiting
@@ -333,7 +341,8 @@ class Follower:
             return False
         if all(kept.old != record.name for kept in self.trust.handovers):
             handovers = (*self.trust.handovers, Handover(record.name, catalog.successor, record.sequence))
-            await _to_its_end(partial(self.store.trust, handovers))
+            async with self._saving:
+                await _to_its_end(partial(self.store.trust, handovers))
             self.trust.handovers = handovers
         self._heir = catalog.successor
         return True
@@ -379,18 +388,34 @@ class Follower:
         done."""
         self.denials.set_own(head.world.denied.own)  # at once: who must not answer need not wait for what follows
         await self._take_denied(head.world)
-        await self._owed.carry_out({} if self.head is None else self.head.world.views, head.world.views)
-        await self._store(head)
+        owed = self._owed.sites
+        try:
+            await self._owed.carry_out({} if self.head is None else self.head.world.views, head.world.views)
+            await self._store(head)
+        except BaseException:
+            self._owed.sites = owed  # what is served still owes what it did: the next Head's Indexes are not its own
+            raise
         await self._serve(head)
-        self.on_stored(self.stored)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say that all is done. Not before: what was dropped until then counts as dropped for this Head, and is dropped
+        again when the other processes have come as far."""
+        if self.stored >= self.sequence:
+            self.on_stored(self.stored)
 
     async def _settle(self) -> None:
         """Do what the Head that is served still waits for: a disk may have room again, a peer the Index, and the origin
         be away. What fails again is tried again."""
         async with self._taking:
             with suppress(OSError):  # of a disk that lets nothing be taken off it
-                if self.stored < self.sequence:
+                if self._is_due:
                     await self._pay()
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether what is served is not on the disk as it is (a renewal is an end of its own), or a purge is owed."""
+        return min(self.stored, self._kept) < self.sequence
 
     async def _pay(self) -> None:
         """Forget what is owed, and store: with nothing owed any more, or what was not stored at all."""
@@ -398,11 +423,15 @@ class Follower:
         views = self.head.world.views
         if await self._owed.carry_out(views, views) or self._kept < self.sequence:
             await self._store(self.head)
-            self.on_stored(self.stored)
+            self._tell()
 
     async def _store(self, head: Head) -> None:
         """Write it down, with what it owes. On a full disk the edge goes on with it all the same, but gives no receipt:
         the origin is told of what is stored, and done."""
+        async with self._saving:
+            await self._save(head)
+
+    async def _save(self, head: Head) -> None:
         owed = self._owed.blocks
         stored = StoredHead(head.raw, head.catalog, tuple(head.world.blocks.values()), owed)
         try:
@@ -443,8 +472,13 @@ async def _to_its_end(write: Callable[[], None]) -> None:
     """Write in a thread, and do not leave before it has ended, even when cancelled: no thread can be called back, and
     one that wrote on while the next Head is stored could put the older one in its place."""
     writing = asyncio.ensure_future(asyncio.to_thread(write))
-    try:
-        await asyncio.shield(writing)
-    except asyncio.CancelledError:
-        await asyncio.wait({writing})
-        raise
+    given_up: asyncio.CancelledError | None = None
+    while not writing.done():
+        try:
+            await asyncio.wait({writing})
+        except asyncio.CancelledError as error:  # more than once, where a pause ends and another begins
+            given_up = error
+    if given_up is not None:
+        writing.exception()  # nobody is left to hear of it
+        raise given_up
+    writing.result()

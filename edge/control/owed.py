@@ -33,12 +33,12 @@ class Owed:
     def __init__(self, loader: Loader, on_event: Event) -> None:
         self._loader = loader
         self._on_event = on_event
-        self._sites: dict[str, Site] = {}
+        self.sites: Mapping[str, Site] = {}
 
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The Site blocks from before: what `recall` takes."""
-        return tuple(site.to_block() for site in self._sites.values())
+        return tuple(site.to_block() for site in self.sites.values())
 
     def recall(self, blocks: Iterable[Block], views: Mapping[str, SiteView]) -> None:
         """What was owed in another life, beside what is served now. Of a site that comes more than once the oldest; one
@@ -47,31 +47,38 @@ class Owed:
         for site in sorted(map(Site.from_block, blocks), key=lambda site: site.generation, reverse=True):
             if site.name in views and site.generation < views[site.name].site.generation:
                 found[site.name] = site
-        self._sites = found
+        self.sites = found
 
     async def carry_out(self, before: Mapping[str, SiteView], after: Mapping[str, SiteView]) -> bool:
         """Whether all that new floors cover is gone, those of earlier Heads too. What to forget stands in Indexes, and
-        a node of one may be out of reach; then the site is remembered as it was, and memory goes whole: rather cold
-        than wrong. Raises OSError of a disk that lets nothing be taken off it."""
-        were = {name: view.site for name, view in before.items()} | self._sites
+        a node of one may be out of reach; then the site is remembered as it was, and memory goes whole, once for each
+        purge: rather cold than wrong. Raises OSError of a disk that lets nothing be taken off it."""
+        shown = {name: view.site for name, view in before.items()}
+        were = shown | dict(self.sites)
         owed: dict[str, Site] = {}
         for name, view in after.items():
             old = were.get(name)
-            if old is None or (old.floors == view.site.floors and old.soft == view.site.soft):
+            if old is None or _same(old, view.site):
                 continue
             try:
                 await self._loader.forget(await self._loader.run(purged(old, view), limit=None))
                 await self._loader.reread(await self._loader.run(softened(old, view), limit=None))
             except (ContentError, Verdict) as error:
-                if name not in self._sites:
+                waits = isinstance(error, Verdict)  # an Index that does not read will not read later either
+                if not waits or name not in self.sites or not _same(shown.get(name, old), view.site):
                     logger.warning("purge of %s: %s; all blocks in memory go", name, error)
                     self._loader.forget_memory()
-                if isinstance(error, Verdict):  # an Index that does not read will not read later either
+                if waits:
                     owed[name] = old
                     continue
             self._on_event("purged", name, generation=view.site.generation)
-        self._sites = owed  # only now: who is given up half-way owes as much as before
+        self.sites = owed  # only now: who is given up half-way owes as much as before
         return not owed
 
     def __repr__(self) -> str:
-        return f"<Owed: {', '.join(self._sites) or 'nothing'}>"
+        return f"<Owed: {', '.join(self.sites) or 'nothing'}>"
+
+
+def _same(one: Site, other: Site) -> bool:
+    """Whether no purge lies between them."""
+    return one.floors == other.floors and one.soft == other.soft

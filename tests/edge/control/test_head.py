@@ -20,7 +20,7 @@ from content.catalog import Catalog, Site
 from content.cid import CID, RAW
 from content.release import Release
 from edge.control import stored
-from edge.control.stored import CONTROL, HEAD, RESERVE, HeadStore, StoredHead
+from edge.control.stored import CONTROL, HEAD, RESERVE, HeadStore, StoredHead, Unkept
 from edge.control.trust import Handover, Trust
 from edge.control.warm import AT_ONCE
 from edge.node import Node
@@ -949,3 +949,183 @@ def test_many_sites_share_what_did_not_change(tmp_path: Path) -> None:
             assert (await fetch(node, "/", "site-8.localhost")).status == 421
 
     asyncio.run(asyncio.wait_for(run(), 60))
+
+
+# What is owed, given up half-way, and no room.
+
+
+def _full(head: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def _owe(origin: TinyOrigin, world: World, files: dict[str, bytes]) -> CID:
+    """Publish these files with a purge of /same.txt, and their Index out of reach; sign, and tell nobody."""
+    index = _index(world, world.publish("demo", files))
+    origin.lacking.add(index)
+    world.purge("demo", "path", "/same.txt")
+    world.sign()
+    return index
+
+
+def test_a_write_that_is_given_up_twice_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A confirmation's time is over while a slow disk writes, and then another pause begins: the next Head still waits
+    for the thread, which writes to the same names."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        begun, go, order = threading.Event(), threading.Event(), list[str]()
+        save = node.follower.store.save
+
+        def slow(head: StoredHead) -> None:
+            order.append("begun")
+            begun.set()
+            assert go.wait(30)
+            save(head)
+            order.append("ended")
+
+        monkeypatch.setattr(node.follower.store, "save", slow)
+        first = asyncio.create_task(_publish_and_take(node, world, b"two"))
+        await asyncio.to_thread(begun.wait, 30)
+        second = asyncio.create_task(_publish_and_take(node, world, b"three"))
+        for _ in range(3):
+            first.cancel()
+            for _ in range(5):
+                await asyncio.sleep(0)
+        assert order == ["begun"]
+        go.set()
+        await asyncio.gather(first, second, return_exceptions=True)
+        assert order == ["begun", "ended", "begun", "ended"]
+
+    play(tmp_path, act)
+
+
+def test_a_head_that_is_given_up_takes_no_debt_of_the_last_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A purge is owed. The next Head has an Index that reads, where the purged path is no more; its taking is given up
+    while it is stored. What is served still owes its purge, and there is no receipt for it."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        assert (await fetch(node, "/same.txt")).body == b"same"
+        before = node.follower.stored
+        _owe(origin, world, {"index.html": b"two", "same.txt": b"same"})
+        await node.follower.take(_offered(world.car()))
+        owing = world.sequence
+        last = _offered(world.car())
+        begun, save = asyncio.Event(), node.follower.store.save
+        loop = asyncio.get_running_loop()
+
+        def slow(head: StoredHead) -> None:
+            loop.call_soon_threadsafe(begun.set)
+            save(head)
+
+        monkeypatch.setattr(node.follower.store, "save", slow)
+        world.publish("demo", {"index.html": b"three"})
+        world.sign()
+        taking = asyncio.ensure_future(node.follower.take(_offered(world.car())))
+        await begun.wait()
+        taking.cancel()
+        await asyncio.wait([taking])
+        assert node.follower.sequence == owing
+        await node.follower.take(last)  # as the origin's answer from before would
+        assert node.follower.stored == before
+
+    play(tmp_path, act)
+
+
+def test_a_second_purge_empties_memory_though_the_first_is_still_owed(tmp_path: Path) -> None:
+    """Tried again, an owed purge leaves memory as it is; another purge of the same site does not."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        _owe(origin, world, {"index.html": b"one", "same.txt": b"same"})
+        await node.follower.take(_offered(world.car()))
+        kept = await node.loader.get(CID.of(RAW, b"chunk one"))
+        await node.follower.take(_offered(world.car()))
+        assert kept.block.cid in node.memory
+        world.purge("demo", "path", "/index.html")
+        world.sign()
+        await node.follower.take(_offered(world.car()))
+        assert kept.block.cid not in node.memory
+
+    play(tmp_path, act)
+
+
+def test_a_renewal_that_found_no_room_is_stored_when_there_is_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is owed and the sequence is durable, so the origin has nothing to say: the edge sees to it by itself."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        save = node.follower.store.save
+        monkeypatch.setattr(node.follower.store, "save", _full)
+        world.sign(sequence=world.sequence, hours=99)
+        await node.follower.take(_offered(world.car()))
+        assert (node.config.state / HEAD).read_bytes() != world.head
+        monkeypatch.setattr(node.follower.store, "save", save)
+        await origin.stop()  # ends the waiting request
+        await until(lambda: (node.config.state / HEAD).read_bytes() == world.head)
+
+    play(tmp_path, act)
+
+
+def test_who_gives_up_his_place_stores_what_he_has_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk has room again before the place goes to another process: that one starts with what was shown."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        store, save = node.follower.store, node.follower.store.save
+        monkeypatch.setattr(store, "save", _full)
+        await _publish_and_take(node, world, b"two")
+        monkeypatch.setattr(store, "save", save)
+        await node.follower.store_in(Unkept(node.config.state))
+        assert (kept := store.load()) is not None
+        assert kept.record == world.head
+
+    play(tmp_path, act)
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_who_goes_waits_for_no_index(tmp_path: Path, stops: bool) -> None:
+    """An owed purge is tried again and its Index never comes: neither a place that is given up nor a stop waits."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        index = _owe(origin, world, {"index.html": b"one", "same.txt": b"same"})
+        origin.after[index] = asyncio.Event()
+        taking = asyncio.ensure_future(node.follower.take(_offered(world.car())))
+        await until(lambda: origin.asked[str(index)] > 0)
+        if stops:
+            await node.follower.keep()
+        else:
+            await node.follower.store_in(Unkept(node.config.state))
+        assert not taking.done()
+        taking.cancel()
+        await asyncio.wait([taking])
+
+    play(tmp_path, act)
+
+
+def test_other_processes_are_told_of_a_head_when_all_of_it_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a purge dropped is dropped again when all have come to its Head: told of earlier, it would count for an
+    earlier one, and come back from who is late."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        told: list[int] = []
+        store, save = node.follower.store, node.follower.store.save
+        node.follower.on_stored = told.append
+        monkeypatch.setattr(store, "save", _full)
+        await _publish_and_take(node, world, b"two")
+        assert told == []
+        monkeypatch.setattr(store, "save", save)
+        await node.follower.take(_offered(world.car()))
+        assert told == [world.sequence]
+        _owe(origin, world, {"index.html": b"two", "same.txt": b"same"})
+        await node.follower.take(_offered(world.car()))
+        await node.follower.take(_offered(world.car()))
+        assert told == [world.sequence - 1]
+        origin.lacking.clear()
+        while node.follower.stored < world.sequence:  # that nobody has a block is remembered for a moment
+            await node.follower.take(_offered(world.car()))
+            await asyncio.sleep(0.05)
+        assert told == [world.sequence - 1, world.sequence]
+
+    play(tmp_path, act)
