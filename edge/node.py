@@ -18,10 +18,9 @@ from edge.assembly.answering import Answering
 from edge.cache.disk import DiskTier
 from edge.config import address, is_loopback
 from edge.control.stored import Unkept
-from edge.control.trust import Trust
 from edge.front import Front
 from edge.http.listener import GRACE, BindError, bind
-from edge.processes.folders import BLOCKS, level
+from edge.processes.folders import BLOCKS, level, trust_in
 from edge.state import StateError
 
 RING_WITHIN = 2.0  # s that a node which joins waits for the first word on who is in the ring
@@ -45,7 +44,7 @@ class Node(Answering):
             return
         self.state.open()
         try:
-            level(self.config.state, 1, Trust(self.config.catalog).sequence_of)
+            level(self.config.state, 1, trust_in(self.config.state, self.config.catalog).sequence_of)
             sockets = self._bind()
         except OSError as error:
             self.state.close()

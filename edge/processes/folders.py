@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from edge.cache.shelf import retire_indexes
 from edge.control.stored import CONTROL, HEAD, RESERVE, TRUSTED, HeadStore
+from edge.control.trust import Trust
+from edge.state import replace_files
 
 COUNTED = "counted"  # below a process's folder: what it told of its counts
 BLOCKS = "blocks"
 _NAME = re.compile(r"process-[0-9]+\Z")
-_KEPT = (CONTROL, HEAD, TRUSTED)
+_KEPT = (TRUSTED, CONTROL, HEAD)  # in this order they come: who has a `head` has the others
 
 
 def name_of(index: int, count: int) -> str:
@@ -36,6 +38,18 @@ def folder_of(state: Path, index: int, count: int) -> Path:
     return state / name_of(index, count)
 
 
+def trust_in(state: Path, catalog: Iterable[str]) -> Trust:
+    """Whom the processes of this folder believe: those who are configured, and who followed them, as any has noted."""
+    trust = Trust(catalog)
+    noted = [HeadStore(folder).trusted() for folder in _found(state)]
+    trust.handovers = tuple(dict.fromkeys(kept for handovers in noted for kept in handovers))
+    return trust
+
+
+def _found(state: Path) -> list[Path]:
+    return [path for path in (state, *state.glob("process-*")) if path == state or _NAME.match(path.name)]
+
+
 def level(state: Path, count: int, sequence_of: Callable[[bytes], int]) -> None:
     """Make ready for so many processes, before any of them runs. Raises OSError.
 
@@ -44,7 +58,7 @@ def level(state: Path, count: int, sequence_of: Callable[[bytes], int]) -> None:
     owed.
     """
     wanted = [folder_of(state, index, count) for index in range(count)]
-    found = [path for path in (state, *state.glob("process-*")) if path == state or _NAME.match(path.name)]
+    found = _found(state)
     for folder in found:
         shutil.rmtree(folder / COUNTED, ignore_errors=True)
     holders = [folder for folder in found if (folder / HEAD).exists()]
@@ -55,12 +69,13 @@ def level(state: Path, count: int, sequence_of: Callable[[bytes], int]) -> None:
         owed = {block.cid: block for head in stored.values() if head is not None for block in head.owed}
         if owed and (head := stored[oldest]) is not None:
             files[CONTROL] = replace(head, owed=tuple(owed.values())).to_car()
+        for folder in found:
+            (folder / RESERVE).unlink(missing_ok=True)  # the room for this, on a full disk; it is taken again
         for folder in wanted:
             folder.mkdir(mode=0o700, exist_ok=True)
-            for name in _KEPT:
+            replace_files(folder, files)  # whole or not at all: whoever is killed here, or finds no room, begins again
+            for name in set(_KEPT) - set(files):
                 (folder / name).unlink(missing_ok=True)
-                if name in files:
-                    (folder / name).write_bytes(files[name])
         for folder in set(holders) - set(wanted):
             _leave(folder, state)
     for folder in wanted:
@@ -69,9 +84,10 @@ def level(state: Path, count: int, sequence_of: Callable[[bytes], int]) -> None:
 
 
 def _leave(folder: Path, state: Path) -> None:
+    (folder / HEAD).unlink(missing_ok=True)  # first: what is left of it by a kill is no Head's
     if folder != state:
         shutil.rmtree(folder, ignore_errors=True)
         return
-    for name in (*_KEPT, RESERVE):
+    for name in _KEPT:
         with suppress(OSError):
             (folder / name).unlink(missing_ok=True)

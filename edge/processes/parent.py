@@ -19,10 +19,9 @@ from contextlib import suppress
 
 from edge.config import EdgeConfig
 from edge.control.identity import load
-from edge.control.trust import Trust
 from edge.http.listener import BindError
 from edge.processes.board import Row
-from edge.processes.folders import level
+from edge.processes.folders import level, trust_in
 from edge.processes.holding import Holding
 from edge.processes.place import DRAIN, GO, READY_TO_GO, RELEASED, SERVING
 from edge.processes.standins import StandIns
@@ -70,7 +69,7 @@ class Parent:
         config = self.config
         self._state.open()
         try:
-            level(config.state, config.processes, Trust(config.catalog).sequence_of)
+            level(config.state, config.processes, trust_in(config.state, config.catalog).sequence_of)
             load(config.state, config.name)  # the edge's key: made by one, or each would make its own
             self._holding = Holding(config)
         except OSError as error:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from content import ipns
 from content.block import Block
 from content.catalog import Site
 from content.cid import DAG_CBOR
 from edge.control.stored import CONTROL, HEAD, HeadStore, StoredHead
-from edge.processes.folders import COUNTED, folder_of, level
+from edge.control.trust import Handover
+from edge.processes import folders
+from edge.processes.folders import COUNTED, folder_of, level, trust_in
 
 
 def put(folder: Path, sequence: int) -> None:
@@ -78,3 +88,77 @@ def test_what_any_process_owes_all_begin_with(tmp_path: Path) -> None:
     level(tmp_path, 3, int)
     stored = [HeadStore(folder_of(tmp_path, index, 3)).load() for index in range(3)]
     assert [(head.record, head.owed) for head in stored if head is not None] == [(b"8", (site,))] * 3
+
+
+def test_the_oldest_is_found_after_a_rotation(tmp_path: Path) -> None:
+    """The Heads are signed by a key that was inherited, as one of the processes has noted: their sequences count."""
+    old, new = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    name = ipns.name_of(old.public_key())
+    catalog = Block.make(DAG_CBOR, b"\xa0")
+    for index, sequence in enumerate((9, 8)):
+        folder = folder_of(tmp_path, index, 2)
+        folder.mkdir()
+        record = ipns.create(new, f"/ipfs/{catalog.cid}", sequence, time.time() + 3600, 60)
+        HeadStore(folder).save(StoredHead(record, catalog.cid, (catalog,)))
+        HeadStore(folder).trust((Handover(name, ipns.name_of(new.public_key()), 5),))
+    trust = trust_in(tmp_path, [name])
+    level(tmp_path, 3, trust.sequence_of)
+    records = [(folder_of(tmp_path, index, 3) / HEAD).read_bytes() for index in range(3)]
+    assert [trust.sequence_of(record) for record in records] == [8, 8, 8]
+
+
+class Killed(BaseException):
+    """What no code catches."""
+
+
+@pytest.mark.parametrize(("before", "count"), [([7, 9], 3), ([9, 7], 3), ([9, 7], 1), ([7], 2)])
+def test_killed_at_any_step_it_is_done_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: list[int], count: int
+) -> None:
+    """Or without room at any step: no process ever begins further on than the oldest was, or without what it had."""
+    for step in range(12):
+        state = tmp_path / str(step)
+        for index, sequence in enumerate(before):
+            put(folder_of(state, index, len(before)), sequence)
+        with monkeypatch.context() as patched, suppress(Killed):
+            kill_at(step, patched)
+            level(state, count, int)
+        level(state, count, int)
+        assert heads(state, count) == [7] * count
+
+
+def kill_at(step: int, patched: pytest.MonkeyPatch) -> None:
+    """Each name that turns or goes is a step."""
+    steps, replace, unlink = itertools.count(), folders.replace_files, Path.unlink
+
+    def count_down() -> None:
+        if next(steps) >= step:
+            raise Killed
+
+    def replace_files(folder: Path, files: Mapping[str, bytes]) -> None:
+        for name, data in files.items():
+            count_down()
+            replace(folder, {name: data})
+
+    def gone(path: Path, missing_ok: bool = False) -> None:
+        if path.name in (HEAD, CONTROL):
+            count_down()
+        unlink(path, missing_ok)
+
+    patched.setattr(folders, "replace_files", replace_files)
+    patched.setattr(Path, "unlink", gone)
+
+
+def test_without_room_all_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The edge does not start, and what it would begin with is whole when there is room again."""
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for index, sequence in enumerate((7, 9)):
+        put(folder_of(tmp_path, index, 2), sequence)
+    with monkeypatch.context() as patched:
+        patched.setattr("edge.state._write", full)
+        with pytest.raises(OSError, match="No space left"):
+            level(tmp_path, 3, int)
+    assert heads(tmp_path, 2) == [7, 9]
