@@ -388,6 +388,8 @@ class Follower:
         done."""
         self.denials.set_own(head.world.denied.own)  # at once: who must not answer need not wait for what follows
         await self._take_denied(head.world)
+        if self.head is None and self.floor:  # there was a Head here, and it is lost
+            self._owed.suspect(head.world.views)
         owed = self._owed.sites
         try:
             await self._owed.carry_out({} if self.head is None else self.head.world.views, head.world.views)

@@ -49,6 +49,10 @@ class Owed:
                 found[site.name] = site
         self.sites = found
 
+    def suspect(self, views: Mapping[str, SiteView]) -> None:
+        """Owe every purge that still stands: blocks lie here, and what was carried out on them nobody knows."""
+        self.sites = {name: Site(name) for name, view in views.items() if view.site.floors or view.site.soft}
+
     async def carry_out(self, before: Mapping[str, SiteView], after: Mapping[str, SiteView]) -> bool:
         """Whether all that new floors cover is gone, those of earlier Heads too. What to forget stands in Indexes, and
         a node of one may be out of reach; then the site is remembered as it was, and memory goes whole, once for each

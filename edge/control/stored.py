@@ -47,8 +47,9 @@ class StoredHead:
     owed: tuple[Block, ...] = ()
 
     def to_car(self) -> bytes:
-        """What is owed comes below a third root: an older Rim that finds one begins without a Head, and so gives no
-        receipt for it either."""
+        """What is owed comes below a third root: an older Rim that finds one begins without a Head, and not with one
+        whose purges it takes for done. (The Head that it is given next it gives a receipt for, as any Rim of then that
+        lost its file: what was owed may lie on its disk still.)"""
         record = Block.make(RAW, self.record)
         owed: tuple[Block, ...] = ()
         if self.owed:

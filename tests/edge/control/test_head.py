@@ -1082,6 +1082,32 @@ def test_who_gives_up_his_place_stores_what_he_has_shown(tmp_path: Path, monkeyp
     play(tmp_path, act)
 
 
+def test_whose_head_is_lost_carries_out_each_purge_that_stands(tmp_path: Path) -> None:
+    """control.car is damaged and a path purged meanwhile: what lies on the disk from before is not given a receipt for.
+    So it is, too, where an older Rim's file or a newer one's does not read."""
+
+    async def run() -> None:
+        world = new_world()
+        world.sign()
+        origin = await TinyOrigin(world).start()
+        config = config_of(tmp_path, origin)
+        cid = CID.of(RAW, b"same")
+        async with running(config) as node:
+            await origin.serving(world.sequence)
+            assert (await fetch(node, "/same.txt")).body == b"same"
+            assert await node.disk.put((await node.loader.get(cid)).block)
+        (config.state / CONTROL).write_bytes(b"rot")
+        world.purge("demo", "path", "/same.txt")
+        sequence = await origin.sign()
+        async with running(config) as node:
+            await origin.serving(sequence)
+            assert cid not in node.disk
+            assert (await fetch(node, "/same.txt")).outcome == "origin"
+        await origin.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
 @pytest.mark.parametrize("stops", [False, True])
 def test_who_goes_waits_for_no_index(tmp_path: Path, stops: bool) -> None:
     """An owed purge is tried again and its Index never comes: neither a place that is given up nor a stop waits."""
