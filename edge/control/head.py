@@ -438,7 +438,7 @@ class Follower:
         stored = StoredHead(head.raw, head.catalog, tuple(head.world.blocks.values()), owed)
         try:
             await _to_its_end(partial(self.store.save, stored))
-        except OSError as error:
+        except (OSError, ContentError) as error:  # no room on the disk, or in a block for all the sites that owe
             self.counts.unstored += 1
             logger.error("the Head cannot be stored: %s", error)
             return

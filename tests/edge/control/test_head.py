@@ -1067,6 +1067,25 @@ def test_a_renewal_that_found_no_room_is_stored_when_there_is_some(
     play(tmp_path, act)
 
 
+def test_more_debts_than_a_block_names_keep_nobody_from_serving(tmp_path: Path) -> None:
+    """Purges of 60,000 sites are owed: the Head is served and has no receipt, and the edge stops as ever."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        before = node.follower.stored
+        node.follower._owed.carry_out = _nothing  # type: ignore[method-assign]
+        node.follower._owed.sites = {f"site-{n}": Site(f"site-{n}", 3) for n in range(60_000)}
+        await _publish_and_take(node, world, b"two")
+        assert (await fetch(node, "/")).body == b"two"
+        assert node.follower.stored == before
+        assert node.follower.counts.unstored > 0
+
+    play(tmp_path, act)
+
+
+async def _nothing(*_: Any) -> bool:
+    return False
+
+
 def test_who_gives_up_his_place_stores_what_he_has_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk has room again before the place goes to another process: that one starts with what was shown."""
 
