@@ -14,8 +14,8 @@ from content.block import Block
 from content.catalog import Site
 from content.errors import ContentError
 from edge.cache.flight import Verdict
-from edge.cache.loader import Loader
-from edge.control.purge import purged, softened
+from edge.cache.loader import Loader, Unavailable
+from edge.control.purge import lost, purged, softened
 from edge.site.view import SiteView
 
 logger = logging.getLogger("rim.edge")
@@ -65,8 +65,7 @@ class Owed:
             if old is None or _same(old, view.site):
                 continue
             try:
-                await self._loader.forget(await self._loader.run(purged(old, view), limit=None))
-                await self._loader.reread(await self._loader.run(softened(old, view), limit=None))
+                await self._forget(name, old, view)
             except (ContentError, Verdict) as error:
                 waits = isinstance(error, Verdict)  # an Index that does not read will not read later either
                 if not waits or name not in self.sites or not _same(shown.get(name, old), view.site):
@@ -78,6 +77,21 @@ class Owed:
             self._on_event("purged", name, generation=view.site.generation)
         self.sites = owed  # only now: who is given up half-way owes as much as before
         return not owed
+
+    async def _forget(self, name: str, old: Site, view: SiteView) -> None:
+        """What the new floors cover. Of what only old trees name the origin may keep nothing any more, where this node
+        was away for long: then no path leads there, and it lies on the disk until its place is needed. Else the purge
+        would be owed for ever."""
+        doomed = await self._loader.run(purged(old, view), limit=None)
+        try:
+            doomed |= await self._loader.run(lost(old, view), limit=None)
+        except Unavailable as error:
+            if not error.absent:
+                raise
+            logger.warning("purge of %s: what was kept before it is not known any more: %s", name, error)
+            self._loader.forget_memory()
+        await self._loader.forget(doomed)
+        await self._loader.reread(await self._loader.run(softened(old, view), limit=None))
 
     def __repr__(self) -> str:
         return f"<Owed: {', '.join(self.sites) or 'nothing'}>"

@@ -19,21 +19,28 @@ from edge.site.view import SiteView
 
 
 def purged(old: Site, new: SiteView) -> Walk[set[CID]]:
-    """The CIDs (of files and encodings) that new floors cover: live ones, and those that attic and bases lost."""
-    floors = [floor for floor in new.site.floors if floor not in old.floors]
-    if not floors:
-        return set()
-    doomed = yield from _live(new, floors)
-    for before, after in ((old.attic, new.site.attic), (old.bases, new.site.bases)):
-        for _, was, now in (yield from tree.diff(before or tree.EMPTY.cid, after or tree.EMPTY.cid)):
-            if was is not None and now is None:
-                _add(doomed, was)
+    """The CIDs of live files and encodings that new floors cover."""
+    return (yield from _live(new, _since(old, new)))
+
+
+def lost(old: Site, new: SiteView) -> Walk[set[CID]]:
+    """The CIDs that attic and bases lost with new floors. This reads trees of a Head that may be long gone."""
+    doomed: set[CID] = set()
+    if _since(old, new):
+        for before, after in ((old.attic, new.site.attic), (old.bases, new.site.bases)):
+            for _, was, now in (yield from tree.diff(before or tree.EMPTY.cid, after or tree.EMPTY.cid)):
+                if was is not None and now is None:
+                    _add(doomed, was)
     return doomed
 
 
 def softened(old: Site, new: SiteView) -> Walk[set[CID]]:
     """The CIDs of live files and encodings that new soft floors cover: they stay, but are read and proved again."""
     return (yield from _live(new, [floor for floor in new.site.soft if floor not in old.soft]))
+
+
+def _since(old: Site, new: SiteView) -> list[Floor]:
+    return [floor for floor in new.site.floors if floor not in old.floors]
 
 
 def _live(view: SiteView, floors: Sequence[Floor]) -> Walk[set[CID]]:

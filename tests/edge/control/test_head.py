@@ -843,6 +843,27 @@ def test_a_purge_that_is_owed_stays_so_when_the_next_head_is_given_up_half_way(t
     play(tmp_path, act)
 
 
+def test_a_purge_does_not_wait_for_trees_that_nobody_keeps_any_more(tmp_path: Path) -> None:
+    """An edge that was away for long: what a tree of its last Head held was collected at the origin since. What is live
+    is fetched anew, and the receipt is given."""
+
+    async def act(node: Node, origin: TinyOrigin, world: World) -> None:
+        world.publish("demo", {"app-aaaaaaa1.js": b"one;" * 1_000, "same.txt": b"same"})
+        old = world.remember_bases("demo").bases
+        await origin.serving(await origin.sign())
+        assert (await fetch(node, "/same.txt")).body == b"same"
+        assert old is not None
+        origin.lacking.add(old)
+        world.publish("demo", {"app-aaaaaaa2.js": b"two;" * 1_000, "same.txt": b"same"})
+        assert world.remember_bases("demo").bases != old
+        world.purge("demo", "path", "/same.txt")
+        await origin.serving(await origin.sign())
+        assert origin.asked[str(old)] > 0
+        assert (await fetch(node, "/same.txt")).outcome == "origin"
+
+    play(tmp_path, act)
+
+
 def test_a_purge_of_one_path_cools_no_other(tmp_path: Path) -> None:
     """What the floor does not cover stays at hand."""
 

@@ -9,7 +9,7 @@ from content.asking import drive
 from content.catalog import Floor, Retained, Site
 from content.cid import CID, DAG_CBOR, DAG_PB, RAW
 from content.release import Asset, Encoding, Release
-from edge.control.purge import purged
+from edge.control.purge import lost, purged
 from edge.site.view import Published, SiteView
 from tests.content.folders import Blocks
 
@@ -43,7 +43,9 @@ def test_a_purge_takes_live_attic_and_bases() -> None:
     epoch = CID.of(DAG_CBOR, b"2")
     floors = (Floor("path", "/a.css", 4),)
     new = SiteView(epoch, replace(after, floors=floors), live)
-    assert drive(purged(site, new), blocks.get_block) == cids("now", "old", "gone")
+    assert drive(purged(site, new), blocks.get_block) == cids("now")
+    assert drive(lost(site, new), blocks.get_block) == cids("old", "gone")
     none = SiteView(epoch, replace(after, floors=floors, bases=None), live)
-    assert drive(purged(site, none), blocks.get_block) == cids("now", "old", "gone", "b")
-    assert drive(purged(site, SiteView(epoch, after, live)), blocks.get_block) == set()
+    assert drive(lost(site, none), blocks.get_block) == cids("old", "gone", "b")
+    for walk in (purged, lost):
+        assert drive(walk(site, SiteView(epoch, after, live)), blocks.get_block) == set()
