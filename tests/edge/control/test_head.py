@@ -47,6 +47,27 @@ def play(folder: Path, act: Play, **fields: Any) -> None:
     asyncio.run(asyncio.wait_for(run(), 60))
 
 
+def no_room(*_: Any) -> None:
+    """A store's `save` on a full disk."""
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class SlowDisk:
+    """A store's `save` that says when it has begun, and goes on when it is told to."""
+
+    def __init__(self, save: Callable[[StoredHead], None]) -> None:
+        self._save = save
+        self.begun, self.go = threading.Event(), threading.Event()
+        self.order: list[str] = []
+
+    def __call__(self, head: StoredHead) -> None:
+        self.order.append("begun")
+        self.begun.set()
+        assert self.go.wait(30)
+        self._save(head)
+        self.order.append("ended")
+
+
 async def until(condition: Callable[[], bool]) -> None:
     while not condition():
         await asyncio.sleep(0.005)
@@ -206,7 +227,7 @@ def test_a_head_that_is_not_to_be_believed(tmp_path: Path, reason: str, sign: Ca
         assert (node.follower.sequence, (await fetch(node, "/")).body) == (good, b"one")
         world.publish("demo", {"index.html": b"good"})
         world.sign(sequence=good + 10)
-        assert await node.follower.take(_offered(world.car()))
+        assert await _take(node, world)
         assert (await fetch(node, "/")).body == b"good"
 
     play(tmp_path, act)
@@ -309,11 +330,11 @@ def test_a_renewal_keeps_the_sequence(tmp_path: Path) -> None:
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
         swaps = node.follower.counts.swaps
         world.sign(sequence=world.sequence, hours=99)
-        await node.follower.take(_offered(world.car()))
+        await _take(node, world)
         assert node.follower.seconds_left > 98 * 3600
         assert (node.config.state / HEAD).read_bytes() == world.head
         world.sign(sequence=world.sequence, hours=10)
-        await node.follower.take(_offered(world.car()))
+        await _take(node, world)
         assert node.follower.seconds_left > 98 * 3600
         assert (node.follower.counts.swaps, node.follower.counts.refused) == (swaps, {})
 
@@ -562,37 +583,33 @@ def test_a_head_that_is_given_up_while_it_is_stored_does_not_come_after_the_next
     which would put the older one in its place, after the receipt for the newer."""
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
-        begun, go, order = threading.Event(), threading.Event(), list[str]()
-        save = node.follower.store.save
-
-        def slow(head: StoredHead) -> None:
-            order.append("begun")
-            begun.set()
-            assert go.wait(30)
-            save(head)
-            order.append("ended")
-
+        slow = SlowDisk(node.follower.store.save)
         monkeypatch.setattr(node.follower.store, "save", slow)
         first = asyncio.create_task(_publish_and_take(node, world, b"two"))
-        await asyncio.to_thread(begun.wait, 30)
+        await asyncio.to_thread(slow.begun.wait, 30)
         first.cancel()
         second = asyncio.create_task(_publish_and_take(node, world, b"three"))
         while not node.follower._taking._waiters:
             await asyncio.sleep(0)
-        assert order == ["begun"]
-        go.set()
+        assert slow.order == ["begun"]
+        slow.go.set()
         await asyncio.gather(first, second, return_exceptions=True)
-        assert order == ["begun", "ended", "begun", "ended"]
+        assert slow.order == ["begun", "ended", "begun", "ended"]
         assert (stored := HeadStore(node.config.state).load()) is not None
         assert stored.record == world.head
 
     play(tmp_path, act)
 
 
+async def _take(node: Node, world: World) -> bool:
+    """What the World has signed last, past the waiting request."""
+    return await node.follower.take(_offered(world.car()))
+
+
 async def _publish_and_take(node: Node, world: World, body: bytes) -> None:
     world.publish("demo", {"index.html": body})
     world.sign()
-    await node.follower.take(_offered(world.car()))
+    await _take(node, world)
 
 
 def test_a_full_disk_gets_no_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -600,11 +617,7 @@ def test_a_full_disk_gets_no_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
         old, save = world.sequence, node.follower.store.save
-
-        def full(head: Any) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        monkeypatch.setattr(node.follower.store, "save", full)
+        monkeypatch.setattr(node.follower.store, "save", no_room)
         world.publish("demo", {"index.html": b"two"})
         new = await origin.sign()
         await until(lambda: node.follower.sequence == new)
@@ -633,11 +646,7 @@ def test_a_head_that_found_no_room_is_stored_when_there_is_some_without_the_orig
         async with running(config) as node:
             await origin.serving(world.sequence)
             save = node.follower.store.save
-
-            def full(head: Any) -> None:
-                raise OSError(errno.ENOSPC, "No space left on device")
-
-            monkeypatch.setattr(node.follower.store, "save", full)
+            monkeypatch.setattr(node.follower.store, "save", no_room)
             world.publish("demo", {"index.html": b"two"})
             sequence = await origin.sign()
             await until(lambda: node.follower.sequence == sequence)
@@ -663,7 +672,7 @@ def test_a_full_disk_has_room_for_a_head(tmp_path: Path, monkeypatch: pytest.Mon
 
         def full(*files: Any) -> None:
             if reserve.exists():
-                raise OSError(errno.ENOSPC, "No space left on device")
+                no_room()
             real(*files)
 
         monkeypatch.setattr(stored, "replace_files", full)
@@ -765,15 +774,24 @@ def _index(world: World, site: Site) -> CID:
     return Release.from_block(world.store.get(site.live.release)).index
 
 
+def _owe(origin: TinyOrigin, world: World, files: dict[str, bytes]) -> CID:
+    """Publish these files with a purge of /same.txt, and their Index out of reach; sign, and tell nobody."""
+    index = _index(world, world.publish("demo", files))
+    origin.lacking.add(index)
+    world.purge("demo", "path", "/same.txt")
+    world.sign()
+    return index
+
+
 def test_a_purge_that_cannot_be_carried_out_yet_has_no_receipt(tmp_path: Path) -> None:
     """The Index that says what to forget is out of reach: the Head is served, told of only when all is forgotten."""
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
         before = node.follower.stored
         files = {"index.html": b"one", "same.txt": b"new", "fresh.txt": b"fresh"}
-        origin.lacking.add(_index(world, world.publish("demo", files)))
-        world.purge("demo", "path", "/same.txt")
-        sequence = await origin.sign()
+        _owe(origin, world, files)
+        await origin.announce()
+        sequence = world.sequence
         await until(lambda: node.follower.sequence == sequence)
         assert node.follower.stored == before
         assert len(node.memory) == 0
@@ -796,9 +814,9 @@ def test_a_head_whose_purge_is_still_owed_outlives_a_restart(tmp_path: Path) -> 
         async with running(config) as node:
             assert (await fetch(node, "/same.txt")).body == b"same"
             files = {"index.html": b"two", "same.txt": b"same", "fresh.txt": b"fresh"}
-            origin.lacking.add(_index(world, world.publish("demo", files)))
-            world.purge("demo", "path", "/same.txt")
-            sequence = await origin.sign()
+            _owe(origin, world, files)
+            await origin.announce()
+            sequence = world.sequence
             await until(lambda: node.follower.sequence == sequence)
         await origin.stop()
         async with running(config) as node:
@@ -827,17 +845,17 @@ def test_a_purge_that_is_owed_stays_so_when_the_next_head_is_given_up_half_way(t
         world.publish("another", {"index.html": b"one"})
         world.purge("demo", "path", "/same.txt")
         world.sign()  # not announced: the edge asks nobody by itself meanwhile
-        await node.follower.take(_offered(world.car()))
+        await _take(node, world)
         slow = _index(world, world.publish("another", {"index.html": b"two"}))
         world.purge("another", "prefix", "/index")
         world.sign()
         gate = origin.after[slow] = asyncio.Event()
-        taking = asyncio.ensure_future(node.follower.take(_offered(world.car())))
+        taking = asyncio.ensure_future(_take(node, world))
         await until(lambda: origin.asked[str(slow)] > 0)
         taking.cancel()
         await asyncio.wait([taking])
         gate.set()
-        await node.follower.take(_offered(world.car()))
+        await _take(node, world)
         assert node.follower.sequence == world.sequence > node.follower.stored
 
     play(tmp_path, act)
@@ -975,46 +993,24 @@ def test_many_sites_share_what_did_not_change(tmp_path: Path) -> None:
 # What is owed, given up half-way, and no room.
 
 
-def _full(head: Any) -> None:
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def _owe(origin: TinyOrigin, world: World, files: dict[str, bytes]) -> CID:
-    """Publish these files with a purge of /same.txt, and their Index out of reach; sign, and tell nobody."""
-    index = _index(world, world.publish("demo", files))
-    origin.lacking.add(index)
-    world.purge("demo", "path", "/same.txt")
-    world.sign()
-    return index
-
-
 def test_a_write_that_is_given_up_twice_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A confirmation's time is over while a slow disk writes, and then another pause begins: the next Head still waits
     for the thread, which writes to the same names."""
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
-        begun, go, order = threading.Event(), threading.Event(), list[str]()
-        save = node.follower.store.save
-
-        def slow(head: StoredHead) -> None:
-            order.append("begun")
-            begun.set()
-            assert go.wait(30)
-            save(head)
-            order.append("ended")
-
+        slow = SlowDisk(node.follower.store.save)
         monkeypatch.setattr(node.follower.store, "save", slow)
         first = asyncio.create_task(_publish_and_take(node, world, b"two"))
-        await asyncio.to_thread(begun.wait, 30)
+        await asyncio.to_thread(slow.begun.wait, 30)
         second = asyncio.create_task(_publish_and_take(node, world, b"three"))
         for _ in range(3):
             first.cancel()
             for _ in range(5):
                 await asyncio.sleep(0)
-        assert order == ["begun"]
-        go.set()
+        assert slow.order == ["begun"]
+        slow.go.set()
         await asyncio.gather(first, second, return_exceptions=True)
-        assert order == ["begun", "ended", "begun", "ended"]
+        assert slow.order == ["begun", "ended", "begun", "ended"]
 
     play(tmp_path, act)
 
@@ -1029,22 +1025,17 @@ def test_a_head_that_is_given_up_takes_no_debt_of_the_last_with_it(
         assert (await fetch(node, "/same.txt")).body == b"same"
         before = node.follower.stored
         _owe(origin, world, {"index.html": b"two", "same.txt": b"same"})
-        await node.follower.take(_offered(world.car()))
+        await _take(node, world)
         owing = world.sequence
         last = _offered(world.car())
-        begun, save = asyncio.Event(), node.follower.store.save
-        loop = asyncio.get_running_loop()
-
-        def slow(head: StoredHead) -> None:
-            loop.call_soon_threadsafe(begun.set)
-            save(head)
-
+        slow = SlowDisk(node.follower.store.save)
         monkeypatch.setattr(node.follower.store, "save", slow)
         world.publish("demo", {"index.html": b"three"})
         world.sign()
-        taking = asyncio.ensure_future(node.follower.take(_offered(world.car())))
-        await begun.wait()
+        taking = asyncio.ensure_future(_take(node, world))
+        await asyncio.to_thread(slow.begun.wait, 30)
         taking.cancel()
+        slow.go.set()
         await asyncio.wait([taking])
         assert node.follower.sequence == owing
         await node.follower.take(last)  # as the origin's answer from before would
@@ -1058,13 +1049,13 @@ def test_a_second_purge_empties_memory_though_the_first_is_still_owed(tmp_path: 
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
         _owe(origin, world, {"index.html": b"one", "same.txt": b"same"})
-        await node.follower.take(_offered(world.car()))
+        await _take(node, world)
         kept = await node.loader.get(CID.of(RAW, b"chunk one"))
-        await node.follower.take(_offered(world.car()))
+        await _take(node, world)
         assert kept.block.cid in node.memory
         world.purge("demo", "path", "/index.html")
         world.sign()
-        await node.follower.take(_offered(world.car()))
+        await _take(node, world)
         assert kept.block.cid not in node.memory
 
     play(tmp_path, act)
@@ -1077,9 +1068,9 @@ def test_a_renewal_that_found_no_room_is_stored_when_there_is_some(
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
         save = node.follower.store.save
-        monkeypatch.setattr(node.follower.store, "save", _full)
+        monkeypatch.setattr(node.follower.store, "save", no_room)
         world.sign(sequence=world.sequence, hours=99)
-        await node.follower.take(_offered(world.car()))
+        await _take(node, world)
         assert (node.config.state / HEAD).read_bytes() != world.head
         monkeypatch.setattr(node.follower.store, "save", save)
         await origin.stop()  # ends the waiting request
@@ -1112,7 +1103,7 @@ def test_who_gives_up_his_place_stores_what_he_has_shown(tmp_path: Path, monkeyp
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
         store, save = node.follower.store, node.follower.store.save
-        monkeypatch.setattr(store, "save", _full)
+        monkeypatch.setattr(store, "save", no_room)
         await _publish_and_take(node, world, b"two")
         monkeypatch.setattr(store, "save", save)
         await node.follower.store_in(Unkept(node.config.state))
@@ -1155,7 +1146,7 @@ def test_who_goes_waits_for_no_index(tmp_path: Path, stops: bool) -> None:
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
         index = _owe(origin, world, {"index.html": b"one", "same.txt": b"same"})
         origin.after[index] = asyncio.Event()
-        taking = asyncio.ensure_future(node.follower.take(_offered(world.car())))
+        taking = asyncio.ensure_future(_take(node, world))
         await until(lambda: origin.asked[str(index)] > 0)
         if stops:
             await node.follower.keep()
@@ -1178,19 +1169,19 @@ def test_other_processes_are_told_of_a_head_when_all_of_it_is_done(
         told: list[int] = []
         store, save = node.follower.store, node.follower.store.save
         node.follower.on_stored = told.append
-        monkeypatch.setattr(store, "save", _full)
+        monkeypatch.setattr(store, "save", no_room)
         await _publish_and_take(node, world, b"two")
         assert told == []
         monkeypatch.setattr(store, "save", save)
-        await node.follower.take(_offered(world.car()))
+        await _take(node, world)
         assert told == [world.sequence]
         _owe(origin, world, {"index.html": b"two", "same.txt": b"same"})
-        await node.follower.take(_offered(world.car()))
-        await node.follower.take(_offered(world.car()))
+        await _take(node, world)
+        await _take(node, world)
         assert told == [world.sequence - 1]
         origin.lacking.clear()
         while node.follower.stored < world.sequence:  # that nobody has a block is remembered for a moment
-            await node.follower.take(_offered(world.car()))
+            await _take(node, world)
             await asyncio.sleep(0.05)
         assert told == [world.sequence - 1, world.sequence]
 
