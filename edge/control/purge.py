@@ -28,7 +28,9 @@ def lost(old: Site, new: SiteView) -> Walk[set[CID]]:
     doomed: set[CID] = set()
     if _since(old, new):
         for before, after in ((old.attic, new.site.attic), (old.bases, new.site.bases)):
-            for _, was, now in (yield from tree.diff(before or tree.EMPTY.cid, after or tree.EMPTY.cid)):
+            if before is None:
+                continue  # nothing to lose: what is there now need not be read for that
+            for _, was, now in (yield from tree.diff(before, after or tree.EMPTY.cid)):
                 if was is not None and now is None:
                     _add(doomed, was)
     return doomed
