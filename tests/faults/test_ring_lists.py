@@ -23,12 +23,12 @@ import pytest
 
 from content.block import Block
 from content.cid import CID, RAW
-from tests.kit.eight import GENEROUS, Eight, eight, follow
+from tests.kit.eight import GENEROUS, Eight, eight, follow, start
 from tests.kit.nodes import Edge
 
 SEED = int(os.environ.get("RIM_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
 PAGE = b"<!doctype html><title>home</title>"
-SMALL = {"lists": 40, "alone": 40}
+SMALL = {"lists": 40, "alone": 40, "kept": 10}
 EDGES = 5
 HOPS = 2
 LISTS = {
@@ -94,21 +94,35 @@ def test_edges_that_disagree_give_right_bytes_over_two_hops_at_most(stage: Stage
 
 def test_with_all_others_dead_one_goes_to_the_origin_itself(stage: Stage) -> None:
     """SIGKILL to four of five: the fifth answers everything, each block leaves the origin once, and the dead are not
-    asked again and again."""
+    asked again and again. They come back, for plays come in any order."""
     ring = stage.ring
     alone, dead = ring.edges[0], ring.edges[1:]
+    for path in stage.of("kept"):
+        stage.visit(alone, path)
     for edge in dead:
         edge.kill()
-    before, fetched = alone.counted("rim_peer_faults_total"), len(ring.to_origin.asked)
-    assert sum(ring.left(stage.cids("alone"))) == 0
-    for path in stage.of("alone"):
-        stage.visit(alone, path)
-    for path in stage.of("lists"):  # hits stay hits
-        stage.visit(alone, path)
-    after = alone.counted("rim_peer_faults_total")
-    vain = sum(after.values()) - sum(before.values())
-    print(f"{len(stage.of('alone'))} cold files: {vain:.0f} attempts in vain")
-    for cid, left in zip(stage.cids("alone"), ring.left(stage.cids("alone")), strict=True):
-        who = [asked.headers.get("cdn-loop") for asked in ring.to_origin.asked[fetched:] if str(cid) in asked.target]
-        assert left == 1, (cid, who)
-    assert vain <= 6 * len(dead)  # three strikes each, and what was on its way then
+    try:
+        before, fetched = alone.counted("rim_peer_faults_total"), len(ring.to_origin.asked)
+        # An edge that saw the release between its two commits had begun to fetch its share.
+        cold = {
+            path: cid
+            for path, cid in zip(stage.of("alone"), stage.cids("alone"), strict=True)
+            if not ring.left([cid])[0]
+        }
+        assert len(cold) >= SMALL["alone"] // 4, "most of the release was still at the origin alone"
+        for path in cold:
+            stage.visit(alone, path)
+        for path in stage.of("kept"):  # hits stay hits
+            stage.visit(alone, path)
+        after = alone.counted("rim_peer_faults_total")
+        vain = sum(after.values()) - sum(before.values())
+        print(f"{len(cold)} cold files: {vain:.0f} attempts in vain")
+        for cid, left in zip(cold.values(), ring.left(list(cold.values())), strict=True):
+            who = [
+                asked.headers.get("cdn-loop") for asked in ring.to_origin.asked[fetched:] if str(cid) in asked.target
+            ]
+            assert left == 1, (cid, who)
+        assert vain <= 6 * len(dead)  # three strikes each, and what was on its way then
+    finally:
+        start(dead)
+        follow(ring, "site", PAGE)

@@ -15,7 +15,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,20 @@ class Process:
     def stderr(self) -> str:
         return self.errors.read_text(errors="replace") if self.errors and self.errors.exists() else ""
 
+    @contextmanager
+    def obituary(self) -> Iterator[None]:
+        """A connection that comes to nothing says, where the node has ended, how and with which words."""
+        try:
+            yield
+        except OSError as error:
+            if self.process is not None and (code := self.process.poll()) is not None:
+                error.add_note(f"{self.command}\nhad ended with {code}; its last words:\n{self.stderr()[-4_000:]}")
+            elif self.process is not None:
+                error.add_note(
+                    f"{self.command}\nruns (process {self.process.pid}); its last words:\n{self.stderr()[-4_000:]}"
+                )
+            raise
+
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
         if self.process and self.process.poll() is None:
@@ -218,11 +233,14 @@ class Edge(Process):
 
     def get(self, site: str, path: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Answer:
         port = urlsplit(self.public).port
-        return fetch(self.public, quoted(path), f"{site}.localhost:{port}", headers, method)
+        with self.obituary():
+            return fetch(self.public, quoted(path), f"{site}.localhost:{port}", headers, method)
 
     def ask(self, path: str) -> Answer:
         """One question to the private listener, as a node asks."""
-        return fetch(self.private, path, headers={"Authorization": f"Bearer {self.env.get('RIM_NODE_TOKEN', '')}"})
+        token = self.env.get("RIM_NODE_TOKEN", "")
+        with self.obituary():
+            return fetch(self.private, path, headers={"Authorization": f"Bearer {token}"})
 
     def metric(self, name: str) -> float:
         for line in self.ask("/metrics").body.decode().splitlines():
