@@ -16,9 +16,9 @@ from edge.assembly.following import Following
 from edge.browsers.deltas import Deltas
 from edge.control.admin import Private, private_app
 from edge.control.handing import routes
-from edge.control.head import Head
 from edge.control.public import PublicRoots
 from edge.control.tap import Tap
+from edge.control.views import Head
 from edge.control.watchdog import Watchdog
 from edge.explain import Explainer
 from edge.front import Front

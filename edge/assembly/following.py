@@ -10,7 +10,7 @@ from edge.assembly.blocks import Blocks
 from edge.control.about import About
 from edge.control.asking import HeadClient
 from edge.control.asks import Answerer
-from edge.control.head import Follower, Head
+from edge.control.head import Follower
 from edge.control.identity import load
 from edge.control.report import Reporter
 from edge.control.roster.making import make as make_roster
@@ -19,6 +19,7 @@ from edge.control.staging import Stager
 from edge.control.stored import HeadStore
 from edge.control.tap import Tap
 from edge.control.trust import Trust
+from edge.control.views import Head
 from edge.control.warm import Staged, Warmer
 from edge.explain import Explainer
 from edge.peers.finding import Way

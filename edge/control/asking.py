@@ -1,7 +1,7 @@
 """Asking: the origin's side of following the Head, as requests.
 
 Here lives the waiting request and the one for a renewed record, with their budgets. What they bring is only parsed
-here, block by verified block; whether it is to be believed is judged in edge/control/head.
+here, block by verified block; whether it is to be believed is judged in edge/control/judging.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Head: follows the origin's one signed pointer, and makes what it names the truth of this edge.
 
-Here lives the judgement of a Head, and the order: verify → read → forget what was purged → store durably → swap. Not
-here: the requests (edge/control/asking), the keys (trust), the files (stored), the views (views), warming (warm).
+Here lives the waiting for Heads, and the order in which one is taken: judge → read → forget what was purged → store
+durably → swap. Not here: the requests (edge/control/asking), the judgement (judging), the keys (trust), the disk
+(keeping), the views (views), warming (warm).
 
 A Head is taken only if a trusted key signed it, it has not ended, and its sequence is higher than any seen. Equal
 sequence and value with a later end is a renewal. Equal sequence with another value is a fork: two histories were
@@ -15,11 +16,9 @@ import asyncio
 import logging
 import random
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -29,14 +28,16 @@ from content.block import Block
 from content.catalog import Catalog
 from content.cid import CID
 from content.denyrule import Rule
-from content.errors import BadCID, BadNode, BadRecord, ContentError
+from content.errors import BadNode, ContentError
 from edge.cache.flight import Verdict
 from edge.cache.loader import Loader, Unavailable
 from edge.control.asking import HeadClient, HeadError
+from edge.control.judging import Judge, catalog_in, check_named
+from edge.control.keeping import Keeping
 from edge.control.owed import Event, Owed
 from edge.control.stored import HeadStore, StoredHead
-from edge.control.trust import Handover, Retired, Trust
-from edge.control.views import World, build
+from edge.control.trust import Handover, Trust
+from edge.control.views import Head, World, build
 from edge.denials import Denials
 from edge.site.router import Router
 
@@ -54,22 +55,10 @@ def _unheard(name: str, site: str | None = None, **detail: Any) -> None:
 
 @dataclass(slots=True)
 class HeadCounts:
-    """What following came to, ever. `refused` by reason: signature, retired, expired, lower, fork, broken."""
+    """What following came to, ever."""
 
     swaps: int = 0
     errors: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    unstored: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What this edge serves: the record, its bytes and the world it names."""
-
-    record: ipns.Record
-    raw: bytes
-    catalog: CID
-    world: World
 
 
 class Follower:
@@ -93,30 +82,33 @@ class Follower:
         self.trust = trust
         self.loader = loader
         self.router = router
-        self.store = store
         self.on_swap = on_swap
         self.on_event = on_event
         self.on_stored = on_stored
         self.denials = Denials() if denials is None else denials
         self.clock = clock
         self.head: Head | None = None
-        self.stored = 0  # the sequence that is durable here, with nothing owed: what the origin is told
         self.floor = 0  # no lower sequence is taken
         self.counts = HeadCounts()
         self.ready = asyncio.Event()  # there is something to say: a Head, or an origin that has none newer
         self._hint = asyncio.Event()
         self._hinted = 0
         self._taking = asyncio.Lock()
-        self._saving = asyncio.Lock()  # within a taking, or without one: who stops waits for no Index
-        self._kept = 0  # the sequence that a restart would begin with
         self._owed = Owed(loader, on_event)
+        self.keeping = Keeping(store, self._owed, lambda: self.head)
+        self.judge = Judge(trust, on_event, clock)
         self._met = False  # the origin has answered, and no request has failed since
         self._said_ahead = False
         self._heir: str | None = None  # the key that the last believed Catalog with a successor named
 
     @property
     def sequence(self) -> int:
-        return self.head.record.sequence if self.head else 0
+        return self.head.sequence if self.head else 0
+
+    @property
+    def stored(self) -> int:
+        """The sequence that is durable here, with nothing owed: what the origin is told."""
+        return self.keeping.stored
 
     @property
     def seconds_left(self) -> float:
@@ -144,33 +136,33 @@ class Follower:
             self._hint.set()
 
     async def store_in(self, store: HeadStore) -> None:
-        """Store Heads there from now on; on return none is on its way to where they were stored, and what found no room
-        there has been tried once more: whoever goes on from there must not go back behind what is shown here."""
-        async with self._saving:
-            await self._keep()
-            self.store = store
+        """Store Heads there from now on, for another process stores them where they were."""
+        await self.keeping.move(store)
+
+    async def keep(self) -> None:
+        """Store what is served, if that could not be done before."""
+        await self.keeping.once_more()
 
     # From disk.
 
     async def restore(self) -> bool:
         """Serve the stored Head, if there is one. Its end is not looked at: an old truth is better than none."""
-        self.trust.handovers = await asyncio.to_thread(self.store.trusted)
-        if record := await asyncio.to_thread(self.store.record):
+        self.trust.handovers = await asyncio.to_thread(self.keeping.store.trusted)
+        if record := await asyncio.to_thread(self.keeping.store.record):
             self.floor = self.trust.sequence_of(record)
-        stored = await asyncio.to_thread(self.store.load)
+        stored = await asyncio.to_thread(self.keeping.store.load)
         if stored is None:
             return False
         try:
             record_read = self.trust.verify(stored.record, None)
             world = await build(stored.catalog, stored.blocks, None, self._nowhere)
-            self._check_named(record_read, stored.catalog, world.catalog)
+            check_named(record_read, stored.catalog, world.catalog)
             self._owed.recall(stored.owed, world.views)
         except (ContentError, Verdict) as error:
             logger.warning("the stored Head is of no use: %s", error)
             return False
-        self._kept = record_read.sequence
-        self.stored = 0 if self._owed.blocks else self._kept
-        if self._owed.blocks:
+        self.keeping.recall(record_read.sequence)
+        if self._owed.sites:
             self.loader.forget_memory()  # nothing is there; but what other processes give back until all is paid may
         await self._serve(Head(record_read, stored.record, stored.catalog, world))
         return True
@@ -198,15 +190,6 @@ class Follower:
             await self._pause(backoff)
             backoff = min(backoff * 2, LAST_BACKOFF)
             await self._settle()
-
-    async def keep(self) -> None:
-        """Store what is served, if that could not be done before: for who stops, and may start without the origin."""
-        async with self._saving:
-            await self._keep()
-
-    async def _keep(self) -> None:
-        if self.head is not None and self._kept < self.sequence:
-            await self._save(self.head)
 
     async def confirm(self) -> bool:
         """Whether what is served is the newest, as the origin says now; what it brings is taken. Beside the waiting
@@ -288,7 +271,7 @@ class Follower:
         if self.trust.verify(raw, self.clock()).sequence == self.sequence:  # else it is no renewal, and the next
             await self.take(StoredHead(raw, self.head.catalog, ()))  # question brings the Head that it belongs to
 
-    # Judgement.
+    # Taking.
 
     async def take(self, offered: StoredHead) -> bool:
         """Serve this Head if it is to be believed and newer. False: it was refused, or is what is served already.
@@ -297,28 +280,22 @@ class Follower:
             return await self._take(offered)
 
     async def _take(self, offered: StoredHead) -> bool:
-        try:
-            record = self.trust.verify(offered.record, self.clock())
-        except ipns.Expired as error:
-            return self._refuse("expired", error)
-        except Retired as error:
-            return self._refuse("retired", error)
-        except BadRecord as error:
-            return self._refuse("signature", error)
-        if record.sequence < max(self.sequence, self.floor):
-            return self._refuse("lower", f"{record.sequence}, {max(self.sequence, self.floor)} was seen")
+        record = self.judge.record(offered.record, max(self.sequence, self.floor))
+        if record is None:
+            return False
         if self.head is not None and record.sequence == self.sequence:
             return await self._same_sequence(record, offered)
         inherited = False
         try:
-            catalog = self._catalog_in(record, offered)
+            catalog = catalog_in(record, offered)
             inherited = catalog is not None and await self._inherit(record, catalog)
             old = self.head.world if self.head else None
             world = await build(offered.catalog, offered.blocks, old, self._fetch, catalog)
             if catalog is None:
-                self._check_named(record, offered.catalog, world.catalog)
+                check_named(record, offered.catalog, world.catalog)
         except ContentError as error:
-            return self._refuse("broken", error)
+            self.judge.refuse("broken", error)
+            return False
         except Verdict:
             if not inherited:
                 raise
@@ -326,23 +303,13 @@ class Follower:
         await self._become(Head(record, offered.record, offered.catalog, world))
         return True
 
-    def _catalog_in(self, record: ipns.Record, offered: StoredHead) -> Catalog | None:
-        """The Catalog that came with a record, if it did and is the one that the record names. Raises ContentError."""
-        block = next((block for block in offered.blocks if block.cid == offered.catalog), None)
-        if block is None:
-            return None
-        catalog = Catalog.from_block(block)
-        self._check_named(record, offered.catalog, catalog)
-        return catalog
-
     async def _inherit(self, record: ipns.Record, catalog: Catalog) -> bool:
         """Trust the successor that a believed Catalog names, before the rest of it is read; whether it is news."""
         if catalog.successor in (None, self._heir, record.name):
             return False
         if all(kept.old != record.name for kept in self.trust.handovers):
             handovers = (*self.trust.handovers, Handover(record.name, catalog.successor, record.sequence))
-            async with self._saving:
-                await _to_its_end(partial(self.store.trust, handovers))
+            await self.keeping.trust(handovers)
             self.trust.handovers = handovers
         self._heir = catalog.successor
         return True
@@ -350,34 +317,18 @@ class Follower:
     async def _same_sequence(self, record: ipns.Record, offered: StoredHead) -> bool:
         assert self.head is not None
         if record.value != self.head.record.value:
-            return self._refuse("fork", f"sequence {record.sequence} also names {record.value}")
-        if record.eol > self.head.record.eol or self.stored < self.sequence:
-            newest = record.eol > self.head.record.eol
-            kept = Head(record, offered.record, self.head.catalog, self.head.world) if newest else self.head
-            self.head = kept
-            if newest:
-                self._kept = 0  # as what lies there ends sooner
+            self.judge.refuse("fork", f"sequence {record.sequence} also names {record.value}")
+            return False
+        renewed = record.eol > self.head.record.eol
+        if renewed:
+            self.head = Head(record, offered.record, self.head.catalog, self.head.world)
+            self.keeping.renewed()
+        if renewed or self.stored < self.sequence:
             await self._pay()
-        return False
-
-    def _check_named(self, record: ipns.Record, cid: CID, catalog: Catalog) -> None:
-        try:
-            named = CID.parse(record.value.removeprefix("/ipfs/"))
-        except BadCID as error:
-            raise BadNode(f"the record's value {record.value!r}") from error
-        if named != cid or catalog.sequence != record.sequence:
-            raise BadNode("the record names another Catalog than the one that came with it")
-
-    def _refuse(self, reason: str, detail: object) -> bool:
-        self.counts.refused[reason] += 1
-        logger.error("a Head was refused (%s): %s", reason, detail)
-        self.on_event("head refused", reason=reason, detail=str(detail)[:500])
         return False
 
     async def _fetch(self, cid: CID) -> Block:
         return (await self.loader.get(cid)).block
-
-    # Taking.
 
     async def _become(self, head: Head) -> None:
         """Refuse what is denied, forget what was purged, then store, then serve. In this order a crash at any point
@@ -393,7 +344,7 @@ class Follower:
         owed = self._owed.sites
         try:
             await self._owed.carry_out({} if self.head is None else self.head.world.views, head.world.views)
-            await self._store(head)
+            await self.keeping.save(head)
         except BaseException:
             self._owed.sites = owed  # what is served still owes what it did: the next Head's Indexes are not its own
             raise
@@ -417,34 +368,15 @@ class Follower:
     @property
     def _is_due(self) -> bool:
         """Whether what is served is not on the disk as it is (a renewal is an end of its own), or a purge is owed."""
-        return min(self.stored, self._kept) < self.sequence
+        return min(self.stored, self.keeping.kept) < self.sequence
 
     async def _pay(self) -> None:
         """Forget what is owed, and store: with nothing owed any more, or what was not stored at all."""
         assert self.head is not None
         views = self.head.world.views
-        if await self._owed.carry_out(views, views) or self._kept < self.sequence:
-            await self._store(self.head)
+        if await self._owed.carry_out(views, views) or self.keeping.kept < self.sequence:
+            await self.keeping.save(self.head)
             self._tell()
-
-    async def _store(self, head: Head) -> None:
-        """Write it down, with what it owes. On a full disk the edge goes on with it all the same, but gives no receipt:
-        the origin is told of what is stored, and done."""
-        async with self._saving:
-            await self._save(head)
-
-    async def _save(self, head: Head) -> None:
-        owed = self._owed.blocks
-        stored = StoredHead(head.raw, head.catalog, tuple(head.world.blocks.values()), owed)
-        try:
-            await _to_its_end(partial(self.store.save, stored))
-        except (OSError, ContentError) as error:  # no room on the disk, or in a block for all the sites that owe
-            self.counts.unstored += 1
-            logger.error("the Head cannot be stored: %s", error)
-            return
-        self._kept = head.record.sequence
-        if not owed:
-            self.stored = self._kept
 
     async def _take_denied(self, world: World) -> None:
         """Take away what is denied from now on. Nobody would be given it any more; the room is for others."""
@@ -468,19 +400,3 @@ class Follower:
 
     def __repr__(self) -> str:
         return f"<Follower of {self.source.origin} at {self.sequence}{', stale' if self.is_stale else ''}>"
-
-
-async def _to_its_end(write: Callable[[], None]) -> None:
-    """Write in a thread, and do not leave before it has ended, even when cancelled: no thread can be called back, and
-    one that wrote on while the next Head is stored could put the older one in its place."""
-    writing = asyncio.ensure_future(asyncio.to_thread(write))
-    given_up: asyncio.CancelledError | None = None
-    while not writing.done():
-        try:
-            await asyncio.wait({writing})
-        except asyncio.CancelledError as error:  # more than once, where a pause ends and another begins
-            given_up = error
-    if given_up is not None:
-        writing.exception()  # nobody is left to hear of it
-        raise given_up
-    writing.result()

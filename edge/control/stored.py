@@ -6,7 +6,7 @@ leaves.
 
 Here live `control.car` (record, Catalog and every control block but Indexes: enough to answer for every site before
 speaking to anyone; and which purges are still owed), `head` (the record alone: what remains of the sequence should the
-CAR be lost) and `trusted`. Not here: whether a Head is to be believed (edge/control/head), or the folder itself
+CAR be lost) and `trusted`. Not here: whether a Head is to be believed (edge/control/judging), or the folder itself
 (edge/state).
 """
 

@@ -1,7 +1,7 @@
 """Views: from a verified Catalog to the SiteViews of all its sites.
 
 Here lives the reading of control blocks, with those of the last Head at hand: what has not changed is neither fetched
-nor read again. Not here: whether the Catalog may be believed (edge/control/head), or swapping (edge/site/router).
+nor read again. Not here: whether the Catalog may be believed (edge/control/judging), or swapping (edge/site/router).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from content import tree
+from content import ipns, tree
 from content.block import Block
 from content.catalog import Catalog, Retained, Site
 from content.cbor import link
@@ -53,6 +53,20 @@ class World:
     def all_views(self) -> list[SiteView]:
         """What a router takes."""
         return [*self.views.values(), *(view for views in self.previews.values() for view in views)]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What an edge serves: the record, its bytes and the world it names."""
+
+    record: ipns.Record
+    raw: bytes
+    catalog: CID
+    world: World
+
+    @property
+    def sequence(self) -> int:
+        return self.record.sequence
 
 
 @dataclass(slots=True)

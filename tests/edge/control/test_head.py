@@ -223,7 +223,7 @@ def test_a_head_that_is_not_to_be_believed(tmp_path: Path, reason: str, sign: Ca
         sign(world)
         blocks = world.car()
         assert not await node.follower.take(_offered(blocks))
-        assert node.follower.counts.refused == {reason: 1}
+        assert node.follower.judge.refused == {reason: 1}
         assert (node.follower.sequence, (await fetch(node, "/")).body) == (good, b"one")
         world.publish("demo", {"index.html": b"good"})
         world.sign(sequence=good + 10)
@@ -252,7 +252,7 @@ def test_a_lower_sequence_is_refused_after_a_restart_too(tmp_path: Path) -> None
         (tmp_path / "edge-1" / CONTROL).write_bytes(b"rot")
         world.sign(sequence=4000)
         async with running(config_of(tmp_path, origin), wait=False) as node:
-            await until(lambda: node.follower.counts.refused["lower"] > 0)
+            await until(lambda: node.follower.judge.refused["lower"] > 0)
             assert node.follower.sequence == 0
             assert (await fetch(node, "/")).status == 421
             world.sign(sequence=5000)
@@ -336,7 +336,7 @@ def test_a_renewal_keeps_the_sequence(tmp_path: Path) -> None:
         world.sign(sequence=world.sequence, hours=10)
         await _take(node, world)
         assert node.follower.seconds_left > 98 * 3600
-        assert (node.follower.counts.swaps, node.follower.counts.refused) == (swaps, {})
+        assert (node.follower.counts.swaps, node.follower.judge.refused) == (swaps, {})
 
     play(tmp_path, act)
 
@@ -444,7 +444,7 @@ def test_a_successor_is_believed_from_the_named_catalog_only(tmp_path: Path) -> 
         stranger = ipns.name_of(Ed25519PrivateKey.generate().public_key())
         block = replace(Catalog.from_block(world.store.get(world.catalog_cid)), successor=stranger).to_block()
         assert not await node.follower.take(StoredHead(head, block.cid, (block,)))
-        assert node.follower.counts.refused["broken"] == 1
+        assert node.follower.judge.refused["broken"] == 1
         assert stranger not in node.follower.trust.names
 
     play(tmp_path, act)
@@ -478,7 +478,7 @@ def test_a_key_that_has_handed_over_is_believed_no_more(tmp_path: Path) -> None:
                 forged.sign(sequence=good + 100 * number)
                 origin.world = forged
                 await origin.announce()
-                await until(lambda node=node: node.follower.counts.refused["retired"] > 0)
+                await until(lambda node=node: node.follower.judge.refused["retired"] > 0)
                 assert (await fetch(node, "/")).body == shown
                 assert forged.successor not in node.follower.trust.names
                 origin.world, shown = world, b"round %d" % number
@@ -502,7 +502,7 @@ def test_a_forged_successor_is_refused(tmp_path: Path) -> None:
         forged.sign(sequence=world.sequence + 100)
         origin.world = forged
         await origin.announce()
-        await until(lambda: node.follower.counts.refused["signature"] > 1)
+        await until(lambda: node.follower.judge.refused["signature"] > 1)
         assert (await fetch(node, "/")).body == b"one"
         assert node.follower.trust.names == (world.name,)
         assert node.follower.following == world.name
@@ -583,8 +583,8 @@ def test_a_head_that_is_given_up_while_it_is_stored_does_not_come_after_the_next
     which would put the older one in its place, after the receipt for the newer."""
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
-        slow = SlowDisk(node.follower.store.save)
-        monkeypatch.setattr(node.follower.store, "save", slow)
+        slow = SlowDisk(node.follower.keeping.store.save)
+        monkeypatch.setattr(node.follower.keeping.store, "save", slow)
         first = asyncio.create_task(_publish_and_take(node, world, b"two"))
         await asyncio.to_thread(slow.begun.wait, 30)
         first.cancel()
@@ -616,15 +616,15 @@ def test_a_full_disk_gets_no_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """The Head cannot be stored: it is served, but the origin is told of the stored one until it can be."""
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
-        old, save = world.sequence, node.follower.store.save
-        monkeypatch.setattr(node.follower.store, "save", no_room)
+        old, save = world.sequence, node.follower.keeping.store.save
+        monkeypatch.setattr(node.follower.keeping.store, "save", no_room)
         world.publish("demo", {"index.html": b"two"})
         new = await origin.sign()
         await until(lambda: node.follower.sequence == new)
         assert (await fetch(node, "/")).body == b"two"
         assert node.follower.stored == old
         assert node.numbers.values()["rim_head_unstored_total"] > 0
-        monkeypatch.setattr(node.follower.store, "save", save)
+        monkeypatch.setattr(node.follower.keeping.store, "save", save)
         await origin.serving(new)
         assert node.follower.stored == new
 
@@ -645,15 +645,15 @@ def test_a_head_that_found_no_room_is_stored_when_there_is_some_without_the_orig
         config = config_of(tmp_path, origin)
         async with running(config) as node:
             await origin.serving(world.sequence)
-            save = node.follower.store.save
-            monkeypatch.setattr(node.follower.store, "save", no_room)
+            save = node.follower.keeping.store.save
+            monkeypatch.setattr(node.follower.keeping.store, "save", no_room)
             world.publish("demo", {"index.html": b"two"})
             sequence = await origin.sign()
             await until(lambda: node.follower.sequence == sequence)
             await origin.stop()
             if stops:
                 await until(lambda: node.follower.counts.errors > 0)
-            monkeypatch.setattr(node.follower.store, "save", save)
+            monkeypatch.setattr(node.follower.keeping.store, "save", save)
             if not stops:
                 await until(lambda: node.follower.stored == sequence)
         async with running(config) as node:
@@ -754,13 +754,13 @@ def test_what_was_purged_is_gone_before_the_head_is_stored(tmp_path: Path, monke
         assert (await fetch(node, "/same.txt")).status == 200
         assert await node.disk.put((await node.loader.get(cid)).block)
         held: list[bool] = []
-        save = node.follower.store.save
+        save = node.follower.keeping.store.save
 
         def spy(head: StoredHead) -> None:
             held.append(cid in node.disk or cid in node.memory)
             save(head)
 
-        monkeypatch.setattr(node.follower.store, "save", spy)
+        monkeypatch.setattr(node.follower.keeping.store, "save", spy)
         world.purge("demo", "path", "/same.txt")
         await origin.serving(await origin.sign())
         assert held == [False]
@@ -958,7 +958,7 @@ def test_an_origin_that_insists_is_not_asked_in_a_loop(tmp_path: Path) -> None:
         world.key = Ed25519PrivateKey.generate()
         world.sign()
         async with running(config, wait=False) as node:
-            await until(lambda: node.follower.counts.refused["signature"] >= 2)
+            await until(lambda: node.follower.judge.refused["signature"] >= 2)
             begun, asked = asyncio.get_running_loop().time(), len(origin.head_requests)
             await until(lambda: len(origin.head_requests) >= asked + 2)
             assert asyncio.get_running_loop().time() - begun > 0.1
@@ -998,8 +998,8 @@ def test_a_write_that_is_given_up_twice_is_waited_for(tmp_path: Path, monkeypatc
     for the thread, which writes to the same names."""
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
-        slow = SlowDisk(node.follower.store.save)
-        monkeypatch.setattr(node.follower.store, "save", slow)
+        slow = SlowDisk(node.follower.keeping.store.save)
+        monkeypatch.setattr(node.follower.keeping.store, "save", slow)
         first = asyncio.create_task(_publish_and_take(node, world, b"two"))
         await asyncio.to_thread(slow.begun.wait, 30)
         second = asyncio.create_task(_publish_and_take(node, world, b"three"))
@@ -1028,8 +1028,8 @@ def test_a_head_that_is_given_up_takes_no_debt_of_the_last_with_it(
         await _take(node, world)
         owing = world.sequence
         last = _offered(world.car())
-        slow = SlowDisk(node.follower.store.save)
-        monkeypatch.setattr(node.follower.store, "save", slow)
+        slow = SlowDisk(node.follower.keeping.store.save)
+        monkeypatch.setattr(node.follower.keeping.store, "save", slow)
         world.publish("demo", {"index.html": b"three"})
         world.sign()
         taking = asyncio.ensure_future(_take(node, world))
@@ -1067,12 +1067,12 @@ def test_a_renewal_that_found_no_room_is_stored_when_there_is_some(
     """Nothing is owed and the sequence is durable, so the origin has nothing to say: the edge sees to it by itself."""
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
-        save = node.follower.store.save
-        monkeypatch.setattr(node.follower.store, "save", no_room)
+        save = node.follower.keeping.store.save
+        monkeypatch.setattr(node.follower.keeping.store, "save", no_room)
         world.sign(sequence=world.sequence, hours=99)
         await _take(node, world)
         assert (node.config.state / HEAD).read_bytes() != world.head
-        monkeypatch.setattr(node.follower.store, "save", save)
+        monkeypatch.setattr(node.follower.keeping.store, "save", save)
         await origin.stop()  # ends the waiting request
         await until(lambda: (node.config.state / HEAD).read_bytes() == world.head)
 
@@ -1089,7 +1089,7 @@ def test_more_debts_than_a_block_names_keep_nobody_from_serving(tmp_path: Path) 
         await _publish_and_take(node, world, b"two")
         assert (await fetch(node, "/")).body == b"two"
         assert node.follower.stored == before
-        assert node.follower.counts.unstored > 0
+        assert node.follower.keeping.unstored > 0
 
     play(tmp_path, act)
 
@@ -1102,7 +1102,7 @@ def test_who_gives_up_his_place_stores_what_he_has_shown(tmp_path: Path, monkeyp
     """A full disk has room again before the place goes to another process: that one starts with what was shown."""
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
-        store, save = node.follower.store, node.follower.store.save
+        store, save = node.follower.keeping.store, node.follower.keeping.store.save
         monkeypatch.setattr(store, "save", no_room)
         await _publish_and_take(node, world, b"two")
         monkeypatch.setattr(store, "save", save)
@@ -1167,7 +1167,7 @@ def test_other_processes_are_told_of_a_head_when_all_of_it_is_done(
 
     async def act(node: Node, origin: TinyOrigin, world: World) -> None:
         told: list[int] = []
-        store, save = node.follower.store, node.follower.store.save
+        store, save = node.follower.keeping.store, node.follower.keeping.store.save
         node.follower.on_stored = told.append
         monkeypatch.setattr(store, "save", no_room)
         await _publish_and_take(node, world, b"two")
