@@ -29,6 +29,11 @@ class Wire:
         if self.tls is not None:
             self.sock = self.tls.wrap_socket(self.sock, server_hostname=self.host)
 
+    @property
+    def end(self) -> int:
+        """Its port on this side."""
+        return int(self.sock.getsockname()[1])
+
     def send(self, path: str) -> None:
         self.sock.sendall(f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
 
