@@ -149,7 +149,7 @@ class Answering(Following):
             self.answers.drop_beside()
 
     async def _on_swap(self, head: Head) -> None:
-        self.tap.event("head", sequence=head.record.sequence)
+        self.tap.event("head", sequence=head.sequence)
         self.answers.is_stale = self.follower.is_stale
         if self.reloads is not None:
             self.reloads.tell()

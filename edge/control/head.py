@@ -394,7 +394,7 @@ class Follower:
         self.head = head
         self.counts.swaps += 1
         self.ready.set()
-        logger.info("serving Head %d: %d sites", head.record.sequence, len(head.world.views))
+        logger.info("serving Head %d: %d sites", head.sequence, len(head.world.views))
         if self.on_swap is not None:
             await self.on_swap(head)
 

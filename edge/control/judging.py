@@ -25,15 +25,15 @@ class Judge:
     """Says no, aloud. `refused` by reason: signature, retired, expired, lower, fork, broken."""
 
     def __init__(self, trust: Trust, on_event: Event, clock: Callable[[], float]) -> None:
-        self.trust = trust
         self.refused: Counter[str] = Counter()
+        self._trust = trust
         self._on_event = on_event
         self._clock = clock
 
     def record(self, raw: bytes, floor: int) -> ipns.Record | None:
         """The record, if a trusted key signed it, it has not ended, and its sequence is not below `floor`."""
         try:
-            record = self.trust.verify(raw, self._clock())
+            record = self._trust.verify(raw, self._clock())
         except BadRecord as error:
             expired, retired = isinstance(error, ipns.Expired), isinstance(error, Retired)
             self.refuse("expired" if expired else "retired" if retired else "signature", error)

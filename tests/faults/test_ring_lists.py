@@ -109,7 +109,7 @@ def test_with_all_others_dead_one_goes_to_the_origin_itself(stage: Stage) -> Non
             for path, cid in zip(stage.of("alone"), stage.cids("alone"), strict=True)
             if not ring.left([cid])[0]
         }
-        assert len(cold) >= SMALL["alone"] // 4, "most of the release was still at the origin alone"
+        assert len(cold) >= SMALL["alone"] // 4, "too much of the release had left the origin before"
         for path in cold:
             stage.visit(alone, path)
         for path in stage.of("kept"):  # hits stay hits

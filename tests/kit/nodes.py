@@ -145,10 +145,6 @@ class Process:
         except OSError as error:
             if self.process is not None and (code := self.process.poll()) is not None:
                 error.add_note(f"{self.command}\nhad ended with {code}; its last words:\n{self.stderr()[-4_000:]}")
-            elif self.process is not None:
-                error.add_note(
-                    f"{self.command}\nruns (process {self.process.pid}); its last words:\n{self.stderr()[-4_000:]}"
-                )
             raise
 
     def kill(self) -> None:

@@ -136,8 +136,7 @@ def test_restarted_one_by_one_under_load_no_request_is_lost(stage: Stage, tmp_pa
     for wire in idle:
         assert wire.get("/f1.txt")[2] == files["f1.txt"]
     download.send("/large.bin")
-    wires = [*idle, download]
-    holders = [until("it was taken", lambda wire=wire: holder(wire, before)) for wire in wires]
+    holders = [until("it was taken", lambda wire=wire: holder(wire, before)) for wire in [*idle, download]]
     closed = []
     with Load(stage.port, stage.host("roll"), {f"/{name}": data for name, data in files.items()}) as load:
         os.kill(parent(stage.edge), signal.SIGHUP)

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from content import car
+from edge.config import EdgeConfig
 from edge.control.stored import StoredHead
 from edge.node import Node
 from tests.edge.origin import TinyOrigin
 from tests.edge.sites import World
-from tests.edge.wire import edge
+from tests.edge.wire import config_of, edge
 
 Play = Callable[[Node, TinyOrigin, World], Awaitable[None]]
+Starts = Callable[[EdgeConfig, TinyOrigin, World], Awaitable[None]]
 
 
 def new_world() -> World:
@@ -34,6 +36,21 @@ def play(folder: Path, act: Play, **fields: Any) -> None:
         async with edge(folder, world, **fields) as (node, origin):
             await origin.serving(world.sequence)
             await act(node, origin, world)
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def play_before_an_edge(folder: Path, act: Starts) -> None:
+    """An origin with a signed Head; the play starts the edge by itself, once or again and again."""
+
+    async def run() -> None:
+        world = new_world()
+        world.sign()
+        origin = await TinyOrigin(world).start()
+        try:
+            await act(config_of(folder, origin), origin, world)
+        finally:
+            await origin.stop()
 
     asyncio.run(asyncio.wait_for(run(), 60))
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge.config import EdgeConfig
 from edge.control.stored import HEAD
 from edge.node import Node
-from tests.edge.control.play import new_world, play, take, until
+from tests.edge.control.play import new_world, play, play_before_an_edge, take, until
 from tests.edge.origin import TinyOrigin
 from tests.edge.sites import World
-from tests.edge.wire import config_of, edge, fetch, running
+from tests.edge.wire import edge, fetch, running
 
 
 def test_a_flip_is_seen_whole(tmp_path: Path) -> None:
@@ -164,11 +165,7 @@ def test_a_fetch_from_a_newer_node_is_a_hint(tmp_path: Path) -> None:
 def test_an_edge_starts_without_its_origin(tmp_path: Path) -> None:
     """Nothing stored, nobody there: it is alive but not ready; when the origin comes, it follows by itself."""
 
-    async def run() -> None:
-        world = new_world()
-        world.sign()
-        origin = await TinyOrigin(world).start()
-        config = config_of(tmp_path, origin)
+    async def act(config: EdgeConfig, origin: TinyOrigin, world: World) -> None:
         await origin.stop()
         async with running(config, wait=False) as node:
             assert (await fetch(node, "/")).status == 421
@@ -177,19 +174,14 @@ def test_an_edge_starts_without_its_origin(tmp_path: Path) -> None:
             await origin.start()
             await asyncio.wait_for(node.ready(), 20)
             assert (await fetch(node, "/")).body == b"one"
-        await origin.stop()
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    play_before_an_edge(tmp_path, act)
 
 
 def test_an_origin_that_insists_is_not_asked_in_a_loop(tmp_path: Path) -> None:
     """Every answer is a Head of another key: each is refused, and the edge backs off between them."""
 
-    async def run() -> None:
-        world = new_world()
-        world.sign()
-        origin = await TinyOrigin(world).start()
-        config = config_of(tmp_path, origin)
+    async def act(config: EdgeConfig, origin: TinyOrigin, world: World) -> None:
         world.key = Ed25519PrivateKey.generate()
         world.sign()
         async with running(config, wait=False) as node:
@@ -198,9 +190,8 @@ def test_an_origin_that_insists_is_not_asked_in_a_loop(tmp_path: Path) -> None:
             await until(lambda: len(origin.head_requests) >= asked + 2)
             assert asyncio.get_running_loop().time() - begun > 0.1
             assert not node.follower.ready.is_set()
-        await origin.stop()
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    play_before_an_edge(tmp_path, act)
 
 
 def test_many_sites_share_what_did_not_change(tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ from content import car, ipns
 from content.block import Block
 from content.catalog import Catalog
 from content.cid import CID, RAW
+from edge.config import EdgeConfig
 from edge.control.stored import CONTROL, HeadStore, StoredHead
 from edge.control.trust import Handover, Trust
 from edge.node import Node
-from tests.edge.control.play import new_world, offered, play, take, until
+from tests.edge.control.play import new_world, offered, play, play_before_an_edge, take, until
 from tests.edge.origin import TinyOrigin
 from tests.edge.sites import World
 from tests.edge.wire import config_of, fetch, running
@@ -143,11 +144,7 @@ def test_a_last_word_hands_over_though_its_world_is_gone(tmp_path: Path, fresh: 
     """A node slept through a rotation (or is new and was told the old name), and what the old key's last Catalog names
     was collected since: the successor is trusted all the same, and its Head taken."""
 
-    async def run() -> None:
-        world = new_world()
-        world.sign()
-        origin = await TinyOrigin(world).start()
-        config = config_of(tmp_path, origin)
+    async def act(config: EdgeConfig, origin: TinyOrigin, world: World) -> None:
         if not fresh:
             async with running(config):
                 await origin.serving(world.sequence)
@@ -168,9 +165,8 @@ def test_a_last_word_hands_over_though_its_world_is_gone(tmp_path: Path, fresh: 
             await origin.serving(world.sequence)
             assert (await fetch(node, "/")).body == b"by the successor"
             assert node.follower.sequence == world.sequence
-        await origin.stop()
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    play_before_an_edge(tmp_path, act)
 
 
 def test_a_successor_is_believed_from_the_named_catalog_only(tmp_path: Path) -> None:
@@ -191,11 +187,7 @@ def test_a_key_that_has_handed_over_is_believed_no_more(tmp_path: Path) -> None:
     """The old key leaked, which is why it was rotated: what it signs from then on is refused and counted, on the real
     wire, after a restart too; and so is a successor that it names. The new key goes on."""
 
-    async def run() -> None:
-        world = new_world()
-        world.sign()
-        origin = await TinyOrigin(world).start()
-        config = config_of(tmp_path, origin)
+    async def act(config: EdgeConfig, origin: TinyOrigin, world: World) -> None:
         leaked, successor = world.key, Ed25519PrivateKey.generate()
         async with running(config) as node:
             await origin.serving(world.sequence)
@@ -223,9 +215,8 @@ def test_a_key_that_has_handed_over_is_believed_no_more(tmp_path: Path) -> None:
                 good = await origin.sign(sequence=good + 1)
                 await origin.serving(good)
                 assert (await fetch(node, "/")).body == shown
-        await origin.stop()
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    play_before_an_edge(tmp_path, act)
 
 
 def test_a_forged_successor_is_refused(tmp_path: Path) -> None:

@@ -8,23 +8,28 @@ from typing import Any
 
 import pytest
 
+from edge.config import EdgeConfig
 from edge.control import stored
 from edge.control.stored import CONTROL, HEAD, RESERVE, HeadStore, Unkept
 from edge.node import Node
-from tests.edge.control.play import SlowDisk, new_world, no_room, play, publish_and_take, take, until
+from tests.edge.control.play import (
+    SlowDisk,
+    no_room,
+    play,
+    play_before_an_edge,
+    publish_and_take,
+    take,
+    until,
+)
 from tests.edge.origin import TinyOrigin
 from tests.edge.sites import World
-from tests.edge.wire import config_of, fetch, running
+from tests.edge.wire import fetch, running
 
 
 def test_a_restarted_edge_serves_before_it_speaks(tmp_path: Path) -> None:
     """The origin dead, the edge restarted: what it holds it serves at once, from its disk."""
 
-    async def run() -> None:
-        world = new_world()
-        world.sign()
-        origin = await TinyOrigin(world).start()
-        config = config_of(tmp_path, origin)
+    async def act(config: EdgeConfig, origin: TinyOrigin, world: World) -> None:
         async with running(config) as node:
             assert (await fetch(node, "/")).body == b"one"
         await origin.stop()
@@ -33,18 +38,14 @@ def test_a_restarted_edge_serves_before_it_speaks(tmp_path: Path) -> None:
             assert (got.body, got.outcome) == (b"one", "disk")
             assert (await fetch(node, "/same.txt")).status == 504
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    play_before_an_edge(tmp_path, act)
 
 
 @pytest.mark.parametrize("rot", [b"", b"rot", None])
 def test_a_damaged_store_is_a_cold_start(tmp_path: Path, rot: bytes | None) -> None:
     """control.car empty, rotten or cut: nothing is served from it, and the origin heals it."""
 
-    async def run() -> None:
-        world = new_world()
-        world.sign()
-        origin = await TinyOrigin(world).start()
-        config = config_of(tmp_path, origin)
+    async def act(config: EdgeConfig, origin: TinyOrigin, world: World) -> None:
         async with running(config):
             await origin.serving(world.sequence)
         file = config.state / CONTROL
@@ -53,9 +54,8 @@ def test_a_damaged_store_is_a_cold_start(tmp_path: Path, rot: bytes | None) -> N
         async with running(config) as node:
             await until(lambda: node.follower.sequence == world.sequence)
             assert file.read_bytes() == whole
-        await origin.stop()
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    play_before_an_edge(tmp_path, act)
 
 
 def test_the_head_is_durable_before_it_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,11 +151,7 @@ def test_a_head_that_found_no_room_is_stored_when_there_is_some_without_the_orig
     """A full disk, a new Head, the origin dies, the disk has room again: the edge stores what it serves by itself, or
     at the latest when it stops; started anew it goes on from there. (Found by the chaos run, seed 4204.)"""
 
-    async def run() -> None:
-        world = new_world()
-        world.sign()
-        origin = await TinyOrigin(world).start()
-        config = config_of(tmp_path, origin)
+    async def act(config: EdgeConfig, origin: TinyOrigin, world: World) -> None:
         async with running(config) as node:
             await origin.serving(world.sequence)
             save = node.follower.keeping.store.save
@@ -173,7 +169,7 @@ def test_a_head_that_found_no_room_is_stored_when_there_is_some_without_the_orig
             assert node.follower.stored == sequence
             assert node.follower.sequence == sequence
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    play_before_an_edge(tmp_path, act)
 
 
 def test_a_renewal_that_found_no_room_is_stored_when_there_is_some(

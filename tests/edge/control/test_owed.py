@@ -11,12 +11,22 @@ import pytest
 from content.catalog import Site
 from content.cid import CID, RAW
 from content.release import Release
+from edge.config import EdgeConfig
 from edge.control.stored import CONTROL, StoredHead, Unkept
 from edge.node import Node
-from tests.edge.control.play import SlowDisk, new_world, no_room, offered, play, publish_and_take, take, until
+from tests.edge.control.play import (
+    SlowDisk,
+    no_room,
+    offered,
+    play,
+    play_before_an_edge,
+    publish_and_take,
+    take,
+    until,
+)
 from tests.edge.origin import TinyOrigin
 from tests.edge.sites import World
-from tests.edge.wire import config_of, fetch, running
+from tests.edge.wire import fetch, running
 
 PURGES = [("path", "/same.txt"), ("prefix", "/sa"), ("site", "")]
 
@@ -152,11 +162,7 @@ def test_a_head_whose_purge_is_still_owed_outlives_a_restart(tmp_path: Path) -> 
     """A purge names an Index out of reach, the origin dies, the edge is started anew: it goes on with the Head that it
     has shown, not with the one before, and gives its receipt only when the purge is done."""
 
-    async def run() -> None:
-        world = new_world()
-        world.sign()
-        origin = await TinyOrigin(world).start()
-        config = config_of(tmp_path, origin)
+    async def act(config: EdgeConfig, origin: TinyOrigin, world: World) -> None:
         async with running(config) as node:
             assert (await fetch(node, "/same.txt")).body == b"same"
             files = {"index.html": b"two", "same.txt": b"same", "fresh.txt": b"fresh"}
@@ -176,9 +182,8 @@ def test_a_head_whose_purge_is_still_owed_outlives_a_restart(tmp_path: Path) -> 
         async with running(config) as node:
             assert node.follower.stored == sequence
             assert (await fetch(node, "/same.txt")).outcome == "disk"
-        await origin.stop()
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    play_before_an_edge(tmp_path, act)
 
 
 def test_a_purge_that_is_owed_stays_so_when_the_next_head_is_given_up_half_way(tmp_path: Path) -> None:
@@ -297,11 +302,7 @@ def test_whose_head_is_lost_carries_out_each_purge_that_stands(tmp_path: Path) -
     """control.car is damaged and a path purged meanwhile: what lies on the disk from before is not given a receipt for.
     So it is, too, where an older Rim's file or a newer one's does not read."""
 
-    async def run() -> None:
-        world = new_world()
-        world.sign()
-        origin = await TinyOrigin(world).start()
-        config = config_of(tmp_path, origin)
+    async def act(config: EdgeConfig, origin: TinyOrigin, world: World) -> None:
         cid = CID.of(RAW, b"same")
         async with running(config) as node:
             await origin.serving(world.sequence)
@@ -314,9 +315,8 @@ def test_whose_head_is_lost_carries_out_each_purge_that_stands(tmp_path: Path) -
             await origin.serving(sequence)
             assert cid not in node.disk
             assert (await fetch(node, "/same.txt")).outcome == "origin"
-        await origin.stop()
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    play_before_an_edge(tmp_path, act)
 
 
 @pytest.mark.parametrize("stops", [False, True])
